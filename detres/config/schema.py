@@ -1,0 +1,242 @@
+"""Every key a config may hold, with its meaning and default: the only place where they are listed.
+
+Sections are frozen and refuse unknown keys. A yaml states only what differs from the defaults here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Weights4 = tuple[float, float, float, float]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+class BackboneConfig(Section):
+    """The arguments of detres.build_backbone."""
+
+    name: str = "resnet50"
+    """An architecture of detres.list_backbones(), timm/NAME, or module:callable."""
+    weights: str | None = None
+    """A file, a tag such as torchvision/IMAGENET1K_V2, or "pretrained": the architecture's usual one."""
+    shortcut: Literal["A", "B", "C", "plain"] = "B"
+    """Identity with zero padding, projection where the shape changes, projection everywhere, or none."""
+    stride_in: Literal["1x1", "3x3"] | None = None
+    """Which convolution of a bottleneck strides; null: as the weights were trained, else 3x3."""
+    norm: Literal["batch", "frozen", "sync", "group"] | None = None
+    """null: frozen where statistics were loaded, batch elsewhere."""
+    frozen_stages: int = Field(default=0, ge=0, le=5)
+    """0 nothing, 1 the stem, 2 the stem and c2, and so on."""
+    norm_eps: float | None = None
+    """null: as the weights were trained, else 1e-5."""
+
+
+class FpnConfig(Section):
+    channels: int = Field(default=256, ge=1)
+    norm: Literal["none", "batch", "group"] = "none"
+
+
+class AnchorsConfig(Section):
+    sizes: tuple[tuple[float, ...], ...] | None = None
+    """Square roots of areas in pixels, one list a level; null: 32..512, all on one level or one a level on FPN."""
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height over width."""
+    rounded: bool = False
+    """Round the anchors' corners to whole pixels, as torchvision does."""
+    order: Literal["size", "ratio"] = "size"
+    """Which of the two varies slowest along the channels of the RPN."""
+
+
+class BoxLossConfig(Section):
+    name: Literal["smooth_l1", "giou"] = "smooth_l1"
+    beta: float = Field(default=0.0, ge=0.0)
+    """Where smooth L1 turns from square to linear, in units of the offsets; 0 is plain L1."""
+    weight: float = Field(default=1.0, ge=0.0)
+
+
+class RpnConfig(Section):
+    convs: int = Field(default=1, ge=1)
+    positive_iou: float = Field(default=0.7, ge=0.0, le=1.0)
+    negative_iou: float = Field(default=0.3, ge=0.0, le=1.0)
+    batch_per_image: int = Field(default=256, ge=1)
+    """Anchors sampled from an image."""
+    positive_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
+    pre_nms_train: int = Field(default=2000, ge=1)
+    """Proposals of a level kept before NMS."""
+    pre_nms_test: int = Field(default=1000, ge=1)
+    post_nms_train: int = Field(default=1000, ge=1)
+    """Proposals of an image kept after NMS."""
+    post_nms_test: int = Field(default=1000, ge=1)
+    nms: float = Field(default=0.7, ge=0.0, le=1.0)
+    min_size: float = Field(default=0.0, ge=0.0)
+    """Proposals with a side shorter than this are dropped, in pixels; those without area always are."""
+    codec_weights: Weights4 = (1.0, 1.0, 1.0, 1.0)
+    box_loss: BoxLossConfig = BoxLossConfig()
+    normalizer: Literal["constant", "samples"] = "constant"
+    """Divide losses by batch_per_image times images, or by the samples there were, over all ranks."""
+
+
+class RoiConfig(Section):
+    pool: int | None = Field(default=None, ge=1)
+    """Bins a side of RoIAlign; null: 14 before conv5 (C4), else 7."""
+    sampling_ratio: int = Field(default=0, ge=0)
+    """Points a side of a bin; 0: as many as the bin has cells."""
+    aligned: bool = True
+    """Shift by half a cell, so that RoIAlign reads where the box lies; torchvision's models do not."""
+    roi_align: Literal["auto", "rows", "torchvision"] = "auto"
+    """The implementation; auto: by device."""
+    positive_iou: float = Field(default=0.5, ge=0.0, le=1.0)
+    negative_iou_low: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Proposals below this are no negatives either; 0.1 in Fast R-CNN."""
+    batch_per_image: int = Field(default=512, ge=1)
+    positive_fraction: float = Field(default=0.25, ge=0.0, le=1.0)
+    codec_weights: Weights4 = (10.0, 10.0, 5.0, 5.0)
+    class_agnostic: bool = False
+    box_loss: BoxLossConfig = BoxLossConfig()
+    normalizer: Literal["constant", "samples"] = "constant"
+    head_convs: int = Field(default=0, ge=0)
+    """Convolutions before the fully connected layers of the head (not C4)."""
+    head_conv_channels: int = Field(default=256, ge=1)
+    head_fcs: int = Field(default=2, ge=1)
+    head_fc_channels: int = Field(default=1024, ge=1)
+    head_norm: Literal["none", "batch", "group"] = "none"
+    canonical_size: float = Field(default=224.0, gt=0.0)
+    """An RoI of this size reads from canonical_level (FPN, equation 1)."""
+    canonical_level: int = 4
+    level_eps: float = Field(default=1e-6, ge=0.0)
+    min_size: float = Field(default=0.0, ge=0.0)
+    """Detections with a side shorter than this are dropped, in pixels of the resized image."""
+
+
+class ModelConfig(Section):
+    layout: Literal["c4", "dc5", "fpn"] = "fpn"
+    backbone: BackboneConfig = BackboneConfig()
+    fpn: FpnConfig = FpnConfig()
+    anchors: AnchorsConfig = AnchorsConfig()
+    rpn: RpnConfig = RpnConfig()
+    roi: RoiConfig = RoiConfig()
+    pad_to: int | None = Field(default=None, ge=1)
+    """Images are padded to multiples of this; null: 32 on FPN, else 1."""
+    class_names: tuple[str, ...] | None = None
+    """null: the data set's."""
+
+    @model_validator(mode="after")
+    def _one_size_list_a_level(self) -> Self:
+        levels = 5 if self.layout == "fpn" else 1
+        if self.anchors.sizes is not None and len(self.anchors.sizes) != levels:
+            raise ValueError(f"anchors.sizes has {len(self.anchors.sizes)} lists; layout {self.layout} takes {levels}")
+        return self
+
+
+class DataConfig(Section):
+    format: Literal["coco", "voc", "yolo", "shapes"] = "coco"
+    root: str | None = None
+    """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
+    train: tuple[str, ...] = ()
+    """Splits to train on: annotation files (COCO), YEAR/SPLIT lists (VOC), folders or lists (YOLO)."""
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the training images set apart where there is no val."""
+    classes: tuple[str, ...] | None = None
+    """Select and order the classes by name; null: the set's own."""
+    difficult: Literal["ignore", "positive", "drop"] = "ignore"
+    """What VOC's difficult and COCO's crowd regions are in training."""
+    strict: bool = False
+    """Refuse a set with bad annotations instead of leaving them out."""
+    exif: bool = True
+    """Turn images as their EXIF orientation says."""
+    workers: int = Field(default=2, ge=0)
+    shortest_side: tuple[int, ...] = (800,)
+    """Pixels; one of several is drawn for each training image, the last is used in tests."""
+    longest_side: int = Field(default=1333, ge=1)
+    rounding: Literal["floor", "nearest"] = "floor"
+    """How the resized sides become whole."""
+    augment: tuple[dict[str, dict[str, Any]], ...] = ({"HorizontalFlip": {"p": 0.5}},)
+    """albumentations by name, each with its arguments, in order, before the resize."""
+
+
+class TrainingConfig(Section):
+    steps: int = Field(default=90_000, ge=1)
+    batch: int = Field(default=16, ge=1)
+    """Images of one optimizer step, over all devices."""
+    per_device_batch: int | None = Field(default=None, ge=1)
+    """Images a device takes at once; null: as many as the step asks of it. Accumulation fills the step up."""
+    precision: Literal["float32", "bf16"] = "float32"
+    channels_last: bool = True
+    compile: bool = False
+    ema: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Decay of the weights' moving average; 0: none."""
+    clip_norm: float | None = Field(default=None, gt=0.0)
+    seed: int = Field(default=0, ge=0)
+    log_every: int = Field(default=20, ge=1)
+    checkpoint_every: int = Field(default=5000, ge=1)
+    keep_every: int | None = Field(default=None, ge=1)
+    """Steps of which a checkpoint is kept for good; null: last and best only."""
+    eval_every: int | None = Field(default=None, ge=1)
+    best_metric: str = "AP"
+    """The key of metrics.json that decides which checkpoint is best."""
+
+
+class OptimizerConfig(Section):
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(default=0.02, gt=0.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    nesterov: bool = False
+    weight_decay: float = Field(default=1e-4, ge=0.0)
+    norm_weight_decay: float | None = Field(default=None, ge=0.0)
+    """Of norms and biases; null: the same as weight_decay."""
+
+
+class ScheduleConfig(Section):
+    name: Literal["constant", "step", "cosine", "poly"] = "step"
+    warmup_steps: int = Field(default=0, ge=0)
+    warmup_factor: float = Field(default=0.001, gt=0.0, le=1.0)
+    milestones: tuple[int, ...] = ()
+    """Steps at which the rate is multiplied by gamma."""
+    gamma: float = Field(default=0.1, gt=0.0)
+    power: float = Field(default=0.9, gt=0.0)
+    end_factor: float = Field(default=0.0, ge=0.0)
+    """The rate at the end of cosine and poly, as a share of the first."""
+
+    @model_validator(mode="after")
+    def _milestones_ascend(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must ascend, got {list(self.milestones)}")
+        return self
+
+
+class TestConfig(Section):
+    __test__ = False  # pytest collects classes by this prefix
+
+    score: float = Field(default=0.05, ge=0.0, le=1.0)
+    nms: float = Field(default=0.5, ge=0.0, le=1.0)
+    max_detections: int = Field(default=100, ge=1)
+    batch: int = Field(default=1, ge=1)
+    """Images predicted at once, a device."""
+
+
+class Config(Section):
+    """One experiment."""
+
+    task: Literal["detection"] = "detection"
+    recipe: str = ""
+    """What the weights will say they were trained by; the config's name where it is empty."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    test: TestConfig = TestConfig()
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        per_device = self.training.per_device_batch
+        if per_device is not None and self.training.batch % per_device:
+            raise ValueError(f"training.batch={self.training.batch} is no multiple of per_device_batch={per_device}")
+        return self

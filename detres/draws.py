@@ -1,0 +1,70 @@
+"""Randomness without state: every draw is a pure function of its place in the run.
+
+A place is named by integers: (seed, what is drawn, step or epoch, position in the global batch, repeat). No
+global generator is read, so a run does not depend on the number of workers, and a resume at any step continues
+bit for bit.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Purpose(enum.IntEnum):
+    """What a draw is for: the same place yields unrelated numbers for each."""
+
+    ORDER = 1
+    AUGMENTATION = 2
+    SAMPLING = 3
+    INITIALIZATION = 4
+    DATA_SET = 5
+    DROP_PATH = 6
+    MIXING = 7
+
+
+def key(seed: int, purpose: Purpose, *place: int) -> int:
+    """A 63-bit integer that stands for this place and no other."""
+    text = ",".join(str(int(part)) for part in (seed, purpose, *place))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def torch_generator(seed: int, purpose: Purpose, *place: int) -> torch.Generator:
+    return torch.Generator().manual_seed(key(seed, purpose, *place))
+
+
+def numpy_generator(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:
+    return np.random.default_rng(key(seed, purpose, *place))
+
+
+_MASK32 = 0xFFFFFFFF
+
+
+def random_ranks(sample_key: Tensor, count: int) -> Tensor:
+    """A pseudo-random 32-bit integer for each of `count` places, computed on the key's device without a wait.
+
+    sample_key: int64 scalar. Returns (count,) int64 in 0..2^32-1; the same on every device.
+    Source: the finalizer of MurmurHash3 (Appleby, public domain), applied to the place and both halves of the key.
+    """
+    place = torch.arange(count, device=sample_key.device, dtype=torch.int64)
+    return _mix(_mix(place ^ (sample_key & _MASK32)) ^ ((sample_key >> 32) & _MASK32))
+
+
+def _mix(h: Tensor) -> Tensor:
+    # Products stay below 2^63 because both factors are kept to 32 and 31 bits.
+    h = h ^ (h >> 16)
+    h = _multiply32(h, 0x85EBCA6B)
+    h = h ^ (h >> 13)
+    h = _multiply32(h, 0xC2B2AE35)
+    return h ^ (h >> 16)
+
+
+def _multiply32(h: Tensor, factor: int) -> Tensor:
+    """The low 32 bits of h * factor, without overflowing int64: the factor is taken in two halves."""
+    low = h * (factor & 0xFFFF)
+    high = (h * (factor >> 16)) & 0xFFFF
+    return (low + (high << 16)) & _MASK32

@@ -1,0 +1,17 @@
+"""What a user can do wrong. Every message says what, got, where, and how to mend it."""
+
+
+class UserError(Exception):
+    """A mistake the user can mend; commands print its message alone and exit with status 2."""
+
+
+class ConfigError(UserError):
+    """A config, an override or an argument is wrong."""
+
+
+class DataError(UserError):
+    """A data set is missing, unreadable or contradicts itself."""
+
+
+class WeightsError(UserError):
+    """A weights file is missing, unreadable, or does not fit what it is loaded into."""

@@ -1,0 +1,160 @@
+"""The nouns that walk through detres.
+
+One box convention everywhere inside: xyxy, float32, continuous pixel edges of the image the docstring names
+(a box that covers the first pixel alone is 0, 0, 1, 1). Labels are 0..K-1; background is K.
+Images are uint8 RGB (H, W, 3) until they reach the device.
+
+N images, M boxes of a target, D detections, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a feature map declares of itself; stride is in input pixels per cell."""
+
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class PixelStats:
+    """How pixels are normalized: (value - mean) / std on the 0..255 scale, channels in `order`."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    order: Literal["rgb", "bgr"] = "rgb"
+
+
+IMAGENET_STATS = PixelStats(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+
+
+class _Rows:
+    """Operations that act on every Tensor field alike, so that a subclass with masks needs none of its own.
+
+    Every Tensor field has one row a box; what is not a Tensor belongs to the image and is kept.
+    """
+
+    def _tensor_names(self) -> list[str]:
+        return [f.name for f in fields(self) if isinstance(getattr(self, f.name), Tensor)]
+
+    def __len__(self) -> int:
+        return len(getattr(self, self._tensor_names()[0]))
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        return replace(
+            self, **{n: getattr(self, n).to(device, non_blocking=non_blocking) for n in self._tensor_names()}
+        )
+
+    def select(self, index: Tensor) -> Self:
+        """Rows by a bool mask (M,) or integer indices."""
+        return replace(self, **{n: getattr(self, n)[index] for n in self._tensor_names()})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All rows of one or more parts, in order; fields of the image are the first part's."""
+        first = parts[0]
+        return replace(first, **{n: torch.cat([getattr(p, n) for p in parts]) for n in first._tensor_names()})
+
+
+@dataclass(frozen=True)
+class DetectionTarget(_Rows):
+    """Ground truth of one image.
+
+    boxes: (M, 4) float32. labels: (M,) int64. ignore: (M,) bool, COCO's crowd and VOC's difficult. M may be 0.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    ignore: Tensor
+
+    @classmethod
+    def empty(cls) -> DetectionTarget:
+        return cls(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class Detections(_Rows):
+    """Detections of one image, best first.
+
+    boxes: (D, 4) float32 in pixels of the image. scores: (D,) float32 in 0..1. labels: (D,) int64.
+    image_size: (height, width) of the image the boxes lie in.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    image_size: tuple[int, int]
+
+    def above(self, score: float) -> Self:
+        """Those whose score is at least `score`."""
+        return self.select(self.scores >= score)
+
+    def to_dict(self) -> dict[str, list]:
+        """Plain lists, ready for JSON: boxes (xyxy), scores, labels."""
+        return {n: getattr(self, n).tolist() for n in self._tensor_names()}
+
+
+@dataclass(frozen=True)
+class DetectionBatch:
+    """Images of one step, padded at the right and the bottom to one size.
+
+    images: (N, H, W, 3) uint8 RGB. sizes: (N, 2) int64, unpadded height and width.
+    original_sizes: (N, 2) int64, height and width of the image file. image_ids: N ids.
+    targets: N DetectionTargets in pixels of the resized images, or () where nothing is to be learned.
+    sample_keys: (N,) int64, from which anchors and RoIs of each image are sampled.
+    """
+
+    images: Tensor
+    sizes: Tensor
+    original_sizes: Tensor
+    image_ids: tuple[int | str, ...]
+    targets: tuple[DetectionTarget, ...]
+    sample_keys: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> DetectionBatch:
+        def move(t: Tensor) -> Tensor:
+            return t.to(device, non_blocking=non_blocking)
+
+        return replace(
+            self,
+            images=move(self.images),
+            sizes=move(self.sizes),
+            original_sizes=move(self.original_sizes),
+            sample_keys=move(self.sample_keys),
+            targets=tuple(t.to(device, non_blocking=non_blocking) for t in self.targets),
+        )
+
+    def pin_memory(self) -> DetectionBatch:
+        """Called by torch's DataLoader; images dominate, so the rest stays where it is."""
+        return replace(self, images=self.images.pin_memory())
+
+
+@dataclass(frozen=True)
+class ClassificationBatch:
+    """images: (N, H, W, 3) uint8 RGB. labels: (N,) int64. image_ids: N ids."""
+
+    images: Tensor
+    labels: Tensor
+    image_ids: tuple[int | str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> ClassificationBatch:
+        images = self.images.to(device, non_blocking=non_blocking)
+        return replace(self, images=images, labels=self.labels.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> ClassificationBatch:
+        return replace(self, images=self.images.pin_memory())
