@@ -49,6 +49,8 @@ class AnchorsConfig(Section):
     """Round the anchors' corners to whole pixels, as torchvision does."""
     order: Literal["size", "ratio"] = "size"
     """Which of the two varies slowest along the channels of the RPN."""
+    fitted: bool = False
+    """Take a level's stride as image side // map side, as torchvision does, instead of as declared; on p6 they differ."""
 
 
 class BoxLossConfig(Section):

@@ -1,0 +1,30 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+RUN := runs/shapes_r18
+
+.PHONY: demo test lint clean
+
+# The environment is made once, and again when the dependencies change.
+$(STAMP): pyproject.toml setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: $(STAMP)
+	test -f $(RUN)/checkpoints/best/model.safetensors || $(BIN)/python tools/train_det.py --cfg shapes_r18 --out $(RUN) --resume
+	$(BIN)/python tools/eval_det.py --weights $(RUN)
+	$(BIN)/python tools/visualize.py --weights $(RUN) --limit 12
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -n 2 --quiet
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf runs datasets/shapes build *.egg-info

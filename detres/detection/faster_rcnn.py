@@ -1,0 +1,92 @@
+"""Faster R-CNN, told as the paper tells it: features, proposals, and what each proposal is.
+
+N images, L levels, K classes, D detections. Source: Ren et al. 2015; He et al. 2015, appendix A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from detres.detection.anchors import AnchorGrid
+from detres.detection.layouts import Layout
+from detres.detection.roi_heads import RoIHeads
+from detres.detection.rpn import RPN
+from detres.structures import DetectionBatch, Detections
+
+
+class FasterRCNN(nn.Module):
+    """`forward` returns losses, `predict` returns detections; which one runs never depends on the mode.
+
+    pad_to: images are padded to multiples of this many pixels.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        rpn: RPN,
+        roi: RoIHeads,
+        *,
+        anchors: AnchorGrid,
+        class_names: Sequence[str],
+        pad_to: int = 1,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.rpn, self.roi = layout.backbone, layout.neck, rpn, roi
+        self.anchors, self.class_names, self.pad_to = anchors, tuple(class_names), pad_to
+
+    def forward(self, batch: DetectionBatch) -> dict[str, Tensor]:
+        """The four losses by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box (scalars)."""
+        images = self.normalize(batch.images, batch.sizes)
+        pyramid = self.neck(self.backbone(images))
+        anchors = self.anchors(pyramid, images.shape[-2:])
+
+        objects = self.rpn(pyramid)
+        # Detached: the paper trains without a path through the proposals' coordinates.
+        proposals = self.rpn.proposals(objects, anchors, batch.sizes)
+        anchor_samples = self.rpn.sample(anchors, batch.targets, batch.sample_keys)
+        losses = self.rpn.losses(objects, anchors, batch.targets, anchor_samples)
+
+        rois, roi_samples = self.roi.sample(proposals, batch.targets, batch.sample_keys)
+        logits, deltas = self.roi(pyramid, rois)
+        return losses | self.roi.losses(logits, deltas, rois, batch.targets, roi_samples)
+
+    @torch.no_grad()
+    def predict(self, batch: DetectionBatch) -> list[Detections]:
+        """Detections of each image in pixels of its file, best first."""
+        boxes, scores, labels, counts = self.predict_tensors(batch.images, batch.sizes)
+        scale = (batch.original_sizes / batch.sizes).to(boxes.dtype).flip(1).repeat(1, 2)  # x, y, x, y
+        boxes = (boxes * scale[:, None]).float()
+        return [
+            Detections(boxes[i, :count], scores[i, :count].float(), labels[i, :count], tuple(size))
+            for i, (count, size) in enumerate(zip(counts.tolist(), batch.original_sizes.tolist(), strict=True))
+        ]
+
+    def predict_tensors(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The path that exports: tensors in, tensors out.
+
+        images: (N, H, W, 3) uint8 RGB, padded. sizes: (N, 2) int64 unpadded height and width.
+        Returns boxes (N, D, 4) in pixels of these images, scores (N, D), labels (N, D) int64 and counts (N,) int64;
+        rows from counts on are padding (zeros).
+        """
+        images = self.normalize(images, sizes)
+        pyramid = self.neck(self.backbone(images))
+        anchors = self.anchors(pyramid, images.shape[-2:])
+        proposals = self.rpn.proposals(self.rpn(pyramid), anchors, sizes)
+        logits, deltas = self.roi(pyramid, proposals)
+        found = self.roi.detections(logits, deltas, proposals, sizes)
+        boxes, scores, labels = (
+            nn.utils.rnn.pad_sequence(list(rows), batch_first=True) for rows in zip(*found, strict=True)
+        )
+        counts = torch.tensor([len(rows) for _, rows, _ in found], device=boxes.device)
+        return boxes, scores, labels, counts
+
+    def normalize(self, rgb: Tensor, sizes: Tensor) -> Tensor:
+        """uint8 RGB (N, H, W, 3) -> what the backbone takes, (N, 3, H, W); padding is zero after normalization."""
+        images = self.backbone.normalize(rgb)
+        height, width = images.shape[-2:]
+        row, column = torch.arange(height, device=rgb.device), torch.arange(width, device=rgb.device)
+        inside = (row[None, :, None] < sizes[:, 0, None, None]) & (column[None, None, :] < sizes[:, 1, None, None])
+        return images * inside[:, None]

@@ -1,0 +1,100 @@
+"""Three ways to hang Faster R-CNN on a backbone, side by side.
+
+                    RPN reads       RoIs read             on each RoI
+    C4   (He 2015)  c4, stride 16   c4, 14×14 bins        conv5, then the mean
+    DC5  (Dai 2017) c5, stride 16   c5, 7×7 bins          two fully connected layers
+    FPN  (Lin 2017) p2..p6          p2..p5, 7×7 bins      two fully connected layers
+
+C4 is the paper's: conv1..conv4 are shared, and conv5 with its stride of 2 belongs to the RoI head. DC5 dilates conv5
+instead of striding (Dai et al. 2017, deformable convolutional networks, section 4.1; the "dilated C5" of detectron2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from detres.detection.box_heads import FcHead, StageHead
+from detres.detection.fpn import FPN
+from detres.errors import ConfigError
+from detres.structures import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of a detector that depend on where its features come from.
+
+    backbone: images -> maps by name. neck: maps by name -> the pyramid the RPN reads, finest first.
+    specs: of the pyramid. roi_levels: the first so many of them are pooled from. pool: bins a side.
+    head: pooled features -> (R, head.out_channels).
+    """
+
+    backbone: nn.Module
+    neck: nn.Module
+    head: nn.Module
+    specs: tuple[FeatureSpec, ...]
+    roi_levels: int
+    pool: int
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """Arguments of FcHead; C4's head is the backbone's own."""
+
+    convs: int = 0
+    conv_channels: int = 256
+    fcs: int = 2
+    fc_channels: int = 1024
+    norm: str = "none"
+
+    def build(self, channels: int, pool: int) -> FcHead:
+        return FcHead(
+            channels,
+            pool,
+            convs=self.convs,
+            conv_channels=self.conv_channels,
+            fcs=self.fcs,
+            fc_channels=self.fc_channels,
+            norm=self.norm,
+        )
+
+
+class SingleLevel(nn.Module):
+    """The neck of a detector without one: a single map of the backbone."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
+        return [features[self.name]]
+
+
+def c4(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
+    if not hasattr(backbone, "take_stage"):
+        raise ConfigError(
+            f"model.layout=c4 takes conv5 of a ResNet to each RoI; {type(backbone).__name__} has no such stage. "
+            "Use model.layout=fpn with this backbone"
+        )
+    out_channels = backbone.specs["c5"].channels
+    stage = backbone.take_stage("c5")
+    spec = backbone.specs["c4"]
+    return Layout(backbone, SingleLevel("c4"), StageHead(stage, out_channels), (spec,), 1, pool or 14)
+
+
+def dc5(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
+    spec, pool = backbone.specs["c5"], pool or 7
+    return Layout(backbone, SingleLevel("c5"), head.build(spec.channels, pool), (spec,), 1, pool)
+
+
+def fpn(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
+    specs = {name: backbone.specs[name] for name in ("c2", "c3", "c4", "c5")}
+    neck, pool = FPN(specs, fpn_channels, norm=fpn_norm), pool or 7
+    return Layout(backbone, neck, head.build(fpn_channels, pool), neck.specs, len(specs), pool)
+
+
+LAYOUTS = {"c4": c4, "dc5": dc5, "fpn": fpn}
+OUTPUT_STRIDES = {"c4": 32, "dc5": 16, "fpn": 32}
+OUTPUTS = {"c4": ("c4", "c5"), "dc5": ("c5",), "fpn": ("c2", "c3", "c4", "c5")}

@@ -1,0 +1,216 @@
+"""The Fast R-CNN part: every proposal is pooled, classified and moved.
+
+N images, L levels, R RoIs of all images together, K classes (background is K), D detections of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from detres.boxes import CodecWeights, box_area, clip_boxes, decode_boxes
+from detres.detection.losses import BoxLoss, Normalizer, normalizer
+from detres.detection.matching import Sample, match, sample
+from detres.detection.roi_align import roi_align
+from detres.structures import DetectionTarget
+
+
+class RoIPooler(nn.Module):
+    """Reads a square of features for each RoI from the level its size assigns.
+
+    strides: of the levels, finest first. canonical_size, canonical_level: an RoI of that size reads from that level,
+    one twice as large from the next; the finest level here is numbered log2 of its stride.
+    Source: Lin et al. 2017, equation 1.
+    """
+
+    def __init__(
+        self,
+        strides: Sequence[int],
+        pool: int,
+        *,
+        sampling_ratio: int = 0,
+        aligned: bool = True,
+        method: Literal["auto", "rows", "torchvision"] = "auto",
+        canonical_size: float = 224.0,
+        canonical_level: int = 4,
+        level_eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.strides, self.pool = tuple(strides), pool
+        self.sampling_ratio, self.aligned, self.method = sampling_ratio, aligned, method
+        self.canonical_size, self.canonical_level, self.level_eps = canonical_size, canonical_level, level_eps
+        self.finest = self.strides[0].bit_length() - 1
+
+    def levels(self, rois: Tensor) -> Tensor:
+        """(R, 4) -> (R,) int64, 0 for the finest level."""
+        scale = torch.log2(box_area(rois).sqrt() / self.canonical_size)
+        level = torch.floor(self.canonical_level + scale + self.level_eps)
+        return level.clamp(self.finest, self.finest + len(self.strides) - 1).long() - self.finest
+
+    def forward(self, pyramid: Sequence[Tensor], rois: Tensor, image_index: Tensor) -> Tensor:
+        """pyramid: L or more tensors (N, C, H, W). rois: (R, 4) pixels. image_index: (R,) int64.
+
+        Returns (R, C, pool, pool).
+        """
+        if len(self.strides) == 1:
+            return self._align(pyramid[0], rois, image_index, self.strides[0])
+        levels = self.levels(rois)
+        order, pooled = [], []
+        for level, stride in enumerate(self.strides):
+            index = (levels == level).nonzero().squeeze(1)
+            order.append(index)
+            # Levels without RoIs are pooled too: every parameter is touched in every step, on every rank.
+            pooled.append(self._align(pyramid[level], rois[index], image_index[index], stride))
+        place = torch.empty_like(levels)
+        place[torch.cat(order)] = torch.arange(len(levels), device=levels.device)
+        return torch.cat(pooled)[place]
+
+    def _align(self, features: Tensor, rois: Tensor, image_index: Tensor, stride: int) -> Tensor:
+        return roi_align(
+            features,
+            rois,
+            image_index,
+            pool=self.pool,
+            scale=1.0 / stride,
+            sampling_ratio=self.sampling_ratio,
+            aligned=self.aligned,
+            method=self.method,
+        )
+
+
+class RoIHeads(nn.Module):
+    """Pools, runs the head, and predicts K + 1 class logits and boxes for every RoI.
+
+    Source: Girshick 2015, section 2; sampling as Ren et al. 2015. head declares out_channels.
+    """
+
+    def __init__(
+        self,
+        pooler: RoIPooler,
+        head: nn.Module,
+        num_classes: int,
+        *,
+        positive_iou: float = 0.5,
+        negative_iou_low: float = 0.0,
+        batch_per_image: int = 512,
+        positive_fraction: float = 0.25,
+        codec_weights: CodecWeights = (10.0, 10.0, 5.0, 5.0),
+        class_agnostic: bool = False,
+        box_loss: BoxLoss | None = None,
+        normalizer: Normalizer = "constant",
+        min_size: float = 0.0,
+        score: float = 0.05,
+        nms: float = 0.5,
+        max_detections: int = 100,
+    ) -> None:
+        super().__init__()
+        self.pooler, self.head, self.num_classes = pooler, head, num_classes
+        self.class_logits = nn.Linear(head.out_channels, num_classes + 1)
+        self.deltas = nn.Linear(head.out_channels, 4 if class_agnostic else 4 * num_classes)
+        nn.init.normal_(self.class_logits.weight, std=0.01)
+        nn.init.normal_(self.deltas.weight, std=0.001)
+        nn.init.zeros_(self.class_logits.bias)
+        nn.init.zeros_(self.deltas.bias)
+        self.positive_iou, self.negative_iou_low = positive_iou, negative_iou_low
+        self.batch_per_image, self.positive_fraction = batch_per_image, positive_fraction
+        self.codec_weights, self.class_agnostic = codec_weights, class_agnostic
+        self.box_loss, self.normalizer = box_loss or BoxLoss(), normalizer
+        self.min_size, self.score, self.nms, self.max_detections = min_size, score, nms, max_detections
+
+    def forward(self, pyramid: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """proposals: N tensors (P, 4). Returns logits (R, K + 1) and deltas (R, 1 or K, 4), float32 or wider."""
+        rois = torch.cat(list(proposals))
+        counts = torch.tensor([len(p) for p in proposals], device=rois.device)
+        image_index = torch.repeat_interleave(torch.arange(len(counts), device=rois.device), counts)
+        features = self.head(self.pooler(pyramid, rois, image_index))
+        logits, deltas = self.class_logits(features), self.deltas(features)
+        if logits.dtype != torch.float64:
+            logits, deltas = logits.float(), deltas.float()
+        return logits, deltas.view(len(deltas), -1, 4)
+
+    def sample(
+        self, proposals: Sequence[Tensor], targets: Sequence[DetectionTarget], sample_keys: Tensor
+    ) -> tuple[list[Tensor], list[Sample]]:
+        """The proposals each image learns from, ground truth added to them.
+
+        Returns N tensors (S, 4), and N Samples whose matched belongs to them row by row.
+        """
+        rois, samples = [], []
+        for boxes, target, sample_key in zip(proposals, targets, sample_keys, strict=True):
+            # Without its own boxes an untrained RPN would give the head nothing positive to learn from.
+            candidates = torch.cat([target.boxes[~target.ignore].to(boxes.dtype), boxes])
+            matched = match(
+                candidates,
+                target,
+                positive_iou=self.positive_iou,
+                negative_iou=self.positive_iou,
+                negative_iou_low=self.negative_iou_low,
+                keep_best=False,
+            )
+            # The key's complement: the RPN has drawn from the key itself.
+            drawn = sample(matched, ~sample_key, count=self.batch_per_image, positive_fraction=self.positive_fraction)
+            rois.append(candidates[drawn.index])
+            samples.append(drawn)
+        return rois, samples
+
+    def losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        rois: Sequence[Tensor],
+        targets: Sequence[DetectionTarget],
+        samples: Sequence[Sample],
+    ) -> dict[str, Tensor]:
+        """loss_roi_class (cross-entropy) and loss_roi_box over the samples, which may be injected.
+
+        logits: (R, K + 1). deltas: (R, 1 or K, 4). rois: N tensors (S, 4), R their sum; samples: row by row theirs.
+        """
+        labels = torch.cat([_labels_of(s, t, self.num_classes) for s, t in zip(samples, targets, strict=True)])
+        positive = (labels < self.num_classes).nonzero().squeeze(1)
+        column = torch.zeros_like(positive) if self.class_agnostic else labels[positive]
+        goals = torch.cat([t.boxes[s.matched[s.positive]] for s, t in zip(samples, targets, strict=True)])
+        references = torch.cat(list(rois))[positive].to(deltas.dtype)
+        box = self.box_loss(deltas[positive, column], references, goals.to(deltas.dtype), self.codec_weights)
+        divisor = normalizer(
+            self.normalizer,
+            samples=torch.tensor(len(labels), device=logits.device),
+            batch_per_image=self.batch_per_image,
+            images=len(samples),
+        )
+        classes = F.cross_entropy(logits, labels, reduction="sum")
+        return {"loss_roi_class": classes / divisor, "loss_roi_box": box / divisor}
+
+    def detections(
+        self, logits: Tensor, deltas: Tensor, proposals: Sequence[Tensor], sizes: Tensor
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Boxes (D, 4), scores (D,) and labels (D,) of each image, best first; sizes: (N, 2) to clip to."""
+        counts = [len(p) for p in proposals]
+        scores = F.softmax(logits, dim=-1)[:, :-1]
+        boxes = decode_boxes(deltas, torch.cat(list(proposals))[:, None].to(deltas.dtype), self.codec_weights)
+        boxes = boxes.expand(-1, self.num_classes, -1)
+        return [
+            self._suppress(*of_image, size)
+            for *of_image, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
+        ]
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (P, K, 4), scores (P, K) -> the best after the score floor and NMS within each class."""
+        roi, labels = (scores > self.score).nonzero().unbind(1)
+        boxes, scores = clip_boxes(boxes[roi, labels], size), scores[roi, labels]
+        sides = boxes[:, 2:] - boxes[:, :2]
+        valid = ((sides >= self.min_size) & (sides > 0)).all(dim=1)
+        boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
+        keep = batched_nms(boxes, scores, labels, self.nms)[: self.max_detections]
+        return boxes[keep], scores[keep], labels[keep]
+
+
+def _labels_of(samples: Sample, target: DetectionTarget, background: int) -> Tensor:
+    """(S,) int64: the label of the matched box, or background."""
+    if len(target) == 0:
+        return torch.full_like(samples.matched, background)
+    return torch.where(samples.positive, target.labels[samples.matched.clamp(min=0)], background)
