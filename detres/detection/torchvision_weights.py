@@ -1,0 +1,148 @@
+"""Faster R-CNN checkpoints of torchvision, fasterrcnn_resnet50_fpn and _v2, as detres's names and settings.
+
+What torchvision does differently is settings here, not code: unaligned RoIAlign with two samples, rounded
+ratio-major anchors whose stride is fitted to the map, sides rounded down when resizing, padding to 32. The
+background stands first there and last here, so its row moves; all 91 logits stay in the softmax, with the eleven
+ids COCO never used as classes of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from detres.config.schema import (
+    AnchorsConfig,
+    BackboneConfig,
+    BoxLossConfig,
+    DataConfig,
+    FpnConfig,
+    ModelConfig,
+    RoiConfig,
+    RpnConfig,
+    TestConfig,
+)
+from detres.errors import WeightsError
+
+# Their name (a pattern) -> ours. Both the names since torchvision 0.14 and those of the published v1 file.
+_NAMES = (
+    (r"backbone\.body\.(.+)", r"backbone.\1"),
+    (r"backbone\.fpn\.inner_blocks\.(\d)\.(weight|bias)", r"neck.lateral.\1.0.\2"),
+    (r"backbone\.fpn\.inner_blocks\.(\d)\.(\d)\.(.+)", r"neck.lateral.\1.\2.\3"),
+    (r"backbone\.fpn\.layer_blocks\.(\d)\.(weight|bias)", r"neck.output.\1.0.\2"),
+    (r"backbone\.fpn\.layer_blocks\.(\d)\.(\d)\.(.+)", r"neck.output.\1.\2.\3"),
+    (r"rpn\.head\.conv\.(weight|bias)", r"rpn.convs.0.\1"),
+    (r"rpn\.head\.conv\.(\d)\.0\.(weight|bias)", r"rpn.convs.\1.\2"),
+    (r"rpn\.head\.cls_logits\.(weight|bias)", r"rpn.objectness.\1"),
+    (r"rpn\.head\.bbox_pred\.(weight|bias)", r"rpn.deltas.\1"),
+    (r"roi_heads\.box_head\.fc6\.(weight|bias)", r"roi.head.fcs.0.\1"),
+    (r"roi_heads\.box_head\.fc7\.(weight|bias)", r"roi.head.fcs.1.\1"),
+    (r"roi_heads\.box_head\.([0-3])\.(\d)\.(.+)", r"roi.head.convs.\1.\2.\3"),
+    (r"roi_heads\.box_head\.5\.(weight|bias)", r"roi.head.fcs.0.\1"),
+    (r"roi_heads\.box_predictor\.cls_score\.(weight|bias)", r"roi.class_logits.\1"),
+    (r"roi_heads\.box_predictor\.bbox_pred\.(weight|bias)", r"roi.deltas.\1"),
+)
+
+
+def is_torchvision_detector(names: Sequence[str]) -> bool:
+    return any(name.startswith("roi_heads.box_predictor.") for name in names)
+
+
+def convert_state_dict(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Their tensors under our names, background moved from the first row to the last.
+
+    Raises WeightsError with the names it does not know.
+    """
+    ours: dict[str, Tensor] = {}
+    unknown = []
+    for name, tensor in theirs.items():
+        for pattern, replacement in _NAMES:
+            if re.fullmatch(pattern, name):
+                ours[re.sub(pattern, replacement, name)] = tensor
+                break
+        else:
+            unknown.append(name)
+    if unknown or "roi.class_logits.weight" not in ours:
+        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else "no box predictor"
+        raise WeightsError(
+            f"not a state dict of torchvision's fasterrcnn_resnet50_fpn or _v2: {found}. "
+            "Mobile nets and RetinaNet are not converted; a backbone alone converts without its detector"
+        )
+    for part in ("weight", "bias"):
+        logits, deltas = ours[f"roi.class_logits.{part}"], ours[f"roi.deltas.{part}"]
+        ours[f"roi.class_logits.{part}"] = torch.cat([logits[1:], logits[:1]])
+        ours[f"roi.deltas.{part}"] = deltas[4:]  # The background's box is never used.
+    return ours
+
+
+def model_settings(theirs: Mapping[str, Tensor], class_names: Sequence[str] | None, *, norm_eps: float) -> ModelConfig:
+    """The model their weights expect. class_names: without the background; None: COCO's, or numbered ones.
+
+    norm_eps: of the backbone's BN, which no state dict holds: 0.0 in the published v1 weights, else 1e-5.
+    """
+    is_v2 = "roi_heads.box_head.5.weight" in theirs
+    classes = theirs["roi_heads.box_predictor.cls_score.bias"].shape[0] - 1
+    if class_names is None:
+        class_names = coco_names() if classes == 90 else [f"class {i}" for i in range(1, classes + 1)]
+    if len(class_names) != classes:
+        raise WeightsError(f"{len(class_names)} class names for weights with {classes} classes beside the background")
+    # Both of torchvision's losses are smooth L1 that turns at 1/9, over all samples of the batch.
+    box_loss = BoxLossConfig(name="smooth_l1", beta=1 / 9)
+    norm = "batch" if is_v2 else "none"
+    return ModelConfig(
+        layout="fpn",
+        backbone=BackboneConfig(
+            name="resnet50", stride_in="3x3", norm="batch" if is_v2 else "frozen", norm_eps=norm_eps
+        ),
+        fpn=FpnConfig(norm=norm),
+        anchors=AnchorsConfig(rounded=True, order="ratio", fitted=True),
+        rpn=RpnConfig(
+            convs=sum(bool(re.fullmatch(r"rpn\.head\.conv(\.\d\.0)?\.weight", name)) for name in theirs),
+            min_size=1e-3,
+            post_nms_train=2000,
+            box_loss=box_loss,
+            normalizer="samples",
+        ),
+        roi=RoiConfig(
+            sampling_ratio=2,
+            aligned=False,
+            box_loss=box_loss,
+            normalizer="samples",
+            min_size=1e-2,
+            head_convs=4 if is_v2 else 0,
+            head_fcs=1 if is_v2 else 2,
+            head_norm=norm,
+        ),
+        pad_to=32,
+        class_names=tuple(class_names),
+    )
+
+
+def data_settings() -> DataConfig:
+    """How torchvision's detectors are fed."""
+    return DataConfig(shortest_side=(800,), longest_side=1333, rounding="floor")
+
+
+def test_settings() -> TestConfig:
+    return TestConfig(score=0.05, nms=0.5, max_detections=100)
+
+
+def guess_norm_eps(theirs: Mapping[str, Tensor]) -> tuple[float, str]:
+    """The backbone's BN eps and the reason for the guess.
+
+    Only the published v1 file was trained with 0.0; it is also the only one that keeps the old names of its FPN.
+    """
+    if "backbone.fpn.inner_blocks.0.weight" in theirs:
+        return 0.0, "names as in the published COCO_V1 file, which was trained with eps 0.0"
+    return 1e-5, "names as written since torchvision 0.14, whose default is 1e-5"
+
+
+def coco_names() -> list[str]:
+    """COCO's 90 category names by id, from 1; ids without a category are named by their number, to stay distinct."""
+    from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+
+    names = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+    return [name if name != "N/A" else f"unused-{i}" for i, name in enumerate(names)][1:]
