@@ -1,0 +1,208 @@
+"""From the name of a config and a few overrides to a checked, complete Config, and back to text.
+
+A *layer* is one source of values: the config's file, then what a caller adds, then the overrides, later ones winning.
+A *path* is a tuple of keys from the top of the config. A *stem* is a file's name without .yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from detres.config.problems import all_keys, describe_problems, nearest
+from detres.config.scaling import Scaled, scale_to_batch
+from detres.config.schema import Config
+from detres.config.yaml_dialect import read_yaml, write_yaml
+from detres.errors import ConfigError
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values from one source, nested as in a config; `lines` says at which line a key stands, where that is known."""
+
+    source: str
+    values: Mapping[str, Any]
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A config, and what was scaled because its batch is not the recipe's."""
+
+    config: Config
+    scaled: tuple[Scaled, ...]
+
+
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = ()) -> Config:
+    """The config of a file below configs/ (by its stem) or of a path, with `layers` and then `overrides` laid over it.
+
+    overrides: "optimizer.lr=0.02", the value as in yaml. Where they change training.batch, lr and steps are scaled from
+    the recipe's, save those that overrides state.
+    Raises ConfigError with every problem at once, one a line.
+    """
+    return read_config(name_or_path, overrides, layers=layers).config
+
+
+def read_config(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = ()
+) -> LoadedConfig:
+    """load_config, which also says what was scaled."""
+    path = find_config(name_or_path)
+    recipe = [Layer("the file's name", {"recipe": path.stem}), read_layer(path), *layers]
+    stated = [read_override(text) for text in overrides]
+    config = resolve([*recipe, *stated])
+    if not any(_get(layer.values, ("training", "batch")) for layer in stated):
+        return LoadedConfig(config, ())
+    explicit = {key for layer in stated for key in _leaves(layer.values)}
+    return LoadedConfig(*scale_to_batch(config, recipe_batch=resolve(recipe).training.batch, explicit=explicit))
+
+
+def resolve(layers: Sequence[Layer]) -> Config:
+    """Lay the layers over each other and the defaults; groups are merged key by key, lists are replaced whole."""
+    # A group with nothing under it (`model:`) is null in yaml, and states nothing.
+    values: dict[str, Any] = {}
+    for *groups, _ in all_keys(Config):
+        _merge(values, _nest(groups, {}))
+    for layer in layers:
+        _merge(values, layer.values)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = describe_problems(error, Config)
+        raise ConfigError("\n".join(_locate(path, sentence, layers) for path, sentence in problems)) from None
+
+
+def read_layer(path: Path) -> Layer:
+    """The layer a yaml file states; ConfigError where it cannot be read or is no group of keys."""
+    source = _short(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: cannot be read: {error}") from None
+    values, lines = read_yaml(text, source)
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{source}: got a {type(values).__name__}, expected groups of keys such as `model:`")
+    return Layer(source, values or {}, lines)
+
+
+def read_override(text: str) -> Layer:
+    """The layer of one `optimizer.lr=0.02`; the value is read as yaml, so lists are written [1, 2]."""
+    key, equals, value = text.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise ConfigError(f"{text}: this is no override; write key=value, such as optimizer.lr=0.02")
+    parsed, _ = read_yaml(value, text)
+    return Layer(text, _nest(path, parsed))
+
+
+def dump_config(config: Config) -> str:
+    """The resolved config as yaml; load_config reads it back to an equal one."""
+    return write_yaml(config.model_dump(mode="json"))
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON schema of a config file, from which editors complete and check the yaml."""
+    return Config.model_json_schema()
+
+
+def config_folder() -> Path:
+    """The configs that came with detres: configs/ of a clone, else the copy that the wheel ships."""
+    package = Path(__file__).resolve().parents[1]
+    clone = package.parent
+    if (clone / "pyproject.toml").is_file() and (clone / "configs").is_dir():
+        return clone / "configs"
+    return package / "_configs"
+
+
+def list_configs(folder: Path | None = None) -> list[tuple[str, str, Path]]:
+    """(stem, first comment line, path) of every config, by path."""
+    found = []
+    for path in sorted((folder or config_folder()).rglob("*.yaml")):
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
+        found.append((path.stem, first.lstrip("# ").rstrip() if first.startswith("#") else "", path))
+    return found
+
+
+def find_config(name_or_path: str | Path, folder: Path | None = None) -> Path:
+    """The file of a stem or a path; ConfigError with the nearest stems where there is none."""
+    name = str(name_or_path)
+    if name.endswith((".yaml", ".yml")) or isinstance(name_or_path, Path):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ConfigError(
+                f"--cfg {name}: there is no such file below {Path.cwd()}; give a path or a name in configs/"
+            )
+        return path
+    folder = folder or config_folder()
+    paths = [path for stem, _, path in list_configs(folder) if stem == name]
+    if len(paths) == 1:
+        return paths[0]
+    if paths:
+        raise ConfigError(f"--cfg {name}: several files have this name; give one: {', '.join(map(str, paths))}")
+    stems = [stem for stem, _, _ in list_configs(folder)]
+    close = nearest(name, stems)
+    mend = f"did you mean {' or '.join(close)}?" if close else "`detres configs` lists them all"
+    raise ConfigError(f"--cfg {name}: there is no config of this name below {_short(folder)}; {mend}")
+
+
+def _locate(path: KeyPath, sentence: str, layers: Sequence[Layer]) -> str:
+    """The sentence after the source that stated this key last; its line in the source at the end."""
+    for length in range(len(path), -1, -1):
+        for layer in reversed(layers):
+            if length == 0 or _has(layer.values, path[:length]):
+                line = layer.lines.get(path[:length])
+                return f"{layer.source}: {sentence}" + (f" (line {line})" if line else "")
+    return sentence
+
+
+def _short(path: Path) -> str:
+    """A path as its user would write it: below the working folder or the clone, where it lies there."""
+    resolved = path.resolve()
+    for root in (Path.cwd(), config_folder().parent):
+        if resolved.is_relative_to(root):
+            return str(resolved.relative_to(root))
+    return str(path)
+
+
+def _nest(path: Sequence[str], value: Any) -> Any:
+    for part in reversed(path):
+        value = {part: value}
+    return value
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if not isinstance(into.get(key), dict):
+                into[key] = {}
+            _merge(into[key], value)
+        elif value is not None or not isinstance(into.get(key), dict):
+            into[key] = value
+
+
+def _get(values: Any, path: KeyPath) -> Any:
+    for part in path:
+        if not isinstance(values, Mapping) or part not in values:
+            return None
+        values = values[part]
+    return values
+
+
+def _has(values: Any, path: KeyPath) -> bool:
+    parent = _get(values, path[:-1])
+    return isinstance(parent, Mapping) and path[-1] in parent
+
+
+def _leaves(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key)

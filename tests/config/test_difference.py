@@ -1,0 +1,30 @@
+import pytest
+
+from detres.config.difference import MAY_CHANGE, check_resumable, config_difference
+from detres.config.problems import all_keys
+from detres.config.schema import Config
+from detres.errors import ConfigError
+
+
+def test_equal_configs_do_not_differ():
+    assert config_difference(Config(), Config()) == ()
+
+
+def test_length_workers_and_logging_may_change():
+    new = Config(training={"steps": 7, "log_every": 3, "checkpoint_every": 2}, data={"workers": 9})
+    assert len(config_difference(Config(), new)) == 4
+    check_resumable(Config(), new, "runs/x")
+
+
+def test_anything_else_is_refused_with_the_difference_shown():
+    new = Config(training={"steps": 7}, optimizer={"lr": 0.5}, model={"backbone": {"name": "resnet18"}})
+    with pytest.raises(ConfigError) as caught:
+        check_resumable(Config(), new, "runs/x")
+    message = str(caught.value)
+    assert "model.backbone.name: was 'resnet50', got 'resnet18'" in message
+    assert "optimizer.lr: was 0.02, got 0.5" in message
+    assert "training.steps: was" not in message
+
+
+def test_every_key_that_may_change_is_one():
+    assert {".".join(key) for key in all_keys(Config)} >= MAY_CHANGE
