@@ -2,7 +2,9 @@
 
 
 class UserError(Exception):
-    """A mistake the user can mend; commands print its message alone and exit with status 2."""
+    """A mistake the user can mend; commands print its message alone and exit with `exit_status`."""
+
+    exit_status = 2
 
 
 class ConfigError(UserError):

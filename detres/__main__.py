@@ -1,0 +1,5 @@
+import sys
+
+from detres.commands.main import main
+
+sys.exit(main())

@@ -1,0 +1,124 @@
+"""Show versions and devices, and what is wrong with this installation and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sysconfig
+from importlib import metadata
+from pathlib import Path
+
+from detres.version import __version__
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "pycocotools",
+    "faster-coco-eval",
+    "pydantic",
+    "safetensors",
+    "numpy",
+)
+OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No arguments."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(f"detres {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(", ".join(f"{name} {installed_version(name) or 'MISSING'}" for name in PACKAGES))
+    problems = missing_packages() + torchvision_problems() + opencv_problems(installed_opencvs())
+    if installed_version("torch"):
+        print("\n".join(device_lines()))
+        problems += compiler_problems()
+    for variable, what in (("DETRES_DATASETS", "data sets"), ("DETRES_WEIGHTS", "downloaded weights")):
+        print(f"{variable}: {os.environ.get(variable) or 'not set'} ({what})")
+    for problem in problems:
+        print(f"PROBLEM  {problem}")
+    print(f"{len(problems)} problems found" if problems else "no problems found")
+    return 2 if problems else 0
+
+
+def installed_version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def missing_packages() -> list[str]:
+    missing = [name for name in PACKAGES if installed_version(name) is None]
+    return [f"not installed: {', '.join(missing)}. Mend: pip install {' '.join(missing)}"] if missing else []
+
+
+def torchvision_problems() -> list[str]:
+    """A torchvision built for another torch loads, and fails at its first operator."""
+    torch, requirements = installed_version("torch"), metadata.requires("torchvision") or []
+    if torch is None:
+        return []
+    return mismatch(torch, requirements)
+
+
+def mismatch(torch: str, requirements: list[str]) -> list[str]:
+    """torch: its version, perhaps with +cu130. requirements: torchvision's, of which one pins torch."""
+    for requirement in requirements:
+        name, _, pinned = requirement.partition("==")
+        if name.strip() == "torch" and pinned.split(";")[0].strip() != torch.split("+")[0]:
+            pinned = pinned.split(";")[0].strip()
+            return [
+                f"torchvision {installed_version('torchvision')} was built for torch {pinned}, but torch {torch} is "
+                f"installed. Mend: pip install --upgrade torch torchvision"
+            ]
+    import torchvision.ops
+
+    try:
+        import torch as torch_module
+
+        torchvision.ops.nms(torch_module.zeros(0, 4), torch_module.zeros(0), 0.5)
+    except Exception as error:
+        return [f"torchvision's operators do not load ({error}). Mend: pip install --force-reinstall torchvision"]
+    return []
+
+
+def installed_opencvs() -> list[str]:
+    return [name for name in OPENCVS if installed_version(name)]
+
+
+def opencv_problems(installed: list[str]) -> list[str]:
+    if len(installed) < 2:
+        return []
+    return [
+        f"{' and '.join(installed)} overwrite each other's cv2. Mend: pip uninstall -y {' '.join(installed)} "
+        "&& pip install opencv-python-headless"
+    ]
+
+
+def compiler_problems() -> list[str]:
+    """torch.compile writes C++ for the CPU; without a compiler training.compile=true fails."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "c++")), None)
+    if compiler is None or shutil.which(compiler.split()[0]) is None:
+        return ["no C++ compiler for torch.compile on the CPU. Mend: apt-get install g++ (all else runs without it)"]
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+        return ["no Python headers for torch.compile. Mend: apt-get install python3-dev (all else runs without them)"]
+    return []
+
+
+def device_lines() -> list[str]:
+    import torch
+
+    bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines = [f"CPU: {cores} cores, {torch.get_num_threads()} threads, {'fast' if bf16 else 'no fast'} bf16"]
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        lines.append(f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    if not torch.cuda.is_available():
+        lines.append(f"no CUDA device (torch was built for {torch.version.cuda or 'the CPU alone'})")
+    return lines
