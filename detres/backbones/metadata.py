@@ -1,0 +1,104 @@
+"""What must be known of weights before they are used, and what became of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from detres.errors import WeightsError
+from detres.structures import PixelStats
+
+Shortcut = Literal["A", "B", "C", "plain"]
+StrideIn = Literal["1x1", "3x3"]
+Pool = Literal["torch", "caffe"]
+
+
+@dataclass(frozen=True)
+class WeightsMetadata:
+    """How the network that weights belong to was built, fed and trained.
+
+    architecture: a name of list_backbones() or timm/NAME. stride_in: which convolution of a bottleneck strides.
+    pool: "torch" pads the first max pool, "caffe" rounds its size up instead. norm_eps: of batch norm.
+    recipe: what they were trained by, for people.
+    """
+
+    architecture: str
+    pixel_stats: PixelStats
+    stride_in: StrideIn = "3x3"
+    pool: Pool = "torch"
+    norm_eps: float = 1e-5
+    shortcut: Shortcut = "B"
+    recipe: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> Self:
+        """Raises WeightsError, naming `where`, for anything but what to_json writes; defaults may be left out."""
+        try:
+            values = json.loads(text)
+            stats = values.pop("pixel_stats")
+            pixel_stats = PixelStats(tuple(stats["mean"]), tuple(stats["std"]), stats["order"])
+            metadata = cls(pixel_stats=pixel_stats, **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            names = ", ".join(field.name for field in fields(cls))
+            raise WeightsError(f"{where}: no metadata of weights ({error}); its keys are {names}") from error
+        metadata._check(where)
+        return metadata
+
+    def _check(self, where: str) -> None:
+        choices: dict[str, tuple[Any, tuple[str, ...]]] = {
+            "stride_in": (self.stride_in, ("1x1", "3x3")),
+            "pool": (self.pool, ("torch", "caffe")),
+            "pixel_stats.order": (self.pixel_stats.order, ("rgb", "bgr")),
+        }
+        for name, (value, allowed) in choices.items():
+            if value not in allowed:
+                raise WeightsError(f"{where}: {name} is {value!r}; it may be {' or '.join(allowed)}")
+        if len(self.pixel_stats.mean) != 3 or len(self.pixel_stats.std) != 3:
+            raise WeightsError(f"{where}: pixel_stats takes three means and three stds, on the 0..255 scale")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of the names in a weights file and of those in the model.
+
+    source: file or tag. loaded: in both. missing: only in the model, which start from scratch. left_over: only in the
+    file. norms: of each stage, as decided. notes: what was done differently from what the weights were trained with.
+    """
+
+    source: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    left_over: tuple[str, ...]
+    metadata: WeightsMetadata
+    norms: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line a fact, for people."""
+        known = self.metadata
+        stats = known.pixel_stats
+        return [
+            f"weights {self.source}: {known.architecture}, stride in the {known.stride_in}, {known.pool} pool, "
+            f"norm eps {known.norm_eps:g}, pixels {stats.order} minus {stats.mean} over {stats.std}"
+            + (f"; {known.recipe}" if known.recipe else ""),
+            f"  loaded {len(self.loaded)}",
+            f"  missing, from scratch: {_listed(self.missing)}",
+            f"  left over in the file: {_listed(self.left_over)}",
+            "  norms: " + ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items()),
+            *(f"  note: {note}" for note in self.notes),
+        ]
+
+    def summary(self) -> str:
+        return "\n".join(self.lines())
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    if not names:
+        return "0"
+    more = f", … ({len(names) - most} more)" if len(names) > most else ""
+    return f"{len(names)}: {', '.join(names[:most])}{more}"

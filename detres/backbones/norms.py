@@ -1,0 +1,140 @@
+"""Normalization layers, and the one convolution that a convolution and a frozen norm really are.
+
+N images, C channels, H×W cells.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["batch", "frozen", "sync", "group"]
+
+GROUPS = 32  # of group norm: Wu & He 2018, figure 1
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch normalization whose statistics and affine map are constants, stored under torchvision's names.
+
+    It has no mode: .train() changes nothing. (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = affine(self)
+        return x * scale[:, None, None] + shift[:, None, None]
+
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}, eps={self.eps}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Trainable batch norm counts its batches; a constant has no use for the count.
+        state_dict.pop(prefix + "num_batches_tracked", None)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def make_norm(kind: Norm, channels: int, eps: float) -> nn.Module:
+    """The norm behind a convolution of so many channels."""
+    match kind:
+        case "batch":
+            return nn.BatchNorm2d(channels, eps=eps)
+        case "frozen":
+            return FrozenBatchNorm(channels, eps=eps)
+        case "sync":
+            return nn.SyncBatchNorm(channels, eps=eps)
+        case "group":
+            # The CIFAR nets start with 16 channels, fewer than the groups.
+            return nn.GroupNorm(min(GROUPS, channels), channels, eps=eps)
+    raise ValueError(f"norm {kind!r} is none of batch, frozen, sync, group")
+
+
+def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """The scale and the shift, each (C,), that a norm with fixed statistics applies to its input."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
+    """norm(conv(x)), as one convolution where the norm is a constant map.
+
+    Scaling the weights of a convolution costs far less than scaling its output, and nothing but the input has to be
+    kept for the backward pass; the gradient reaches conv.weight through the product. A module somebody hooked is
+    called, so that hooks see what they always see.
+    """
+    if not _is_constant(norm) or conv._forward_hooks or norm._forward_hooks:
+        return norm(conv(x))
+    scale, shift = affine(norm)
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    weight = conv.weight * scale[:, None, None, None]
+    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+def _is_constant(norm: nn.Module) -> bool:
+    if isinstance(norm, FrozenBatchNorm):
+        return True
+    # In eval mode the affine map is constant, but still learned from where gradients are asked for.
+    is_batch_norm = isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
+    return is_batch_norm and not norm.training and not torch.is_grad_enabled()
+
+
+def freeze_norms(module: nn.Module) -> None:
+    """Replace every batch norm below `module` by the frozen one with the same statistics, in place."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            setattr(parent, name, frozen(child))
+
+
+def frozen(norm: nn.Module) -> nn.Module:
+    """The constant that a batch norm is in eval mode; anything else as it is."""
+    if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
+        return norm
+    constant = FrozenBatchNorm(norm.num_features, norm.eps)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        setattr(constant, name, getattr(norm, name).detach().clone())
+    return constant
+
+
+def fold_norms(module: M) -> M:
+    """A copy for prediction: in eval mode, without gradients, every constant norm folded into its convolution.
+
+    A norm is folded where it was registered right behind a convolution with as many channels, as in all of detres's
+    modules, and becomes nn.Identity; group norms stay.
+    """
+    folded = copy.deepcopy(module).eval().requires_grad_(False)
+    with torch.no_grad():
+        for parent in list(folded.modules()):
+            children = list(parent.named_children())
+            for (conv_name, conv), (norm_name, norm) in pairwise(children):
+                if type(conv) is nn.Conv2d and _fits_behind(conv, norm):
+                    setattr(parent, conv_name, _fold(conv, norm))
+                    setattr(parent, norm_name, nn.Identity())
+    return folded
+
+
+def _fits_behind(conv: nn.Conv2d, norm: nn.Module) -> bool:
+    # Exact types: subclasses, such as timm's, may hold an activation as well.
+    return type(norm) in (FrozenBatchNorm, nn.BatchNorm2d, nn.SyncBatchNorm) and len(norm.weight) == conv.out_channels
+
+
+def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    scale, shift = affine(norm)
+    folded = copy.deepcopy(conv)
+    folded.weight = nn.Parameter(conv.weight * scale[:, None, None, None], requires_grad=False)
+    bias = shift if conv.bias is None else shift + conv.bias * scale
+    folded.bias = nn.Parameter(bias, requires_grad=False)
+    return folded

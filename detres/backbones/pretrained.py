@@ -1,0 +1,115 @@
+"""Loading weights into a backbone: what they are, whether they fit, and what became of each name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from detres.backbones.metadata import LoadReport, WeightsMetadata
+from detres.backbones.resnet import ResNet
+from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
+from detres.backbones.weight_tags import fetch, find_published, is_tag
+from detres.errors import WeightsError
+
+_COUNTER = "num_batches_tracked"  # of trainable batch norm: bookkeeping, not a weight
+
+
+def find_weights(weights: str | Path, architecture: str) -> WeightsFile:
+    """The tensors and metadata of a file, a tag, or "pretrained".
+
+    Raises WeightsError where there is no such thing, or where it belongs to another architecture.
+    """
+    if isinstance(weights, str) and is_tag(weights):
+        published = find_published(weights, architecture)
+        file = read_weights(fetch(published), metadata=published.metadata)
+    else:
+        file = read_weights(Path(weights).expanduser())
+    if file.metadata.architecture != architecture:
+        raise WeightsError(
+            f"{file.source}: weights of {file.metadata.architecture}, not of {architecture}; name that backbone, or "
+            "other weights"
+        )
+    return file
+
+
+def load_weights(net: ResNet, file: WeightsFile, *, notes: Iterable[str] = ()) -> LoadReport:
+    """Copy every tensor of the file that the network has a place for.
+
+    Stages may be missing as a whole or in part; a tensor of another shape, or norms of another kind, are an error.
+    fc is left out where it has another number of classes, so that it starts anew.
+    """
+    places = net.state_dict()
+    tensors = {name: tensor for name, tensor in file.tensors.items() if not name.endswith(_COUNTER)}
+    if "fc.weight" in places and "fc.weight" in tensors and tensors["fc.weight"].shape != places["fc.weight"].shape:
+        places = {name: place for name, place in places.items() if not name.startswith("fc.")}
+    loaded = {name: tensor for name, tensor in tensors.items() if name in places}
+    _check_fit(file.source, places, loaded, tensors)
+    net.load_state_dict(loaded, strict=False)
+    wanted = [name for name in net.state_dict() if not name.endswith(_COUNTER)]
+    return LoadReport(
+        source=file.source,
+        loaded=tuple(loaded),
+        missing=tuple(name for name in wanted if name not in loaded),
+        left_over=tuple(name for name in tensors if name not in loaded),
+        metadata=file.metadata,
+        norms=dict(net.norms),
+        notes=tuple(notes),
+    )
+
+
+def loaded_stages(net: ResNet, report: LoadReport | None) -> tuple[str, ...]:
+    """The stages c1..c5 of which nothing is missing."""
+    if report is None:
+        return ()
+    incomplete = {stage_of(name) for name in report.missing}
+    return tuple(stage for stage in net.stages if stage not in incomplete)
+
+
+def stage_of(name: str) -> str:
+    """The stage a parameter belongs to: conv1.weight -> c1, layer3.0.bn1.bias -> c4, fc.bias -> fc."""
+    top = name.split(".")[0]
+    if top.startswith("layer"):
+        return f"c{int(top.removeprefix('layer')) + 1}"
+    return "fc" if top == "fc" else "c1"
+
+
+def metadata_of(net: ResNet, *, recipe: str = "") -> WeightsMetadata:
+    """What a file with this network's weights has to say of itself."""
+    return WeightsMetadata(
+        net.name, net.pixel_stats, net.stride_in, net.pool, net.norm_eps, net.shortcut, recipe=recipe
+    )
+
+
+def save_backbone(path: Path | str, net: ResNet, *, recipe: str = "") -> None:
+    """Write the backbone's weights as safetensors that build_backbone(name, weights=path) takes."""
+    write_weights(Path(path), net.state_dict(), metadata_of(net, recipe=recipe))
+
+
+def _check_fit(
+    source: str, places: Mapping[str, Tensor], loaded: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
+    if not loaded:
+        raise WeightsError(
+            f"{source}: none of its {len(tensors)} names is one of the model's (first: {next(iter(tensors), 'none')}; "
+            f"expected such as {next(iter(places))}); convert the file with tools/convert_weights.py"
+        )
+    wrong = [
+        f"{name} is {tuple(tensor.shape)}, expected {tuple(places[name].shape)}"
+        for name, tensor in loaded.items()
+        if tensor.shape != places[name].shape
+    ]
+    if wrong:
+        raise WeightsError(f"{source}: {len(wrong)} tensors have another shape: {'; '.join(wrong[:3])}")
+    not_finite = [name for name, tensor in loaded.items() if not torch.isfinite(tensor).all()]
+    if not_finite:
+        raise WeightsError(f"{source}: not finite in {len(not_finite)} tensors: {', '.join(not_finite[:3])}")
+    # Group norm's scales have the shape of batch norm's, and would load without a word.
+    batch_norms = [any(name.endswith("running_var") for name in names) for names in (places, tensors)]
+    if batch_norms[0] != batch_norms[1]:
+        kinds = ["batch norm" if has else "a norm without statistics" for has in batch_norms]
+        raise WeightsError(
+            f"{source}: the model has {kinds[0]}, the weights {kinds[1]}; set the backbone's norm to match"
+        )

@@ -1,0 +1,374 @@
+"""ResNet, and the plain nets it was compared with, on one page.
+
+A network is a stem and a few stages; a stage is a stack of blocks; a block adds something to a stack of two or three
+convolutions. What it adds is the paper's subject, and here a choice: *the shortcut*. Identities padded with zeros (A),
+projections where the shape changes (B), projections everywhere (C), or nothing at all (plain).
+
+Public names are the paper's, c1..c5: c1 is conv1's output, before the pool, and c2..c5 are those of conv2_x..conv5_x.
+Parameters carry torchvision's names (conv1, layer1.0.conv1, downsample.0, fc), so that its state dicts, and timm's,
+load strictly: c2 is layer1's output.
+
+N images, H×W pixels, R regions. Source: He et al. 2015, "Deep Residual Learning for Image Recognition".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from detres.backbones.metadata import LoadReport, Pool, Shortcut, StrideIn
+from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
+from detres.backbones.pixels import CIFAR10_STATS, normalize_pixels
+from detres.structures import IMAGENET_STATS, FeatureSpec, PixelStats
+
+# The shortcut
+
+
+class PaddedIdentity(nn.Module):
+    """Option A: every stride-th cell, with zeros for the channels the input lacks. It has no parameters."""
+
+    def __init__(self, stride: int, extra_channels: int) -> None:
+        super().__init__()
+        self.stride, self.extra_channels = stride, extra_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra_channels))
+
+
+class Projection(nn.Sequential):
+    """Options B and C: a 1×1 convolution and its norm, under torchvision's names 0 and 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv_norm(x, self[0], self[1])
+
+
+def make_shortcut(
+    choice: Shortcut, in_channels: int, out_channels: int, stride: int, norm: Callable[[int], nn.Module]
+) -> nn.Module | None:
+    """What a block adds to its residual; None: nothing, as in a plain net."""
+    same_shape = stride == 1 and in_channels == out_channels
+    if choice == "plain":
+        return None
+    if choice != "C" and same_shape:
+        return nn.Identity()
+    if choice == "A":
+        return PaddedIdentity(stride, out_channels - in_channels)
+    return Projection(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm(out_channels))
+
+
+# The blocks
+
+
+@dataclass(frozen=True)
+class BlockOptions:
+    """What all blocks of a stage share.
+
+    norm: channels -> layer. stride_in: which convolution of a bottleneck strides.
+    """
+
+    shortcut: Shortcut
+    stride_in: StrideIn
+    norm: Callable[[int], nn.Module]
+
+
+class Block(nn.Module):
+    """relu(residual(x) + shortcut(x)).
+
+    stride: of the whole block. dilation: of the cells before and after the stride. They differ in the first block of a
+    stage that dilates instead of striding: a 3×3 that stands before the stride (or is it) still reads the old grid, one
+    that stands behind it reads the thinned grid, whose neighbours now lie `dilation` cells apart.
+    """
+
+    expansion: int
+    last_norm: str
+    downsample: nn.Module | None
+
+    def residual(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.residual(x)
+        if self.downsample is not None:
+            out += self.downsample(x)
+        return out.relu_()
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
+
+
+def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+
+class BasicBlock(Block):
+    """3×3, 3×3."""
+
+    expansion, last_norm = 1, "bn2"
+
+    def __init__(
+        self, in_channels: int, width: int, *, stride: int, dilation: tuple[int, int], options: BlockOptions
+    ) -> None:
+        super().__init__()
+        before, after = dilation
+        self.conv1 = conv3x3(in_channels, width, stride, before)
+        self.bn1 = options.norm(width)
+        self.conv2 = conv3x3(width, width, 1, after)
+        self.bn2 = options.norm(width)
+        self.downsample = make_shortcut(options.shortcut, in_channels, width, stride, options.norm)
+
+    def residual(self, x: Tensor) -> Tensor:
+        out = conv_norm(x, self.conv1, self.bn1).relu_()
+        return conv_norm(out, self.conv2, self.bn2)
+
+
+class Bottleneck(Block):
+    """1×1 to `width` channels, 3×3, 1×1 to four times as many; the stride lies in the first (the paper) or second."""
+
+    expansion, last_norm = 4, "bn3"
+
+    def __init__(
+        self, in_channels: int, width: int, *, stride: int, dilation: tuple[int, int], options: BlockOptions
+    ) -> None:
+        super().__init__()
+        out_channels = width * self.expansion
+        strides = (stride, 1) if options.stride_in == "1x1" else (1, stride)
+        before, after = dilation
+        self.conv1 = conv1x1(in_channels, width, strides[0])
+        self.bn1 = options.norm(width)
+        self.conv2 = conv3x3(width, width, strides[1], after if options.stride_in == "1x1" else before)
+        self.bn2 = options.norm(width)
+        self.conv3 = conv1x1(width, out_channels)
+        self.bn3 = options.norm(out_channels)
+        self.downsample = make_shortcut(options.shortcut, in_channels, out_channels, stride, options.norm)
+
+    def residual(self, x: Tensor) -> Tensor:
+        out = conv_norm(x, self.conv1, self.bn1).relu_()
+        out = conv_norm(out, self.conv2, self.bn2).relu_()
+        return conv_norm(out, self.conv3, self.bn3)
+
+
+# The network
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a name such as resnet50 stands for: the block, how many a stage, and what is usual with it."""
+
+    block: type[Block]
+    depths: tuple[int, ...]
+    shortcut: Shortcut = "B"
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+    pixel_stats: PixelStats = IMAGENET_STATS
+
+
+class Stage(nn.Sequential):
+    """The blocks of one stage: (N or R, C, H, W) -> (N or R, spec.channels, H / s, W / s), s the stage's own stride."""
+
+    spec: FeatureSpec
+
+
+class ResNet(nn.Module):
+    """A residual or plain network: normalized images (N, 3, H, W) -> feature maps by name.
+
+    outputs: names of the maps that forward returns; None: every stage. output_stride: stages whose stride would exceed
+    it dilate instead. norm: one kind for all stages, or one a stage by name (c1..c5). zero_init_last: start the last
+    norm of every block at zero, so that the block starts as its shortcut (Goyal et al. 2017). pool: "torch" pads the
+    3×3/2 max pool by one cell; "caffe", with which the published weights were trained, does not and rounds sizes up.
+    num_classes: of fc; None: no fc.
+    Raises ValueError where the arguments contradict each other.
+    """
+
+    load_report: LoadReport | None = None
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        name: str = "resnet",
+        *,
+        outputs: Sequence[str] | None = None,
+        shortcut: Shortcut | None = None,
+        stride_in: StrideIn = "3x3",
+        output_stride: Literal[8, 16, 32] = 32,
+        norm: Norm | Mapping[str, Norm] = "batch",
+        norm_eps: float = 1e-5,
+        zero_init_last: bool = False,
+        pool: Pool = "torch",
+        pixel_stats: PixelStats | None = None,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.architecture, self.name = architecture, name
+        self.shortcut: Shortcut = shortcut or architecture.shortcut
+        self.stride_in, self.pool, self.norm_eps = stride_in, pool, norm_eps
+        self.pixel_stats = pixel_stats or architecture.pixel_stats
+        self.stages = tuple(f"c{level}" for level in range(1, len(architecture.depths) + 2))
+        self.norms = {stage: norm if isinstance(norm, str) else norm[stage] for stage in self.stages}
+        if self.shortcut == "plain" and zero_init_last:
+            raise ValueError("a plain net with a zero-initialized last norm outputs zero, and so do its gradients")
+
+        self._stage_specs: dict[str, FeatureSpec] = {}
+        self._build_stem()
+        self._build_stages(output_stride)
+        self.outputs = self._checked_outputs(outputs or self.stages[1:])
+        if num_classes is not None:
+            self.fc = nn.Linear(self._stage_specs[self.stages[-1]].channels, num_classes)
+        self._initialize(zero_init_last)
+
+    # What it computes
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps named in `outputs`; nothing behind the last of them is computed."""
+        x, features = images, {}
+        for stage in self.stages[: self.stages.index(self.outputs[-1]) + 1]:
+            x = self._run(stage, x)
+            if stage in self.outputs:
+                features[stage] = x
+        return features
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores before the softmax, (N, num_classes): fc of the last map's mean over its cells."""
+        x = images
+        for stage in self.stages:
+            x = self._run(stage, x)
+        return self.fc(x.mean(dim=(2, 3)))
+
+    def normalize(self, rgb: Tensor) -> Tensor:
+        """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
+        return normalize_pixels(rgb, self.pixel_stats, self.conv1.weight.dtype)
+
+    def _run(self, stage: str, x: Tensor) -> Tensor:
+        """The map of one stage from that of the stage before; c1's is from the images."""
+        if stage == "c1":
+            return conv_norm(x, self.conv1, self.bn1).relu_()
+        if stage == "c2" and self.architecture.stem == "imagenet":
+            padded = self.pool == "torch"
+            x = F.max_pool2d(x, 3, 2, padding=1 if padded else 0, ceil_mode=not padded)
+        return self.stage(stage)(x)
+
+    # Its parts
+
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        """Channels and stride of each map that forward returns."""
+        return {stage: self._stage_specs[stage] for stage in self.outputs}
+
+    def stage(self, name: str) -> Stage:
+        """The blocks that end in c2..c5."""
+        return getattr(self, _layer(name))
+
+    def take_stage(self, name: str) -> Stage:
+        """Take the last stage out of the backbone, to be applied elsewhere: C4 runs c5 on each region.
+
+        The backbone then ends one stage earlier, and has no fc. Raises ValueError where no output would remain, and
+        for any stage but the last.
+        """
+        outputs = tuple(output for output in self.outputs if output != name)
+        if name != self.stages[-1] or not outputs:
+            raise ValueError(f"cannot take {name} from stages {self.stages} with outputs {self.outputs}")
+        stage = self.stage(name)
+        delattr(self, _layer(name))
+        if hasattr(self, "fc"):
+            del self.fc
+        del self._stage_specs[name], self.norms[name]
+        self.stages, self.outputs = self.stages[:-1], outputs
+        return stage
+
+    def freeze_norms(self, stages: Sequence[str]) -> None:
+        """Make the batch norms of these stages constants; group norms have no statistics and stay."""
+        for stage in stages:
+            if stage == "c1":
+                self.bn1 = frozen(self.bn1)
+            else:
+                freeze_norms(self.stage(stage))
+            if self.norms[stage] != "group":
+                self.norms[stage] = "frozen"
+
+    def freeze_stages(self, count: int) -> None:
+        """Learn nothing in the first `count` stages: 1 is c1, 2 c1 and c2, and so on.
+
+        Their batch norms become constants, so .train() has nothing to wake up.
+        """
+        names = self.stages[:count]
+        self.freeze_norms(names)
+        for name in names:
+            for module in (self.conv1, self.bn1) if name == "c1" else (self.stage(name),):
+                module.requires_grad_(False)
+
+    # How it is built
+
+    def _build_stem(self) -> None:
+        width = self.architecture.widths[0]
+        if self.architecture.stem == "imagenet":
+            self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
+        else:
+            self.conv1 = conv3x3(3, width)
+        self.bn1 = make_norm(self.norms["c1"], width, self.norm_eps)
+        self._stage_specs["c1"] = FeatureSpec(width, self.conv1.stride[0])
+
+    def _build_stages(self, output_stride: int) -> None:
+        """Every stage but the first halves its map, or, once the map is coarse enough, dilates instead."""
+        block, channels = self.architecture.block, self.architecture.widths[0]
+        grid, dilation = (4, 1) if self.architecture.stem == "imagenet" else (1, 1)
+        for stage, depth, width in zip(
+            self.stages[1:], self.architecture.depths, self.architecture.widths, strict=False
+        ):
+            stride, before = (1 if stage == "c2" else 2), dilation
+            if grid * stride > output_stride:
+                stride, dilation = 1, dilation * 2
+            grid *= stride
+            norm = partial(make_norm, self.norms[stage], eps=self.norm_eps)
+            options = BlockOptions(self.shortcut, self.stride_in, norm)
+            blocks = []
+            for index in range(depth):
+                dilations = (before if index == 0 else dilation, dilation)
+                blocks.append(
+                    block(channels, width, stride=stride if index == 0 else 1, dilation=dilations, options=options)
+                )
+                channels = width * block.expansion
+            layers = Stage(*blocks)
+            layers.spec = self._stage_specs[stage] = FeatureSpec(channels, grid)
+            setattr(self, _layer(stage), layers)
+
+    def _checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        unknown = [output for output in outputs if output not in self.stages]
+        if unknown:
+            raise ValueError(f"{self.name} has no {', '.join(unknown)}; its stages are {', '.join(self.stages)}")
+        return tuple(stage for stage in self.stages if stage in outputs)
+
+    def _initialize(self, zero_init_last: bool) -> None:
+        """He initialization: a rectified layer passes on the variance it gets (He et al. 2015b, equation 14)."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if zero_init_last and isinstance(module, Block):
+                nn.init.zeros_(module.get_submodule(module.last_norm).weight)
+
+
+def _layer(stage: str) -> str:
+    """torchvision's name of c2..c5: layer1..layer4."""
+    return f"layer{int(stage[1:]) - 1}"
+
+
+def cifar(pairs: int, shortcut: Shortcut) -> Architecture:
+    """The CIFAR net of 6 pairs + 2 layers (section 4.2): three stages of widths 16, 32, 64 on 32², 16², 8² cells."""
+    return Architecture(BasicBlock, (pairs,) * 3, shortcut, (16, 32, 64), "cifar", CIFAR10_STATS)
+
+
+BACKBONES: dict[str, Architecture] = {
+    "resnet18": Architecture(BasicBlock, (2, 2, 2, 2)),
+    "resnet34": Architecture(BasicBlock, (3, 4, 6, 3)),
+    "resnet50": Architecture(Bottleneck, (3, 4, 6, 3)),
+    "resnet101": Architecture(Bottleneck, (3, 4, 23, 3)),
+    "resnet152": Architecture(Bottleneck, (3, 8, 36, 3)),
+    "plain18": Architecture(BasicBlock, (2, 2, 2, 2), "plain"),
+    "plain34": Architecture(BasicBlock, (3, 4, 6, 3), "plain"),
+    **{f"cifar10_resnet{6 * n + 2}": cifar(n, "A") for n in (3, 5, 7, 9, 18, 200)},
+    **{f"cifar10_plain{6 * n + 2}": cifar(n, "plain") for n in (3, 5, 7, 9, 18, 200)},
+}

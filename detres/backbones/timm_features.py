@@ -1,0 +1,177 @@
+"""Any of timm's models with a feature pyramid, behind the face of detres's own backbones.
+
+Levels are chosen by their stride (2 to 32 make c1 to c5), never by their position: models differ in what comes first.
+N images, H×W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from detres.backbones.metadata import LoadReport, WeightsMetadata
+from detres.backbones.pixels import normalize_pixels
+from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
+from detres.backbones.weight_tags import fetch, find_published, is_tag
+from detres.errors import ConfigError, WeightsError
+from detres.structures import FeatureSpec, PixelStats
+
+_STRIDES = {"c1": 2, "c2": 4, "c3": 8, "c4": 16, "c5": 32}
+
+
+def build_timm_features(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    outputs: Sequence[str] = ("c2", "c3", "c4", "c5"),
+    norm: Literal["batch", "frozen"] | None = None,
+) -> TimmFeatures:
+    """The backbone timm/NAME, as build_backbone describes it.
+
+    norm: None freezes batch norms where weights were loaded.
+    Raises ConfigError where timm has no such model, or the model no such levels.
+    """
+    model = name.removeprefix("timm/")
+    if not timm.is_model(model):
+        close = timm.list_models(f"*{model.split('_')[0]}*")[:5]
+        raise ConfigError(f"backbone {name}: timm has no model {model!r}; it has {', '.join(close) or 'others'}")
+    if norm not in (None, "batch", "frozen"):
+        raise ConfigError(f"backbone {name}: norm is {norm!r}; for timm's models it may be batch or frozen")
+    if norm == "frozen" and weights is None:
+        raise ConfigError(f"backbone {name}: norm=frozen needs weights with statistics, and weights is null")
+    file = _find_weights(weights, name) if weights is not None else None
+    backbone = _create(name, outputs, file)
+    if file is not None and norm != "batch":
+        backbone.freeze_norms()
+    if file is not None:
+        backbone.load_report = _report(backbone, file)
+    return backbone
+
+
+class TimmFeatures(nn.Module):
+    """Normalized images (N, 3, H, W) -> feature maps by name, (N, channels, H / stride, W / stride)."""
+
+    load_report: LoadReport | None = None
+
+    def __init__(self, net: nn.Module, name: str, levels: Mapping[str, int], *, pixel_stats: PixelStats) -> None:
+        """levels: of the maps that `net` returns, the position of each output."""
+        super().__init__()
+        self.net, self.name, self.levels, self.pixel_stats = net, name, dict(levels), pixel_stats
+        channels, strides = net.feature_info.channels(), net.feature_info.reduction()
+        self.specs = {stage: FeatureSpec(channels[level], strides[level]) for stage, level in levels.items()}
+        self.outputs = tuple(levels)
+        self.norms_frozen = False
+        # Transformers with windows keep their maps as (N, H, W, C).
+        self._channels_last_axis = str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        maps = self.net(images)
+        chosen = {stage: maps[level] for stage, level in self.levels.items()}
+        return {k: v.permute(0, 3, 1, 2) for k, v in chosen.items()} if self._channels_last_axis else chosen
+
+    def normalize(self, rgb: Tensor) -> Tensor:
+        """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W), channels_last."""
+        return normalize_pixels(rgb, self.pixel_stats, next(self.parameters()).dtype)
+
+    def freeze_norms(self) -> None:
+        """Make batch norms constants for good; timm's hold an activation too, so they stay what they are."""
+        self.norms_frozen = True
+        for module in self.modules():
+            if isinstance(module, _BatchNorm):
+                module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> TimmFeatures:
+        super().train(mode)
+        if self.norms_frozen:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+
+def save_timm_features(path: Path | str, backbone: TimmFeatures, *, recipe: str = "") -> None:
+    """Write the weights as safetensors that build_backbone(name, weights=path) takes."""
+    metadata = WeightsMetadata(backbone.name, backbone.pixel_stats, recipe=recipe)
+    write_weights(Path(path), backbone.state_dict(), metadata)
+
+
+def _create(name: str, outputs: Sequence[str], file: WeightsFile | None) -> TimmFeatures:
+    own = file is not None and all(tensor.startswith("net.") for tensor in file.tensors)
+    options: dict[str, Any] = {}
+    if file is not None and not own:
+        # timm renames what older files name differently, and drops the classifier.
+        options = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": file.tensors}}
+    net = _features(name, options)
+    levels = _levels(name, net.feature_info.reduction(), outputs)
+    if max(levels.values()) < len(net.feature_info.reduction()) - 1:
+        # Without the stages behind the last output: nothing is computed in vain, and every parameter is used.
+        net = _features(name, {**options, "out_indices": tuple(range(max(levels.values()) + 1))})
+    backbone = TimmFeatures(net, name, levels, pixel_stats=file.metadata.pixel_stats if file else _pixel_stats(net))
+    if own:
+        try:
+            backbone.load_state_dict(file.tensors)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"{file.source}: does not fit {name} with outputs {backbone.outputs}: {error}"
+            ) from error
+    return backbone
+
+
+def _features(name: str, options: Mapping[str, Any]) -> nn.Module:
+    try:
+        return timm.create_model(name.removeprefix("timm/"), features_only=True, **options)
+    except (RuntimeError, AttributeError, AssertionError, NotImplementedError) as error:
+        kind = WeightsError if "pretrained_cfg_overlay" in options else ConfigError
+        raise kind(f"backbone {name}: timm cannot make a feature pyramid of it: {error}") from error
+
+
+def _levels(name: str, reductions: Sequence[int], outputs: Sequence[str]) -> dict[str, int]:
+    """The last level of each output's stride, by stage."""
+    deepest = {reduction: level for level, reduction in enumerate(reductions)}
+    unknown = [stage for stage in outputs if stage not in _STRIDES]
+    if unknown:
+        raise ConfigError(f"backbone {name}: outputs may be {', '.join(_STRIDES)}, not {', '.join(unknown)}")
+    absent = [f"{stage} (stride {_STRIDES[stage]})" for stage in outputs if _STRIDES[stage] not in deepest]
+    if absent:
+        raise ConfigError(
+            f"backbone {name} has maps of stride {', '.join(map(str, reductions))}, so no {', '.join(absent)}; a "
+            "detector needs a pyramid of strides 4 to 32, as convolutional nets and Swin have and plain ViTs lack"
+        )
+    return {stage: deepest[stride] for stage, stride in _STRIDES.items() if stage in outputs}
+
+
+def _pixel_stats(net: nn.Module) -> PixelStats:
+    mean, std = (tuple(round(255.0 * value, 6) for value in net.pretrained_cfg[key]) for key in ("mean", "std"))
+    return PixelStats(mean, std)
+
+
+def _find_weights(weights: str | Path, name: str) -> WeightsFile:
+    model, _, tag = name.removeprefix("timm/").partition(".")
+    if isinstance(weights, str) and is_tag(weights):
+        tag = tag or timm.get_pretrained_cfg(model).tag
+        published = find_published(f"timm/{tag}" if weights == "pretrained" else weights, model)
+        return read_weights(fetch(published), metadata=published.metadata)
+    file = read_weights(Path(weights).expanduser())
+    if file.metadata.architecture.removeprefix("timm/").partition(".")[0] != model:
+        raise WeightsError(f"{file.source}: weights of {file.metadata.architecture}, not of {name}")
+    return file
+
+
+def _report(backbone: TimmFeatures, file: WeightsFile) -> LoadReport:
+    # Wrapping a model for its features joins some names with underscores: stages.0.conv becomes stages_0.conv.
+    wanted = {key.removeprefix("net.").replace(".", "_"): key for key in backbone.state_dict()}
+    given = {key.removeprefix("net.").replace(".", "_"): key for key in file.tensors}
+    return LoadReport(
+        source=file.source,
+        loaded=tuple(key for joined, key in wanted.items() if joined in given),
+        missing=tuple(key for joined, key in wanted.items() if joined not in given),
+        left_over=tuple(key for joined, key in given.items() if joined not in wanted),
+        metadata=file.metadata,
+        norms=dict.fromkeys(backbone.outputs, "frozen" if backbone.norms_frozen else "batch"),
+    )
