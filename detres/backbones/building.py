@@ -12,10 +12,11 @@ from typing import Any, Literal, TypeVar
 import torch.distributed as dist
 from torch import nn
 
-from detres.backbones.metadata import Shortcut, StrideIn, WeightsMetadata
+from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
+from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.norms import Norm
 from detres.backbones.pretrained import find_weights, load_weights, loaded_stages
-from detres.backbones.resnet import BACKBONES, Bottleneck, ResNet
+from detres.backbones.resnet import ResNet
 from detres.errors import ConfigError, WeightsError
 
 R = TypeVar("R", bound=ResNet)
@@ -132,12 +133,16 @@ def _check_choices(name: str, choices: Choices) -> None:
     own = BACKBONES[name]
     if own.shortcut == "plain" and choices.shortcut not in (None, "plain"):
         raise ConfigError(f"backbone {name} has no shortcuts, got shortcut={choices.shortcut!r}; use a resnet")
-    if choices.stride_in == "1x1" and own.block is not Bottleneck:
+    if choices.stride_in == "1x1" and own.block != "bottleneck":
         raise ConfigError(f"backbone {name} has no 1x1 convolution to stride in; leave stride_in out")
     if choices.output_stride not in (8, 16, 32):
         raise ConfigError(f"backbone {name}: output_stride is {choices.output_stride}; it may be 32, 16 or 8")
     if not 0 <= choices.frozen_stages <= len(own.depths) + 1:
         raise ConfigError(f"backbone {name}: frozen_stages is {choices.frozen_stages} of {len(own.depths) + 1} stages")
+    if isinstance(choices.norm, Mapping):
+        stages = {f"c{level}" for level in range(1, len(own.depths) + 2)}
+        if set(choices.norm) != stages:
+            raise ConfigError(f"backbone {name}: norm names {sorted(choices.norm)}; its stages are {sorted(stages)}")
     kinds = choices.norm.values() if isinstance(choices.norm, Mapping) else [choices.norm]
     if "sync" in kinds and dist.is_initialized() and dist.get_backend() == "gloo":
         raise ConfigError("norm=sync is not to be had between CPU processes; use batch or group, or GPUs")
@@ -146,7 +151,7 @@ def _check_choices(name: str, choices: Choices) -> None:
 def _departures(name: str, choices: Choices, known: WeightsMetadata) -> tuple[str, ...]:
     """Where the choices leave the way the weights were trained; harmful ones only with allow_mismatch."""
     harmful = []
-    if choices.stride_in not in (None, known.stride_in) and BACKBONES[name].block is Bottleneck:
+    if choices.stride_in not in (None, known.stride_in) and BACKBONES[name].block == "bottleneck":
         harmful.append(f"trained with the stride in the {known.stride_in}, asked to stride in the {choices.stride_in}")
     shortcut = choices.shortcut or BACKBONES[name].shortcut
     if shortcut != known.shortcut:

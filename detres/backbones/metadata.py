@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+from detres.backbones.architectures import Pool, Shortcut, StrideIn
 from detres.errors import WeightsError
 from detres.structures import PixelStats
-
-Shortcut = Literal["A", "B", "C", "plain"]
-StrideIn = Literal["1x1", "3x3"]
-Pool = Literal["torch", "caffe"]
 
 
 @dataclass(frozen=True)

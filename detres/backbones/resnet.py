@@ -21,10 +21,35 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detres.backbones.metadata import LoadReport, Pool, Shortcut, StrideIn
+from detres.backbones.architectures import Architecture, Pool, Shortcut, StrideIn
+from detres.backbones.metadata import LoadReport
 from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
-from detres.backbones.pixels import CIFAR10_STATS, normalize_pixels
-from detres.structures import IMAGENET_STATS, FeatureSpec, PixelStats
+from detres.backbones.pixels import normalize_pixels
+from detres.structures import FeatureSpec, PixelStats
+
+Dilation = tuple[int, int]
+"""Distance between neighbouring cells, before and after a stride."""
+
+
+@dataclass(frozen=True)
+class BlockOptions:
+    """What all blocks of a stage share.
+
+    stride_in: which convolution of a bottleneck strides. norm: channels -> layer.
+    """
+
+    shortcut: Shortcut
+    stride_in: StrideIn
+    norm: Callable[[int], nn.Module]
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
+
+
+def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
 
 # The shortcut
 
@@ -47,33 +72,19 @@ class Projection(nn.Sequential):
         return conv_norm(x, self[0], self[1])
 
 
-def make_shortcut(
-    choice: Shortcut, in_channels: int, out_channels: int, stride: int, norm: Callable[[int], nn.Module]
-) -> nn.Module | None:
+def make_shortcut(channels: int, out_channels: int, stride: int, options: BlockOptions) -> nn.Module | None:
     """What a block adds to its residual; None: nothing, as in a plain net."""
-    same_shape = stride == 1 and in_channels == out_channels
-    if choice == "plain":
+    same_shape = stride == 1 and channels == out_channels
+    if options.shortcut == "plain":
         return None
-    if choice != "C" and same_shape:
+    if options.shortcut != "C" and same_shape:
         return nn.Identity()
-    if choice == "A":
-        return PaddedIdentity(stride, out_channels - in_channels)
-    return Projection(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm(out_channels))
+    if options.shortcut == "A":
+        return PaddedIdentity(stride, out_channels - channels)
+    return Projection(conv1x1(channels, out_channels, stride), options.norm(out_channels))
 
 
 # The blocks
-
-
-@dataclass(frozen=True)
-class BlockOptions:
-    """What all blocks of a stage share.
-
-    norm: channels -> layer. stride_in: which convolution of a bottleneck strides.
-    """
-
-    shortcut: Shortcut
-    stride_in: StrideIn
-    norm: Callable[[int], nn.Module]
 
 
 class Block(nn.Module):
@@ -98,29 +109,19 @@ class Block(nn.Module):
         return out.relu_()
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=dilation, dilation=dilation, bias=False)
-
-
-def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-
-
 class BasicBlock(Block):
     """3×3, 3×3."""
 
     expansion, last_norm = 1, "bn2"
 
-    def __init__(
-        self, in_channels: int, width: int, *, stride: int, dilation: tuple[int, int], options: BlockOptions
-    ) -> None:
+    def __init__(self, channels: int, width: int, *, stride: int, dilation: Dilation, options: BlockOptions) -> None:
         super().__init__()
         before, after = dilation
-        self.conv1 = conv3x3(in_channels, width, stride, before)
+        self.conv1 = conv3x3(channels, width, stride, before)
         self.bn1 = options.norm(width)
         self.conv2 = conv3x3(width, width, 1, after)
         self.bn2 = options.norm(width)
-        self.downsample = make_shortcut(options.shortcut, in_channels, width, stride, options.norm)
+        self.downsample = make_shortcut(channels, width, stride, options)
 
     def residual(self, x: Tensor) -> Tensor:
         out = conv_norm(x, self.conv1, self.bn1).relu_()
@@ -132,20 +133,18 @@ class Bottleneck(Block):
 
     expansion, last_norm = 4, "bn3"
 
-    def __init__(
-        self, in_channels: int, width: int, *, stride: int, dilation: tuple[int, int], options: BlockOptions
-    ) -> None:
+    def __init__(self, channels: int, width: int, *, stride: int, dilation: Dilation, options: BlockOptions) -> None:
         super().__init__()
         out_channels = width * self.expansion
         strides = (stride, 1) if options.stride_in == "1x1" else (1, stride)
         before, after = dilation
-        self.conv1 = conv1x1(in_channels, width, strides[0])
+        self.conv1 = conv1x1(channels, width, strides[0])
         self.bn1 = options.norm(width)
         self.conv2 = conv3x3(width, width, strides[1], after if options.stride_in == "1x1" else before)
         self.bn2 = options.norm(width)
         self.conv3 = conv1x1(width, out_channels)
         self.bn3 = options.norm(out_channels)
-        self.downsample = make_shortcut(options.shortcut, in_channels, out_channels, stride, options.norm)
+        self.downsample = make_shortcut(channels, out_channels, stride, options)
 
     def residual(self, x: Tensor) -> Tensor:
         out = conv_norm(x, self.conv1, self.bn1).relu_()
@@ -156,16 +155,7 @@ class Bottleneck(Block):
 # The network
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """What a name such as resnet50 stands for: the block, how many a stage, and what is usual with it."""
-
-    block: type[Block]
-    depths: tuple[int, ...]
-    shortcut: Shortcut = "B"
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    stem: Literal["imagenet", "cifar"] = "imagenet"
-    pixel_stats: PixelStats = IMAGENET_STATS
+BLOCKS: dict[str, type[Block]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class Stage(nn.Sequential):
@@ -313,28 +303,25 @@ class ResNet(nn.Module):
         self._stage_specs["c1"] = FeatureSpec(width, self.conv1.stride[0])
 
     def _build_stages(self, output_stride: int) -> None:
-        """Every stage but the first halves its map, or, once the map is coarse enough, dilates instead."""
-        block, channels = self.architecture.block, self.architecture.widths[0]
-        grid, dilation = (4, 1) if self.architecture.stem == "imagenet" else (1, 1)
-        for stage, depth, width in zip(
-            self.stages[1:], self.architecture.depths, self.architecture.widths, strict=False
-        ):
-            stride, before = (1 if stage == "c2" else 2), dilation
+        """Every stage but the first halves its map or, once the map is coarse enough, dilates instead."""
+        net, channels = self.architecture, self.architecture.widths[0]
+        block = BLOCKS[net.block]
+        grid, dilation = (4 if net.stem == "imagenet" else 1), 1
+        for name, depth, width in zip(self.stages[1:], net.depths, net.widths, strict=True):
+            stride, before = (1 if name == "c2" else 2), dilation
             if grid * stride > output_stride:
                 stride, dilation = 1, dilation * 2
-            grid *= stride
-            norm = partial(make_norm, self.norms[stage], eps=self.norm_eps)
+            norm = partial(make_norm, self.norms[name], eps=self.norm_eps)
             options = BlockOptions(self.shortcut, self.stride_in, norm)
-            blocks = []
-            for index in range(depth):
-                dilations = (before if index == 0 else dilation, dilation)
-                blocks.append(
-                    block(channels, width, stride=stride if index == 0 else 1, dilation=dilations, options=options)
-                )
-                channels = width * block.expansion
-            layers = Stage(*blocks)
-            layers.spec = self._stage_specs[stage] = FeatureSpec(channels, grid)
-            setattr(self, _layer(stage), layers)
+            first = block(channels, width, stride=stride, dilation=(before, dilation), options=options)
+            grid, channels = grid * stride, width * block.expansion
+            rest = [
+                block(channels, width, stride=1, dilation=(dilation, dilation), options=options)
+                for _ in range(depth - 1)
+            ]
+            stage = Stage(first, *rest)
+            stage.spec = self._stage_specs[name] = FeatureSpec(channels, grid)
+            setattr(self, _layer(name), stage)
 
     def _checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
         unknown = [output for output in outputs if output not in self.stages]
@@ -354,21 +341,3 @@ class ResNet(nn.Module):
 def _layer(stage: str) -> str:
     """torchvision's name of c2..c5: layer1..layer4."""
     return f"layer{int(stage[1:]) - 1}"
-
-
-def cifar(pairs: int, shortcut: Shortcut) -> Architecture:
-    """The CIFAR net of 6 pairs + 2 layers (section 4.2): three stages of widths 16, 32, 64 on 32², 16², 8² cells."""
-    return Architecture(BasicBlock, (pairs,) * 3, shortcut, (16, 32, 64), "cifar", CIFAR10_STATS)
-
-
-BACKBONES: dict[str, Architecture] = {
-    "resnet18": Architecture(BasicBlock, (2, 2, 2, 2)),
-    "resnet34": Architecture(BasicBlock, (3, 4, 6, 3)),
-    "resnet50": Architecture(Bottleneck, (3, 4, 6, 3)),
-    "resnet101": Architecture(Bottleneck, (3, 4, 23, 3)),
-    "resnet152": Architecture(Bottleneck, (3, 8, 36, 3)),
-    "plain18": Architecture(BasicBlock, (2, 2, 2, 2), "plain"),
-    "plain34": Architecture(BasicBlock, (3, 4, 6, 3), "plain"),
-    **{f"cifar10_resnet{6 * n + 2}": cifar(n, "A") for n in (3, 5, 7, 9, 18, 200)},
-    **{f"cifar10_plain{6 * n + 2}": cifar(n, "plain") for n in (3, 5, 7, 9, 18, 200)},
-}

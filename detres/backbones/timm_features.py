@@ -124,11 +124,20 @@ def _create(name: str, outputs: Sequence[str], file: WeightsFile | None) -> Timm
 
 
 def _features(name: str, options: Mapping[str, Any]) -> nn.Module:
+    model = name.removeprefix("timm/")
     try:
-        return timm.create_model(name.removeprefix("timm/"), features_only=True, **options)
+        try:
+            # Transformers with windows are made for one size of image unless told otherwise.
+            return timm.create_model(model, features_only=True, strict_img_size=False, **options)
+        except TypeError:
+            net = timm.create_model(model, features_only=True, **options)
     except (RuntimeError, AttributeError, AssertionError, NotImplementedError) as error:
-        kind = WeightsError if "pretrained_cfg_overlay" in options else ConfigError
+        kind = WeightsError if options.get("pretrained") else ConfigError
         raise kind(f"backbone {name}: timm cannot make a feature pyramid of it: {error}") from error
+    if net.pretrained_cfg.get("fixed_input_size"):
+        size = "×".join(map(str, net.pretrained_cfg["input_size"][1:]))
+        raise ConfigError(f"backbone {name} takes images of {size} pixels only; a detector needs any size")
+    return net
 
 
 def _levels(name: str, reductions: Sequence[int], outputs: Sequence[str]) -> dict[str, int]:

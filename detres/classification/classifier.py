@@ -12,10 +12,10 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
 from detres.backbones.building import Choices, build_resnet
-from detres.backbones.metadata import Shortcut, StrideIn
 from detres.backbones.norms import Norm
-from detres.backbones.resnet import BACKBONES, ResNet
+from detres.backbones.resnet import ResNet
 from detres.errors import ConfigError
 from detres.structures import ClassificationBatch
 
