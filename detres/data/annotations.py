@@ -1,0 +1,225 @@
+"""A data set's annotations in a few flat arrays, so that loader workers share them instead of copying objects.
+
+I images, T boxes of all images together, K classes. Boxes of image i are the rows offsets[i]:offsets[i + 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detres.structures import DetectionTarget
+
+ProblemKind = Literal[
+    "image missing",
+    "image unreadable",
+    "size disagrees",
+    "turned by EXIF",
+    "annotation missing",
+    "annotation malformed",
+    "box without area",
+    "box outside the image",
+    "unknown class",
+    "unknown image",
+    "empty supercategory",
+    "set without annotations",
+]
+
+# What is said, but is nobody's mistake: strict accepts it.
+HARMLESS: frozenset[ProblemKind] = frozenset({"empty supercategory", "set without annotations"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root."""
+
+    kind: ProblemKind
+    file: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.file}: {self.detail}"
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedImages:
+    """Images and their boxes, frozen.
+
+    name: what the set is called, such as voc-2007/test. root: the folder that file names are relative to.
+    class_names: K names; labels index them. category_ids: K ids of the COCO file, or None for other formats.
+    file_names: the UTF-8 names of all images in one uint8 array, image i's in file_offsets[i]:file_offsets[i + 1].
+    image_ids: (I,) int64 for COCO, text elsewhere (a file's stem). sizes: (I, 2) int64, height and width as read.
+    turned: (I,) bool, whether EXIF orientation is applied when an image is read.
+    boxes: (T, 4) float32, xyxy inside the image, each with area. labels: (T,) int64.
+    ignore: (T,) bool, crowd or difficult. crowd: (T,) bool, COCO's iscrowd. truncated: (T,) bool, VOC's flag.
+    areas: (T,) float64, COCO's area of the segmentation, else width times height.
+    annotated: (T, 4) float64, x, y, width, height as the file has them (continuous pixels, before clipping).
+    problems: what was found wrong; the rows concerned are already clipped or left out.
+    """
+
+    name: str
+    root: Path
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...] | None
+    file_names: NDArray[np.uint8]
+    file_offsets: NDArray[np.int64]
+    image_ids: NDArray
+    sizes: NDArray[np.int64]
+    turned: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignore: NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    areas: NDArray[np.float64]
+    annotated: NDArray[np.float64]
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def file_name(self, i: int) -> str:
+        return self.file_names[self.file_offsets[i] : self.file_offsets[i + 1]].tobytes().decode()
+
+    def path(self, i: int) -> Path:
+        return self.root / self.file_name(i)
+
+    def image_id(self, i: int) -> int | str:
+        """A plain int or str, so that it can be a key and go into JSON."""
+        return self.image_ids[i].item()
+
+    def size(self, i: int) -> tuple[int, int]:
+        height, width = self.sizes[i].tolist()
+        return height, width
+
+    def target(self, i: int) -> DetectionTarget:
+        """What is to be found on image i, in pixels of the file. The tensors are the caller's own."""
+        rows = slice(self.offsets[i], self.offsets[i + 1])
+        return DetectionTarget(
+            boxes=torch.from_numpy(self.boxes[rows].copy()),
+            labels=torch.from_numpy(self.labels[rows].copy()),
+            ignore=torch.from_numpy(self.ignore[rows].copy()),
+        )
+
+    def aspect_ratios(self) -> NDArray[np.float64]:
+        """(I,) width over height."""
+        return self.sizes[:, 1] / self.sizes[:, 0]
+
+    def box_images(self) -> NDArray[np.int64]:
+        """(T,) the image of each box."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def problem_counts(self) -> dict[str, int]:
+        return dict(Counter(problem.kind for problem in self.problems).most_common())
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> AnnotatedImages:
+        """Some images, in the order given, with their boxes. The problems stay with the whole set."""
+        images = np.asarray(indices, dtype=np.int64)
+        rows = _gather_ranges(self.offsets, images)
+        letters = _gather_ranges(self.file_offsets, images)
+        return replace(
+            self.select_boxes(rows),
+            file_names=self.file_names[letters],
+            file_offsets=_offsets(np.diff(self.file_offsets)[images]),
+            image_ids=self.image_ids[images],
+            sizes=self.sizes[images],
+            turned=self.turned[images],
+            offsets=_offsets(np.diff(self.offsets)[images]),
+            problems=(),
+        )
+
+    def select_boxes(self, rows: NDArray) -> AnnotatedImages:
+        """The boxes of `rows` (a mask or ascending indices); every image stays."""
+        kept = self.box_images()[rows]
+        return replace(
+            self,
+            offsets=_offsets(np.bincount(kept, minlength=len(self))),
+            **{name: getattr(self, name)[rows] for name in _BOX_FIELDS},
+        )
+
+    def with_difficult(self, treatment: Literal["ignore", "positive", "drop"]) -> AnnotatedImages:
+        """Difficult and crowd boxes as they are, as ordinary objects, or left out: for training, not for evaluation."""
+        if treatment == "positive":
+            return replace(self, ignore=np.zeros_like(self.ignore))
+        return self.select_boxes(~self.ignore) if treatment == "drop" else self
+
+    def digest(self) -> str:
+        """16 hex digits that change with any annotation, class, file name or size, and with nothing else."""
+        state = hashlib.blake2b(digest_size=8)
+        state.update("\n".join(self.class_names).encode())
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                state.update(f"{field.name}{value.shape}".encode())
+                state.update(
+                    "\n".join(map(str, value.tolist())).encode() if value.dtype.kind == "U" else value.tobytes()
+                )
+        return state.hexdigest()
+
+
+_BOX_FIELDS = ("boxes", "labels", "ignore", "crowd", "truncated", "areas", "annotated")
+
+
+def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
+    """All images of one or more sets of the same classes, in order.
+
+    Where an image id would stand twice, ids become text: the set's place, a slash, the id.
+    Raises ValueError where the classes differ.
+    """
+    first = sets[0]
+    if len(sets) == 1:
+        return first
+    for other in sets[1:]:
+        if other.class_names != first.class_names:
+            raise ValueError(
+                f"{first.name} and {other.name} differ in classes: {first.class_names}, {other.class_names}"
+            )
+    one_root = all(part.root == first.root for part in sets)
+    names = [part.file_name(i) if one_root else str(part.path(i)) for part in sets for i in range(len(part))]
+    file_names, file_offsets = pack_names(names)
+    return replace(
+        first,
+        name="+".join(dict.fromkeys(part.name for part in sets)),
+        file_names=file_names,
+        file_offsets=file_offsets,
+        image_ids=_joined_ids(sets),
+        sizes=np.concatenate([part.sizes for part in sets]),
+        turned=np.concatenate([part.turned for part in sets]),
+        offsets=_offsets(np.concatenate([np.diff(part.offsets) for part in sets])),
+        problems=tuple(problem for part in sets for problem in part.problems),
+        **{name: np.concatenate([getattr(part, name) for part in sets]) for name in _BOX_FIELDS},
+    )
+
+
+def pack_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Names as one array of bytes and the offsets (I + 1,) where each begins and the last ends."""
+    encoded = [name.encode() for name in names]
+    packed = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    return packed, _offsets(np.array([len(name) for name in encoded], dtype=np.int64))
+
+
+def _joined_ids(sets: Sequence[AnnotatedImages]) -> NDArray:
+    ids = np.concatenate([part.image_ids for part in sets])
+    if len(np.unique(ids)) == len(ids):
+        return ids
+    return np.array([f"{place}/{image_id}" for place, part in enumerate(sets) for image_id in part.image_ids.tolist()])
+
+
+def _offsets(counts: NDArray) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _gather_ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The indices offsets[c]..offsets[c + 1] - 1 of every chosen c, one after the other."""
+    counts = np.diff(offsets)[chosen]
+    starts = np.repeat(offsets[chosen] - _offsets(counts)[:-1], counts)
+    return starts + np.arange(counts.sum())

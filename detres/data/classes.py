@@ -1,0 +1,31 @@
+"""Which classes a set has, and which of them are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detres.config.problems import nearest
+from detres.errors import DataError
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+def select_classes(wanted: Sequence[str] | None, known: Sequence[str], where: str) -> tuple[str, ...]:
+    """The wanted names in their order, or all known ones.
+
+    Raises DataError that lists every wanted name which is not known, with the nearest that is, or stands twice.
+    """
+    if wanted is None:
+        return tuple(dict.fromkeys(known))
+    problems = [f"{name} stands twice" for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]
+    for name in dict.fromkeys(wanted):
+        if name not in known:
+            close = nearest(name, known, 1)
+            mend = f"did you mean {close[0]}?" if close else f"the set has {', '.join(known) or 'none'}"
+            problems.append(f"{name} is no class of this set; {mend}")
+    if problems:
+        raise DataError(f"{where}: data.classes: " + "; ".join(problems))
+    return tuple(wanted)

@@ -1,0 +1,193 @@
+"""COCO's instances JSON: reading any of them, and writing one.
+
+COCO's boxes are x, y, width, height in continuous pixels; its category ids have gaps. K classes, T boxes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.classes import select_classes
+from detres.data.indexing import RawBox, RawImage, index_images
+from detres.errors import DataError
+
+GET_COCO = "`python datasets/prepare_coco.py` says which files to download and unpacks them"
+
+
+def load_coco(
+    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool = False
+) -> AnnotatedImages:
+    """One annotation file below root; `split` is its name, or name.json:FOLDER where the images lie elsewhere.
+
+    Without FOLDER the images are looked for in a folder named as the end of the file's name (instances_train2017.json:
+    train2017), in images/ and in that below images/, beside the file and in the root.
+    classes: names to select, in this order; None: all, by ascending id.
+    Raises DataError where the file, its images or a class is missing, or the file is no instances JSON.
+    """
+    file_name, _, folder_name = split.partition(".json:")
+    file = root / (f"{file_name}.json" if folder_name else split)
+    content = read_instances(file)
+    folder = _image_folder(root, file, folder_name, content["images"])
+    problems: list[Problem] = []
+    where = _relative(file, root)
+    names = _category_names(content, where, problems)
+    chosen = select_classes(classes, list(names.values()), where)
+    id_of = {name: category_id for category_id, name in reversed(names.items())}
+    return index_images(
+        _raw_images(content, names, _relative(folder, root), where, problems),
+        name=f"coco-{file.stem.removeprefix('instances_')}" if file.stem != "_annotations.coco" else file.parent.name,
+        root=root,
+        known_classes=tuple(names.values()),
+        classes=chosen,
+        category_ids=[id_of[name] for name in chosen],
+        exif=exif,
+        strict=strict,
+        problems=problems,
+    )
+
+
+def read_instances(file: Path) -> dict[str, Any]:
+    """The content of an annotation file; DataError where there is none or it has no images, annotations, categories."""
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such annotation file; {GET_COCO}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: this is no JSON: {error}; download or export it again") from None
+    missing = [
+        key for key in ("images", "annotations", "categories") if not isinstance(content, dict) or key not in content
+    ]
+    if missing:
+        raise DataError(f"{file}: this is no COCO instances file: it has no {', '.join(missing)}")
+    return content
+
+
+def coco_ground_truth(dataset: AnnotatedImages) -> dict[str, Any]:
+    """The set in the layout of COCO's instances JSON, without segmentations, as pycocotools reads it.
+
+    A set that was COCO keeps its image and category ids, boxes and areas (AP by size goes by the segmentation's area);
+    others get image ids and category ids from 1 on, in the set's order. Annotation ids count from 1.
+    What is to be ignored carries iscrowd 1, the only flag pycocotools heeds, so difficult objects are neither hits nor
+    misses; VOC's difficult carry "difficult": 1 as well.
+    """
+    keeps_ids = dataset.image_ids.dtype.kind == "i"
+    image_ids = dataset.image_ids.tolist() if keeps_ids else list(range(1, len(dataset) + 1))
+    category_ids = list(dataset.category_ids or range(1, len(dataset.class_names) + 1))
+    images = [
+        {"id": image_id, "file_name": dataset.file_name(i), "height": size[0], "width": size[1]}
+        for i, (image_id, size) in enumerate(zip(image_ids, dataset.sizes.tolist(), strict=True))
+    ]
+    columns = zip(
+        dataset.box_images().tolist(),
+        dataset.labels.tolist(),
+        dataset.annotated.tolist(),
+        dataset.areas.tolist(),
+        dataset.ignore.tolist(),
+        dataset.crowd.tolist(),
+        strict=True,
+    )
+    annotations = []
+    for number, (image, label, box, area, ignore, crowd) in enumerate(columns, start=1):
+        annotation = {"id": number, "image_id": image_ids[image], "category_id": category_ids[label], "bbox": box}
+        annotation |= {"area": area, "iscrowd": int(ignore)}
+        annotations.append(annotation | {"difficult": 1} if ignore and not crowd else annotation)
+    categories = [{"id": i, "name": name} for i, name in zip(category_ids, dataset.class_names, strict=True)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def write_instances(content: dict[str, Any], file: Path) -> None:
+    """Write JSON whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(content, stream)
+    os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
+    os.replace(partial, file)
+
+
+def _image_folder(root: Path, file: Path, named: str, images: list[dict[str, Any]]) -> Path:
+    """The first folder that holds one of the file's first images."""
+    if named:
+        candidates = [root / named]
+    else:
+        ending = file.stem.rsplit("_", 1)[-1]
+        candidates = [root / ending, root / "images" / ending, root / "images", file.parent, root]
+    samples = [str(image.get("file_name", "")) for image in images[:20]]
+    for folder in candidates:
+        if any(sample and (folder / sample).is_file() for sample in samples):
+            return folder
+    if not images:
+        raise DataError(f"{file}: it lists no images")
+    looked = ", ".join(dict.fromkeys(str(folder) for folder in candidates))
+    raise DataError(
+        f"{file}: its images (such as {samples[0]}) were looked for in {looked} and not found; "
+        f"write the split as {file.name}:FOLDER. {GET_COCO}"
+    )
+
+
+def _category_names(content: dict[str, Any], where: str, problems: list[Problem]) -> dict[int, str]:
+    """Names by ascending id, without the umbrella category that Roboflow's exports begin with."""
+    categories = sorted(content["categories"], key=lambda category: category["id"])
+    used = {annotation.get("category_id") for annotation in content["annotations"]}
+    parents = {category.get("supercategory") for category in categories}
+    names = {}
+    for category in categories:
+        name = str(category["name"])
+        if category["id"] not in used and name in parents and category.get("supercategory") in (None, "none"):
+            problems.append(
+                Problem("empty supercategory", where, f"{name} (id {category['id']}) has no boxes; left out")
+            )
+        else:
+            names[category["id"]] = name
+    return names
+
+
+def _raw_images(
+    content: dict[str, Any], names: dict[int, str], folder: str, where: str, problems: list[Problem]
+) -> list[RawImage]:
+    images = [
+        RawImage(os.path.join(folder, str(image["file_name"])), int(image["id"]), _stated_size(image))
+        for image in content["images"]
+    ]
+    by_id = {image.image_id: image for image in reversed(images)}
+    for annotation in content["annotations"]:
+        image = by_id.get(annotation.get("image_id"))
+        if image is None:
+            detail = f"annotation {annotation.get('id')} is of image {annotation.get('image_id')}; left out"
+            problems.append(Problem("unknown image", where, detail))
+            continue
+        image.boxes.append(_raw_box(annotation, names))
+    return images
+
+
+def _raw_box(annotation: dict[str, Any], names: dict[int, str]) -> RawBox:
+    category_id = annotation.get("category_id")
+    try:
+        x, y, width, height = (float(value) for value in annotation["bbox"])
+    except (KeyError, TypeError, ValueError):
+        x = y = width = height = math.nan
+    area = annotation.get("area")
+    return RawBox(
+        name=names.get(category_id, f"category {category_id}"),
+        xyxy=(x, y, x + width, y + height),
+        crowd=bool(annotation.get("iscrowd", 0)) and not annotation.get("difficult", 0),
+        difficult=bool(annotation.get("difficult", 0)),
+        area=None if area is None else float(area),
+    )
+
+
+def _stated_size(image: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = image.get("height"), image.get("width")
+    return None if height is None or width is None else (int(height), int(width))
+
+
+def _relative(path: Path, root: Path) -> str:
+    """As seen from the root; as it is where it lies elsewhere, which joining to the root leaves alone."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path.absolute())

@@ -1,0 +1,110 @@
+"""What --data takes: our own yaml, ultralytics' data.yaml, or a folder exported by Roboflow for COCO.
+
+None of them is ever written to, and nothing in them is downloaded or run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from detres.config.problems import describe_problems
+from detres.config.schema import DataConfig
+from detres.config.yaml_dialect import read_yaml
+from detres.data.datasets import datasets_root
+from detres.data.yolo import names_in, read_data_yaml
+from detres.errors import ConfigError, DataError
+
+_ROBOFLOW_FILE = "_annotations.coco.json"
+_SPLITS = ("train", "val", "test")
+
+
+def load_data_file(path: str | Path) -> DataConfig:
+    """The data section a file states; what it leaves open has the defaults of DataConfig.
+
+    path: a yaml of ours (format, root, train, val, test, classes, val_fraction and any other key of the data section;
+    a split is one name or a list); an ultralytics data.yaml; a Roboflow COCO export, by its folder or any of its
+    _annotations.coco.json; or a folder that holds a data.yaml.
+    Raises ConfigError with every wrong key at once, DataError where there is no such file.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _load_folder(path)
+    if not path.is_file():
+        raise DataError(f"--data {path}: there is no such file or folder")
+    if path.suffix == ".json":
+        if path.name == _ROBOFLOW_FILE:
+            return _from_roboflow(path.parent.parent)
+        raise DataError(
+            f"--data {path}: an annotation file does not say which split it is; write a yaml such as\n"
+            f"  format: coco\n  root: {path.parent}\n  train: {path.name}\n  val_fraction: 0.1"
+        )
+    content = read_data_yaml(path)
+    if isinstance(content, Mapping) and "names" in content and "format" not in content:
+        return _from_ultralytics(content, path)
+    return _from_ours(path)
+
+
+def _load_folder(folder: Path) -> DataConfig:
+    if any(folder.glob(f"*/{_ROBOFLOW_FILE}")):
+        return _from_roboflow(folder)
+    for name in ("data.yaml", "data.yml"):
+        if (folder / name).is_file():
+            return load_data_file(folder / name)
+    raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
+
+
+def _from_ours(path: Path) -> DataConfig:
+    content, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: got {type(content).__name__}, expected keys such as format, root, train, val, test")
+    values = {key: [value] if key in _SPLITS and isinstance(value, str) else value for key, value in content.items()}
+    values = {key: [] if key in _SPLITS and value is None else value for key, value in values.items()}
+    try:
+        data = DataConfig.model_validate(values)
+    except ValidationError as error:
+        problems = describe_problems(error, DataConfig)
+        raise ConfigError(
+            "\n".join(f"{path}: {text} (line {lines.get(where[:1], 1)})" for where, text in problems)
+        ) from None
+    # A root stands relative to the file that names it; only where nothing is there is it left to be looked for.
+    beside = path.parent / (data.root or ".")
+    if data.format == "shapes" and data.root is None:
+        return data
+    return data.model_copy(update={"root": str(beside.resolve())}) if beside.exists() else data
+
+
+def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:
+    names_in(content, str(path))  # says at once where the names are no names
+    if not any(content.get(split) for split in _SPLITS):
+        raise DataError(f"{path}: it names neither train, val nor test; each is a folder of images or a list of files")
+    splits = {split: _ultralytics_split(content, split, path) for split in _SPLITS}
+    return DataConfig(format="yolo", root=str(path.resolve()), **splits)
+
+
+def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tuple[str, ...]:
+    stated = content.get(split) or ()
+    base = Path(str(content.get("path") or "."))
+    return tuple(_resolve(str(name), base, path.parent) for name in ([stated] if isinstance(stated, str) else stated))
+
+
+def _resolve(name: str, base: Path, beside: Path) -> str:
+    """The first place that exists of those ultralytics and Roboflow mean, as a full path."""
+    # Roboflow's exports say ../train/images and mean train/images.
+    names = [name, name.removeprefix("../")]
+    candidates = [root / base / each for each in names for root in (beside, Path.cwd(), datasets_root())]
+    candidates += [beside / each for each in names]
+    found = next((place for place in candidates if place.exists()), candidates[0])
+    return str(found.resolve())
+
+
+def _from_roboflow(folder: Path) -> DataConfig:
+    def split(*names: str) -> tuple[str, ...]:
+        return tuple(f"{name}/{_ROBOFLOW_FILE}:{name}" for name in names if (folder / name / _ROBOFLOW_FILE).is_file())
+
+    return DataConfig(
+        format="coco", root=str(folder.resolve()), train=split("train"), val=split("valid", "val"), test=split("test")
+    )

@@ -1,0 +1,133 @@
+"""From a config's data section to annotated images.
+
+How a split is written, by format:
+  coco    annotations/instances_train2017.json, or train.json:FOLDER where the images are not found by themselves
+  voc     YEAR/LIST such as 2007/trainval, or LIST where the root itself holds Annotations/ and ImageSets/
+  yolo    a folder of images, or a text file that lists them
+  shapes  train, val or test
+Several splits are joined in order (2007/trainval and 2012/trainval are the field's 07+12).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from detres.config.schema import DataConfig
+from detres.data.annotations import AnnotatedImages, concatenate
+from detres.data.coco import GET_COCO, load_coco
+from detres.data.shapes import load_shapes
+from detres.data.voc import GET_VOC, load_voc
+from detres.data.yolo import load_yolo
+from detres.draws import Purpose, numpy_generator
+from detres.errors import DataError
+
+SplitName = Literal["train", "val", "test"]
+
+
+def load_dataset(data: DataConfig, split: SplitName, *, base: Path | None = None) -> AnnotatedImages:
+    """The annotated images of one split, checked.
+
+    base: the folder that a relative root is looked for in first. Where there is no val, val_fraction of the training
+    images are val and the rest are train; which ones depends on nothing but their number.
+    data.difficult is a matter of training: AnnotatedImages.with_difficult.
+    Raises DataError where the root, the split or a file is missing, and with data.strict where anything is wrong.
+    """
+    if split == "val" and not data.val and data.val_fraction:
+        return _set_apart(load_listed(data, data.train, base), data.val_fraction, chosen=True)
+    listed = {"train": data.train, "val": data.val, "test": data.test}[split]
+    if not listed:
+        raise DataError(_no_split(data, split))
+    dataset = load_listed(data, listed, base)
+    if split == "train" and not data.val and data.val_fraction:
+        return _set_apart(dataset, data.val_fraction, chosen=False)
+    return dataset
+
+
+def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = None) -> AnnotatedImages:
+    """The images of several splits, joined."""
+    root = find_root(data, base)
+    return concatenate([DATASETS[data.format](root, name, data) for name in splits])
+
+
+def find_root(data: DataConfig, base: Path | None = None) -> Path:
+    """The folder of the set (for yolo, or its data.yaml).
+
+    A relative root is looked for in `base`, in the current folder and in datasets_root(), there without a leading
+    datasets/ too. DataError that says what was looked for and how to get the data.
+    """
+    if data.format == "shapes" and data.root is None:
+        return datasets_root() / "shapes"
+    given, below = Path(data.root or data.format).expanduser(), datasets_root()
+    # Joining an absolute path to a folder leaves it as it is.
+    candidates = [*([base / given] if base else []), Path.cwd() / given, below / given]
+    if given.parts[:1] == ("datasets",):
+        candidates.append(below / Path(*given.parts[1:]))
+    candidates = list(dict.fromkeys(candidates))
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    if data.format == "shapes":
+        return candidates[0]
+    looked = ", ".join(map(str, candidates))
+    mend = {"coco": GET_COCO, "voc": GET_VOC}.get(data.format, "see datasets/README.md for the layout it expects")
+    raise DataError(
+        f"data.root: the {data.format} set was looked for at {looked} and is not there. Set data.root=FOLDER, "
+        f"or DETRES_DATASETS to the folder that holds your sets; {mend}"
+    )
+
+
+def datasets_root() -> Path:
+    """The folder that holds data sets: DETRES_DATASETS, else datasets/ here, else the clone's, else datasets/ here."""
+    named = os.environ.get("DETRES_DATASETS")
+    if named:
+        return Path(named).expanduser()
+    here, clone = Path.cwd() / "datasets", Path(__file__).parents[2] / "datasets"
+    return clone if clone.is_dir() and not here.is_dir() else here
+
+
+def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> AnnotatedImages:
+    if len(dataset) < 2:
+        raise DataError(f"{dataset.name}: data.val_fraction={fraction} of {len(dataset)} image leaves none to train on")
+    order = numpy_generator(0, Purpose.DATA_SET, len(dataset)).permutation(len(dataset))
+    count = min(max(round(fraction * len(dataset)), 1), len(dataset) - 1)
+    part = dataset.subset(np.sort(order[:count] if chosen else order[count:]))
+    # Both parts come from one reading: what was wrong with it is said with the one that is trained on.
+    return part if chosen else replace(part, problems=dataset.problems)
+
+
+def _no_split(data: DataConfig, split: SplitName) -> str:
+    there = [name for name in ("train", "val", "test") if getattr(data, name)]
+    mend = f"set data.{split}" + (" or data.val_fraction" if split == "val" else "")
+    mend += f", or use --split {there[-1]}" if there and split != "train" else ""
+    return f"data.{split}: the config names no {split} split (it has {', '.join(there) or 'none'}); {mend}"
+
+
+def _load_coco(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
+    return load_coco(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+
+
+def _load_voc(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
+    siblings = (*data.train, *data.val, *data.test)
+    return load_voc(root, split, classes=data.classes, exif=data.exif, strict=data.strict, sibling_splits=siblings)
+
+
+def _load_yolo(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
+    return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+
+
+def _load_shapes(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
+    return load_shapes(root, split, classes=data.classes)
+
+
+DATASETS: Mapping[str, Callable[[Path, str, DataConfig], AnnotatedImages]] = {
+    "coco": _load_coco,
+    "voc": _load_voc,
+    "yolo": _load_yolo,
+    "shapes": _load_shapes,
+}

@@ -1,0 +1,83 @@
+"""From an image file to uint8 RGB, and an image file's size without decoding it.
+
+H, W height and width in pixels. EXIF orientation says how a camera was held; 5 to 8 exchange height and width.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from detres.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """size: (height, width) as stored. orientation: the EXIF tag, 1 where there is none."""
+
+    size: tuple[int, int]
+    orientation: int
+
+    def size_as_read(self, exif: bool) -> tuple[int, int]:
+        height, width = self.size
+        return (width, height) if exif and self.orientation >= 5 else (height, width)
+
+
+def read_image(path: str | os.PathLike[str], exif: bool = True) -> NDArray[np.uint8]:
+    """Decode a file to (H, W, 3) uint8 RGB; grey, alpha, palette, CMYK and 16-bit images too (alpha is left out).
+
+    exif: turn the image as its EXIF orientation says.
+    Raises DataError where the file is missing or is no image OpenCV can decode.
+    """
+    # Read by Python, because cv2.imread fails on names outside the locale and prints to the terminal.
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return decode_image(data, str(path), exif)
+
+
+def decode_image(data: NDArray[np.uint8], source: str, exif: bool = True) -> NDArray[np.uint8]:
+    """read_image for bytes already at hand; `source` names them in the error."""
+    flags = cv2.IMREAD_COLOR_RGB if exif else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(data, flags) if len(data) else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise DataError(f"{source}: this is no image that can be decoded ({len(data)} bytes); convert or remove it")
+    return image
+
+
+def read_header(path: str | os.PathLike[str]) -> ImageHeader:
+    """Size and orientation, from the file's first bytes.
+
+    Raises DataError where the file is missing or is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return ImageHeader((height, width), int(image.getexif().get(_EXIF_ORIENTATION, 1)))
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path}: this is no image: {error}") from None
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The image files below a folder, sorted; hidden ones and folders are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )

@@ -1,0 +1,219 @@
+"""From what a format's reader found to checked flat arrays: the only place where annotations are judged.
+
+What is bad is clipped or left out, and listed. I images, T boxes, K classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.data.annotations import HARMLESS, AnnotatedImages, Problem, pack_names
+from detres.data.images import ImageHeader, read_header
+from detres.errors import DataError
+
+# Coordinates are written with two decimals or as whole pixels: less than this beyond an edge is rounding, no mistake.
+OUTSIDE_TOLERANCE = 0.5
+
+_PROBLEMS_SHOWN = 20
+
+
+@dataclass(slots=True)
+class RawBox:
+    """One annotation as a file has it: xyxy continuous pixels, unclipped; area None means width times height."""
+
+    name: str
+    xyxy: tuple[float, float, float, float]
+    difficult: bool = False
+    crowd: bool = False
+    truncated: bool = False
+    area: float | None = None
+
+
+@dataclass(slots=True)
+class RawImage:
+    """One image as a file has it: file is relative to the root; size is (height, width), None where not stated."""
+
+    file: str
+    image_id: int | str
+    size: tuple[int, int] | None = None
+    boxes: list[RawBox] = field(default_factory=list)
+
+
+def index_images(
+    images: Sequence[RawImage],
+    *,
+    name: str,
+    root: Path,
+    known_classes: Sequence[str],
+    classes: Sequence[str],
+    category_ids: Sequence[int] | None = None,
+    exif: bool = True,
+    strict: bool = False,
+    problems: Sequence[Problem] = (),
+) -> AnnotatedImages:
+    """Check every image and box, and pack what is good.
+
+    known_classes: the classes of the set; any other is a problem. classes: those of them that are wanted, in the order
+    of the labels; boxes of the rest are left out in silence. problems: what the reader found already.
+    Raises DataError where no image is left, and with strict where there is any problem.
+    """
+    found = list(problems)
+    kept, sizes, turned = _check_images(images, root, exif, found)
+    packed = _check_boxes(kept, sizes, known_classes, classes, found)
+    if strict:
+        _refuse(found, name)
+    if not kept:
+        raise DataError(f"{name}: no image of {len(images)} can be used below {root}" + _listed(found))
+    file_names, file_offsets = pack_names([image.file for image in kept])
+    return AnnotatedImages(
+        name=name,
+        root=root,
+        class_names=tuple(classes),
+        category_ids=None if category_ids is None else tuple(category_ids),
+        file_names=file_names,
+        file_offsets=file_offsets,
+        image_ids=np.array([image.image_id for image in kept]),
+        sizes=sizes,
+        turned=turned,
+        problems=tuple(found),
+        **packed,
+    )
+
+
+def _check_images(
+    images: Sequence[RawImage], root: Path, exif: bool, found: list[Problem]
+) -> tuple[list[RawImage], NDArray[np.int64], NDArray[np.bool_]]:
+    """The images that can be read and whose size is not in doubt, with size as read and whether EXIF is applied."""
+    # Reading a header waits for the disk, not for the processor.
+    with ThreadPoolExecutor(8) as pool:
+        headers = list(pool.map(lambda image: _header(root / image.file), images, chunksize=64))
+    kept, sizes, turned, ids = [], [], [], set()
+    for image, header in zip(images, headers, strict=True):
+        if isinstance(header, Problem):
+            found.append(Problem(header.kind, image.file, header.detail))
+            continue
+        if image.image_id in ids:
+            found.append(
+                Problem("annotation malformed", image.file, f"image id {image.image_id} stands twice; left out")
+            )
+            continue
+        turn = _settle_turn(image, header, exif, found)
+        if turn is None:
+            continue
+        ids.add(image.image_id)
+        kept.append(image)
+        sizes.append(header.size_as_read(turn))
+        turned.append(turn)
+    return kept, np.array(sizes, dtype=np.int64).reshape(-1, 2), np.array(turned, dtype=bool)
+
+
+def _header(path: Path) -> ImageHeader | Problem:
+    try:
+        return read_header(path)
+    except DataError as error:
+        kind = "image unreadable" if os.path.exists(path) else "image missing"
+        return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out")
+
+
+def _settle_turn(image: RawImage, header: ImageHeader, exif: bool, found: list[Problem]) -> bool | None:
+    """Whether to apply EXIF orientation; None where the stated size fits neither way: its boxes cannot be trusted."""
+    stated = image.size
+    if stated is None or stated == header.size_as_read(exif):
+        return exif
+    if stated == header.size_as_read(not exif):
+        how = "unturned" if exif else "turned"
+        found.append(Problem("turned by EXIF", image.file, f"its boxes were drawn on the {how} image; it is read so"))
+        return not exif
+    if 0 in stated:
+        found.append(
+            Problem("size disagrees", image.file, f"stated {_wh(stated)}; the file's {_wh(header.size)} is used")
+        )
+        return exif
+    found.append(
+        Problem("size disagrees", image.file, f"stated {_wh(stated)}, the file is {_wh(header.size)}; left out")
+    )
+    return None
+
+
+def _check_boxes(
+    images: Sequence[RawImage],
+    sizes: NDArray[np.int64],
+    known_classes: Sequence[str],
+    classes: Sequence[str],
+    found: list[Problem],
+) -> dict[str, NDArray]:
+    """Flat arrays of the good boxes, as AnnotatedImages names them."""
+    label_of = {name: label for label, name in enumerate(classes)}
+    known = set(known_classes) | set(classes)
+    boxes = [box for image in images for box in image.boxes]
+    owner = np.repeat(np.arange(len(images)), [len(image.boxes) for image in images])
+    xyxy = np.array([box.xyxy for box in boxes], dtype=np.float64).reshape(-1, 4)
+    labels = np.array([label_of.get(box.name, -1) for box in boxes], dtype=np.int64)
+    limits = sizes[owner][:, [1, 0, 1, 0]].astype(np.float64)
+    finite = np.isfinite(xyxy).all(axis=1)
+    xyxy = np.where(finite[:, None], xyxy, 0.0)
+    sides, clipped = _sides(xyxy), np.clip(xyxy, 0.0, limits)
+    # The float32 box is what is learned: its area is the one that must not vanish.
+    final = clipped.astype(np.float32)
+    beyond = np.abs(xyxy - clipped).max(axis=1, initial=0.0) > OUTSIDE_TOLERANCE
+    flat, gone = ~(sides > 0).all(axis=1), ~(_sides(final) > 0).all(axis=1)
+    strange = np.array([box.name not in known for box in boxes], dtype=bool)
+    for i in np.flatnonzero(strange | ~finite | gone | beyond):
+        kind, what = _judge(boxes[i], strange[i], not finite[i], flat[i], gone[i])
+        found.append(Problem(kind, images[owner[i]].file, what))
+    good = finite & ~gone & (labels >= 0)
+    stated = np.array([np.nan if box.area is None else box.area for box in boxes], dtype=np.float64)
+    crowd = np.array([box.crowd for box in boxes], dtype=bool)
+    difficult = np.array([box.difficult for box in boxes], dtype=bool)
+    counts = np.bincount(owner[good], minlength=len(images))
+    return {
+        "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "boxes": final[good],
+        "labels": labels[good],
+        "ignore": (crowd | difficult)[good],
+        "crowd": crowd[good],
+        "truncated": np.array([box.truncated for box in boxes], dtype=bool)[good],
+        "areas": np.where(np.isnan(stated), sides.prod(axis=1), stated)[good],
+        "annotated": np.concatenate([xyxy[:, :2], sides], axis=1)[good],
+    }
+
+
+def _judge(box: RawBox, strange: bool, not_finite: bool, flat: bool, gone: bool) -> tuple[str, str]:
+    where = f"{box.name} at {', '.join(f'{value:g}' for value in box.xyxy)}"
+    if strange:
+        return "unknown class", f"{where}; left out"
+    if not_finite:
+        return "annotation malformed", f"{where}; left out"
+    if flat:
+        return "box without area", f"{where}; left out"
+    return "box outside the image", f"{where}; {'left out' if gone else 'clipped'}"
+
+
+def _sides(boxes: NDArray) -> NDArray:
+    return boxes[:, 2:] - boxes[:, :2]
+
+
+def _refuse(found: Sequence[Problem], name: str) -> None:
+    bad = [problem for problem in found if problem.kind not in HARMLESS]
+    if bad:
+        raise DataError(
+            f"{name}: {len(bad)} problems, and data.strict=true accepts none. Mend them (tools/check_data.py --fix DIR"
+            f" writes a cleaned copy) or set data.strict=false, which leaves them out:{_listed(bad)}"
+        )
+
+
+def _listed(found: Sequence[Problem]) -> str:
+    lines = [f"\n  {problem}" for problem in found[:_PROBLEMS_SHOWN]]
+    more = len(found) - _PROBLEMS_SHOWN
+    return "".join(lines) + (f"\n  and {more} more" if more > 0 else "")
+
+
+def _wh(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

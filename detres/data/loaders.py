@@ -1,0 +1,182 @@
+"""Batches for training and evaluation, the same whatever the number of worker processes.
+
+N images of a micro-batch, H, W the padded height and width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.images import read_image
+from detres.data.samplers import Place, TrainingSampler, evaluation_indices
+from detres.data.transforms import DetectionTransform
+from detres.draws import Purpose, key
+from detres.errors import DataError
+from detres.structures import DetectionBatch, DetectionTarget
+
+# What an image that cannot be decoded is replaced by: near the mean of photographs, and free of edges.
+_GREY = 114
+
+
+@dataclass(frozen=True)
+class DetectionSample:
+    """One image, ready for a batch. original_size: (height, width) of the file as read."""
+
+    image: NDArray[np.uint8]
+    original_size: tuple[int, int]
+    image_id: int | str
+    target: DetectionTarget
+    sample_key: int
+
+
+class DetectionDataset(Dataset[DetectionSample]):
+    """Reads and transforms the image of a Place.
+
+    What is drawn for an image depends on (seed, step, position) alone. An image whose header was sound but which
+    cannot be decoded does not end a run: a grey image of its size without objects stands in for it, and its index is
+    marked in memory that workers share; undecodable() lists those. With strict it is a DataError.
+    """
+
+    def __init__(
+        self, images: AnnotatedImages, transform: DetectionTransform, *, seed: int = 0, strict: bool = False
+    ) -> None:
+        self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
+        self._undecodable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: Place) -> DetectionSample:
+        index, step, position = place
+        rgb, target = self._read(index)
+        image, target = self.transform(rgb, target, key(self.seed, Purpose.AUGMENTATION, step, position))
+        return DetectionSample(
+            image=image,
+            original_size=(rgb.shape[0], rgb.shape[1]),
+            image_id=self.images.image_id(index),
+            target=target,
+            sample_key=key(self.seed, Purpose.SAMPLING, step, position),
+        )
+
+    def undecodable(self) -> list[Problem]:
+        """The images found so far, by any worker, that could not be decoded."""
+        return [
+            Problem("image unreadable", self.images.file_name(i), "cannot be decoded; a grey image stands in for it")
+            for i in self._undecodable.nonzero().flatten().tolist()
+        ]
+
+    def _read(self, index: int) -> tuple[NDArray[np.uint8], DetectionTarget]:
+        try:
+            rgb = read_image(self.images.path(index), exif=bool(self.images.turned[index]))
+        except DataError:
+            if self.strict:
+                raise
+            self._undecodable[index] = True
+            return np.full((*self.images.size(index), 3), _GREY, dtype=np.uint8), DetectionTarget.empty()
+        return rgb, self.images.target(index)
+
+
+def collate(samples: Sequence[DetectionSample], pad_to: int = 1) -> DetectionBatch:
+    """Images padded with zeros at the right and the bottom to one size, a multiple of pad_to."""
+    sizes = torch.tensor([sample.image.shape[:2] for sample in samples], dtype=torch.int64)
+    height, width = (-(-int(side) // pad_to) * pad_to for side in sizes.amax(dim=0))
+    if all(sample.image.shape[:2] == (height, width) for sample in samples):
+        images = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    else:
+        images = torch.zeros(len(samples), height, width, 3, dtype=torch.uint8)
+        for row, sample in zip(images.numpy(), samples, strict=True):
+            row[: sample.image.shape[0], : sample.image.shape[1]] = sample.image
+    return DetectionBatch(
+        images=images,
+        sizes=sizes,
+        original_sizes=torch.tensor([sample.original_size for sample in samples], dtype=torch.int64),
+        image_ids=tuple(sample.image_id for sample in samples),
+        targets=tuple(sample.target for sample in samples),
+        sample_keys=torch.tensor([sample.sample_key for sample in samples], dtype=torch.int64),
+    )
+
+
+class PadAndCollate:
+    """collate with its padding: an object, because workers that are started afresh must be sent it."""
+
+    def __init__(self, pad_to: int) -> None:
+        self.pad_to = pad_to
+
+    def __call__(self, samples: Sequence[DetectionSample]) -> DetectionBatch:
+        return collate(samples, self.pad_to)
+
+
+def training_loader(
+    dataset: DetectionDataset,
+    *,
+    batch: int,
+    seed: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    per_device_batch: int | None = None,
+    start_step: int = 0,
+    pad_to: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[DetectionBatch]:
+    """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from start_step on."""
+    sampler = TrainingSampler(
+        dataset.images.aspect_ratios(),
+        batch,
+        seed=seed,
+        rank=rank,
+        world=world,
+        per_device_batch=per_device_batch,
+        start_step=start_step,
+    )
+    return _loader(dataset, sampler, pad_to, workers, pin_memory)
+
+
+def evaluation_loader(
+    dataset: DetectionDataset,
+    *,
+    batch: int = 1,
+    rank: int = 0,
+    world: int = 1,
+    pad_to: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[DetectionBatch]:
+    """A rank's share of all images, each once, in the set's order."""
+    places = [Place(index, 0, index) for index in evaluation_indices(len(dataset), rank, world)]
+    batches = [places[start : start + batch] for start in range(0, len(places), batch)]
+    return _loader(dataset, batches, pad_to, workers, pin_memory)
+
+
+def _loader(
+    dataset: DetectionDataset,
+    batches: TrainingSampler | list[list[Place]],
+    pad_to: int,
+    workers: int,
+    pin_memory: bool,
+) -> DataLoader[DetectionBatch]:
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=PadAndCollate(pad_to),
+        worker_init_fn=_one_thread,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _one_thread(worker: int) -> None:
+    """Workers share the processors among themselves; threads of their own would fight over them."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,114 @@
+"""The embedded set: overlapping coloured shapes on textured grounds, drawn here, the same on every machine.
+
+Written once, on first use, in VOC's layout and as COCO's JSON, and read as COCO. What a shape is decides its class;
+its colour is a hint that is wrong in a third of the cases.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from detres.data.annotations import AnnotatedImages
+from detres.data.coco import load_coco, write_instances
+from detres.data.shape_drawing import SHAPES, Scene, draw_scene
+from detres.data.voc_writing import VocObject, write_annotation
+from detres.draws import Purpose, numpy_generator
+from detres.errors import DataError
+
+SPLIT_SIZES = {"train": 480, "val": 64, "test": 96}
+
+# Anything that changes a pixel or a box changes this, so that an older copy is never taken for the set.
+VERSION = "shapes 1"
+
+_STAMP = "VERSION.txt"
+
+
+def load_shapes(root: Path, split: str, *, classes: Sequence[str] | None = None) -> AnnotatedImages:
+    """One split of the set below root, which is made where it is not there yet.
+
+    Raises DataError where the split is unknown, or root holds something else or another version's shapes.
+    """
+    if split not in SPLIT_SIZES:
+        raise DataError(f"split {split}: the shapes set has {', '.join(SPLIT_SIZES)}")
+    make_shapes(root)
+    return load_coco(root, f"coco/instances_{split}.json:JPEGImages", classes=classes)
+
+
+def make_shapes(root: Path) -> None:
+    """Write the whole set to root, unless it is there: images, VOC annotations and lists, COCO annotations.
+
+    It is written beside root and renamed when it is complete: processes that do so at once do not disturb each other.
+    Raises DataError where root holds something else or cannot be written.
+    """
+    if _is_complete(root):
+        return
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-"))
+    except OSError as error:
+        raise DataError(f"{root}: the shapes set cannot be written there ({error.strerror}); set data.root") from None
+    try:
+        _write_all(partial)
+        partial.chmod(0o755)  # mkdtemp's folders are private to their maker
+        try:
+            partial.rename(root)
+        except OSError:
+            # Another process was first.
+            if not _is_complete(root):
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_complete(root: Path) -> bool:
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    stamp = root / _STAMP
+    found = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else "something else"
+    if found != VERSION:
+        raise DataError(f"{root}: it holds {found}, this is {VERSION}; remove the folder, or set data.root to another")
+    return True
+
+
+def _write_all(root: Path) -> None:
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main", "coco"):
+        (root / folder).mkdir(parents=True)
+    number = 0
+    for split, count in SPLIT_SIZES.items():
+        scenes = {}
+        for _ in range(count):
+            number += 1
+            stem = f"{number:06d}"
+            scenes[stem] = draw_scene(numpy_generator(0, Purpose.DATA_SET, number))
+            _write_image(root, stem, scenes[stem])
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in scenes))
+        write_instances(_instances(scenes), root / "coco" / f"instances_{split}.json")
+    (root / _STAMP).write_text(VERSION + "\n")
+
+
+def _write_image(root: Path, stem: str, scene: Scene) -> None:
+    # PNG keeps every pixel; JPEG's differ from one library to the next, when written and again when read.
+    written = cv2.imwrite(str(root / "JPEGImages" / f"{stem}.png"), np.ascontiguousarray(scene.rgb[..., ::-1]))
+    if not written:
+        raise DataError(f"{root}: {stem}.png could not be written; is the disk full?")
+    objects = [VocObject(SHAPES[label], tuple(box)) for label, box in zip(scene.labels, scene.boxes, strict=True)]
+    write_annotation(root / "Annotations" / f"{stem}.xml", f"{stem}.png", scene.rgb.shape[:2], objects)
+
+
+def _instances(scenes: dict[str, Scene]) -> dict[str, list]:
+    images, annotations = [], []
+    for stem, scene in scenes.items():
+        height, width = scene.rgb.shape[:2]
+        images.append({"id": int(stem), "file_name": f"{stem}.png", "height": height, "width": width})
+        for label, box, area in zip(scene.labels, scene.boxes, scene.areas, strict=True):
+            x1, y1, x2, y2 = box
+            annotation = {"id": len(annotations) + 1, "image_id": int(stem), "category_id": label + 1, "iscrowd": 0}
+            annotations.append(annotation | {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": area})
+    categories = [{"id": label + 1, "name": name} for label, name in enumerate(SHAPES)]
+    return {"images": images, "annotations": annotations, "categories": categories}

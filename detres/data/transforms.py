@@ -1,0 +1,188 @@
+"""From a decoded image and its target to what a model learns from: augmentation by name, then the resize.
+
+M boxes of an image. A *draw key* is the integer (draws.py) that stands for one image's place in the run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import random
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detres.boxes import box_area, clip_boxes
+from detres.config.problems import nearest
+from detres.data.sizes import Rounding, resize_image, resized_size
+from detres.errors import ConfigError
+from detres.structures import DetectionTarget
+
+Augmentation = Mapping[str, Mapping[str, Any]]
+
+
+class DetectionTransform:
+    """Called with (rgb, target, draw_key); returns the changed image and target.
+
+    augment: albumentations by name, each with its arguments ({"HorizontalFlip": {"p": 0.5}}), or module:callable that
+    returns one; compositions such as OneOf take `transforms`, a list of the same form. Only used in training.
+    shortest_side: in training one of them is drawn for each image, else the last is taken. longest_side: the limit of
+    the other side. rounding: see sizes.resized_size.
+    Raises ConfigError where a transform or an argument is unknown or has a value it does not take.
+    """
+
+    def __init__(
+        self,
+        augment: Sequence[Augmentation] = (),
+        *,
+        shortest_side: Sequence[int] = (800,),
+        longest_side: int = 1333,
+        rounding: Rounding = "floor",
+        training: bool = False,
+    ) -> None:
+        self.augment, self.shortest_side = tuple(augment), tuple(shortest_side)
+        self.longest_side, self.rounding, self.training = longest_side, rounding, training
+        self._compose = self._build() if training else None
+
+    def __call__(
+        self, rgb: NDArray[np.uint8], target: DetectionTarget, draw_key: int = 0
+    ) -> tuple[NDArray[np.uint8], DetectionTarget]:
+        """rgb: (H, W, 3). target: in pixels of rgb. The same key gives the same result in any process."""
+        height, width = rgb.shape[:2]
+        target = _inside(target, (height, width))
+        if self._compose is None:
+            size = resized_size((height, width), self.shortest_side[-1], self.longest_side, self.rounding)
+            return resize_image(rgb, size), _scaled(target, (height, width), size)
+        # One stream for all transforms. set_random_seed would give each the same one: a horizontal and a vertical
+        # flip at p=0.5 would then always happen together.
+        self._compose.set_random_state(np.random.default_rng(draw_key), random.Random(draw_key))
+        # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow it.
+        result = self._compose(
+            image=rgb, bboxes=target.boxes.numpy().astype(np.float64), index=np.arange(len(target), dtype=np.int64)
+        )
+        kept = torch.as_tensor(np.asarray(result["index"], dtype=np.int64))
+        boxes = torch.from_numpy(np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4))
+        moved = _with_boxes(target.select(kept), boxes)
+        return np.ascontiguousarray(result["image"]), _inside(moved, result["image"].shape[:2])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers that are started afresh build their own: transforms of albumentations need not be picklable.
+        return self.__dict__ | {"_compose": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._compose = self._build() if self.training else None
+
+    def _build(self) -> Any:
+        library = _albumentations()
+        from detres.data.resize import ShortestSideResize
+
+        resize = ShortestSideResize(self.shortest_side, self.longest_side, self.rounding)
+        return library.Compose(
+            [*(build_augmentation(entry, f"data.augment.{i}") for i, entry in enumerate(self.augment)), resize],
+            bbox_params=library.BboxParams(format="pascal_voc", label_fields=["index"], clip=True),
+        )
+
+
+def build_augmentation(entry: Augmentation, where: str) -> Any:
+    """The transform that {"NAME": {arguments}} names; `where` is said in errors.
+
+    Raises ConfigError: an unknown name or argument with the nearest there is, a value that is refused, a transform
+    that does not carry boxes along.
+    """
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise ConfigError(
+            f"{where}: got {entry!r}, expected one transform with its arguments: {{HorizontalFlip: {{p: 0.5}}}}"
+        )
+    (name, given), library = next(iter(entry.items())), _albumentations()
+    arguments = dict(given or {})
+    build = _find(name, where)
+    _check_arguments(name, build, arguments, where)
+    if inspect.isclass(build) and issubclass(build, library.BaseCompose):
+        inner = enumerate(arguments.get("transforms", ()))
+        arguments["transforms"] = [build_augmentation(each, f"{where}.{name}.transforms.{i}") for i, each in inner]
+    try:
+        with warnings.catch_warnings():
+            # Where an argument's value cannot be checked, albumentations warns and goes on with its defaults.
+            warnings.simplefilter("error", UserWarning)
+            transform = build(**arguments)
+    except (ValueError, TypeError, UserWarning) as error:
+        raise ConfigError(f"{where}: {name} refuses {arguments}: {error}") from None
+    _check_boxes_follow(name, transform, where)
+    return transform
+
+
+def _albumentations() -> Any:
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the registry for its newest version on import
+    import albumentations
+
+    return albumentations
+
+
+def _find(name: str, where: str) -> Callable[..., Any]:
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"{where}: {name} cannot be imported: {error}") from None
+    library = _albumentations()
+    kinds = (library.BasicTransform, library.BaseCompose)
+    names = [each for each in dir(library) if _is_transform(getattr(library, each), kinds)]
+    if name not in names:
+        close = nearest(name, names)
+        mend = f"did you mean {' or '.join(close)}?" if close else "see albumentations' list of transforms"
+        raise ConfigError(f"{where}: {name} is no transform of albumentations {library.__version__}; {mend}")
+    return getattr(library, name)
+
+
+def _is_transform(candidate: Any, kinds: tuple[type, ...]) -> bool:
+    return inspect.isclass(candidate) and issubclass(candidate, kinds) and candidate not in kinds
+
+
+def _check_arguments(name: str, build: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
+    parameters = inspect.signature(build).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    problems = []
+    for key in arguments:
+        if key not in parameters:
+            close = nearest(key, parameters, 1)
+            mend = f"did you mean {close[0]}?" if close else f"it takes {', '.join(parameters)}"
+            problems.append(f"{where}.{name}.{key} is unknown; {mend}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _check_boxes_follow(name: str, transform: Any, where: str) -> None:
+    """A transform that moves pixels but not boxes would spoil every target."""
+    library = _albumentations()
+    if isinstance(transform, library.DualTransform):
+        targets = transform._targets if isinstance(transform._targets, tuple) else (transform._targets,)
+        if not any(target.name == "BBOXES" for target in targets):
+            raise ConfigError(f"{where}: {name} does not move boxes along with the image; leave it out")
+    elif not isinstance(transform, library.BasicTransform | library.BaseCompose):
+        raise ConfigError(
+            f"{where}: {name} returned a {type(transform).__name__}, expected a transform of albumentations"
+        )
+
+
+def _inside(target: DetectionTarget, size: tuple[int, int]) -> DetectionTarget:
+    """Clipped to the image; what has no area left is dropped."""
+    clipped = _with_boxes(target, clip_boxes(target.boxes, size))
+    return clipped.select(box_area(clipped.boxes) > 0)
+
+
+def _scaled(target: DetectionTarget, old: tuple[int, int], new: tuple[int, int]) -> DetectionTarget:
+    y, x = new[0] / old[0], new[1] / old[1]
+    return _with_boxes(target, target.boxes * torch.tensor([x, y, x, y]))
+
+
+def _with_boxes(target: DetectionTarget, boxes: torch.Tensor) -> DetectionTarget:
+    return replace(target, boxes=boxes)
