@@ -30,9 +30,9 @@ def process_group(device: torch.device) -> Iterator[None]:
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo", device_id=device if device.type == "cuda" else None
-    )
+    # Integers on the host (was anyone asked to stop?) travel by gloo, so that no rank waits for its device first.
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, device_id=device if device.type == "cuda" else None)
     try:
         yield
     finally:

@@ -1,0 +1,175 @@
+"""The training loop, as a generator of reports; what a batch or a loss means is the model's affair.
+
+One clock: *steps* are optimizer steps; reports count completed ones from 1. A step takes `accumulate` micro-batches.
+L losses by name, P trained parameters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from detres.distributed import rank
+from detres.draws import Purpose, key
+from detres.training.ema import MovingAverage
+from detres.training.finite import FiniteGuard, LossRecord
+
+
+class Batch(Protocol):
+    """What the loop asks of a micro-batch."""
+
+    @property
+    def image_ids(self) -> tuple[int | str, ...]: ...
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Self: ...
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One completed step. What has to be read from the device is there only where a line was due, else None.
+
+    losses: means since the last line, over ranks, the total as "loss". gradient_norm: the largest since then, before
+    clipping. seconds: a step's mean since then; waiting: the part of it spent waiting for data.
+    """
+
+    step: int
+    lr: float
+    losses: dict[str, float] | None = None
+    gradient_norm: float | None = None
+    seconds: float | None = None
+    waiting: float | None = None
+
+
+def train_steps(
+    model: nn.Module,
+    batches: Iterator[Batch],
+    optimizer: torch.optim.Optimizer,
+    lr_at: Callable[[int], float],
+    *,
+    steps: int,
+    start_step: int = 0,
+    accumulate: int = 1,
+    device: torch.device,
+    precision: Literal["float32", "bf16"] = "float32",
+    clip_norm: float | None = None,
+    ema: MovingAverage | None = None,
+    due: Callable[[int], bool] = lambda step: True,
+    seed: int = 0,
+) -> Iterator[StepReport]:
+    """Train from start_step completed steps to `steps`, yielding a report after each.
+
+    model: called with a micro-batch, returns losses by name ("loss_…", or one "loss"); may be wrapped for data-parallel
+        training. It is put into training mode at the start only.
+    batches: this rank's micro-batches, from the first of step start_step on.
+    optimizer: a fused one (build_optimizer), since those alone can be kept from an update by the device.
+    lr_at: the rate, given the completed steps; a group's "lr_scale" multiplies it.
+    due: asked once a step, with the completed steps, whether its report shall be read from the device.
+    seed: torch's global generator (dropout, drop path of timm's models) is reseeded from it for every micro-batch, so
+        that nothing depends on where a run began.
+    Raises NonFiniteLoss at the first due step after a loss or a gradient was not finite; weights, averages and buffers
+    are then those from before the first such step.
+    """
+    if not all(group.get("fused") for group in optimizer.param_groups):
+        raise ValueError("train_steps needs a fused optimizer, as build_optimizer makes them")
+    model.train()
+    guard, record, clock = FiniteGuard(model, device), LossRecord(), _Clock()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    try:
+        for step in range(start_step, steps):
+            clock.start()
+            lr = _set_rate(optimizer, lr_at(step))
+            guard.remember_buffers()
+            optimizer.zero_grad(set_to_none=True)
+            for place in range(accumulate):
+                batch = clock.wait_for(batches)
+                # The same micro-batch draws the same wherever a run began, and ranks draw apart.
+                torch.manual_seed(key(seed, Purpose.DROP_PATH, step, rank() * accumulate + place))
+                with _synchronized_if(model, place == accumulate - 1):
+                    losses = _backward(model, batch.to(device, non_blocking=True), accumulate, autocast)
+                record.add_losses(step + 1, batch.image_ids, losses)
+            norm = gradient_norm(optimizer)
+            record.add_norm(step + 1, norm)
+            guard.check(record.of_step(step + 1), norm)
+            _update(optimizer, guard.flag, norm, clip_norm)
+            guard.restore_buffers()
+            if ema is not None:
+                ema.update(step + 1, keep=1 - guard.flag)
+            if due(step + 1):
+                means, largest_norm = record.read(guard.flag)
+                yield StepReport(step + 1, lr, means, largest_norm, *clock.read())
+            else:
+                clock.stop()
+                yield StepReport(step + 1, lr)
+    finally:
+        optimizer.found_inf = None
+
+
+def _backward(model: nn.Module, batch: Batch, accumulate: int, autocast: torch.autocast) -> dict[str, Tensor]:
+    """Add a micro-batch's share of the step's gradient; its losses by name."""
+    with autocast:
+        losses = model(batch)
+    (sum(losses.values()) / accumulate).backward()
+    return losses
+
+
+def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+    """The 2-norm of all gradients together, 0-dim on their device."""
+    return torch.nn.utils.get_total_norm([p.grad for p in _parameters(optimizer) if p.grad is not None], foreach=True)
+
+
+def _update(optimizer: torch.optim.Optimizer, flag: Tensor, norm: Tensor, clip_norm: float | None) -> None:
+    """Move the weights, unless the flag is up."""
+    if clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), clip_norm, norm, foreach=True)
+    # torch's name for the flag that its gradient scaler sets, which is the same thing for another reason.
+    optimizer.found_inf = flag
+    optimizer.step()
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, lr: float) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    return lr
+
+
+def _synchronized_if(model: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """Ranks exchange gradients with the last micro-batch of a step only."""
+    return nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
+
+
+class _Clock:
+    """Time spent within the loop since it was last read; what its consumer does between two steps is not counted."""
+
+    def __init__(self) -> None:
+        self._steps, self._seconds, self._waiting, self._started = 0, 0.0, 0.0, 0.0
+
+    def start(self) -> None:
+        self._started = time.perf_counter()
+
+    def stop(self) -> None:
+        self._steps += 1
+        self._seconds += time.perf_counter() - self._started
+
+    def wait_for(self, batches: Iterator[Batch]) -> Batch:
+        asked = time.perf_counter()
+        batch = next(batches)
+        self._waiting += time.perf_counter() - asked
+        return batch
+
+    def read(self) -> tuple[float, float]:
+        """Seconds a step, and seconds of it spent waiting for data."""
+        self.stop()
+        result = self._seconds / self._steps, self._waiting / self._steps
+        self._steps, self._seconds, self._waiting = 0, 0.0, 0.0
+        return result

@@ -1,0 +1,61 @@
+"""Optimizers over what of a model is to be trained.
+
+They are torch's fused ones on every device, because these alone skip an update that a tensor on the device forbids
+(`found_inf`), which is how a step that is not finite leaves the weights as they were.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from detres.errors import ConfigError
+
+
+def build_optimizer(
+    model: nn.Module,
+    *,
+    name: Literal["sgd", "adamw"] = "sgd",
+    lr: float,
+    momentum: float = 0.9,
+    betas: tuple[float, float] = (0.9, 0.999),
+    nesterov: bool = False,
+    weight_decay: float = 1e-4,
+    norm_weight_decay: float | None = None,
+) -> torch.optim.Optimizer:
+    """SGD with momentum, or AdamW, over the parameters that require a gradient.
+
+    norm_weight_decay: of norms and biases; None: weight_decay. A group's `lr_scale` multiplies the schedule's rate.
+    Raises ConfigError where nothing is left to train.
+    """
+    groups = parameter_groups(model, weight_decay, weight_decay if norm_weight_decay is None else norm_weight_decay)
+    if not groups:
+        raise ConfigError(
+            "the model has nothing to train: every parameter is frozen; lower model.backbone.frozen_stages"
+        )
+    if name == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float, norm_weight_decay: float) -> list[dict]:
+    """Weights in one group, norms and biases (all that has one dimension) in another, in the model's order."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    weights = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
+    groups = [(weights, weight_decay), (others, norm_weight_decay)]
+    return [{"params": ps, "weight_decay": decay, "lr_scale": 1.0} for ps, decay in groups if ps]
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Restore a state_dict, each tensor laid out in memory as its parameter is.
+
+    torch's fused kernels walk memory, not indices: a buffer in another order would be applied to other weights.
+    """
+    optimizer.load_state_dict(state)
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                values[key] = torch.empty_like(parameter).copy_(value)

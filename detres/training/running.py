@@ -1,0 +1,240 @@
+"""A whole run: the loop's reports, and the plain code around them that logs, checkpoints, evaluates and goes on.
+
+At a step where several things are due, their order is: write the line, save `last`, evaluate, save `last` again with
+what the evaluation changed, link `best`. A run killed anywhere in between does what is left when it goes on, so that
+it ends as one that was never cut.
+
+*steps* are completed optimizer steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TextIO
+
+import torch
+from torch import nn
+
+from detres.distributed import barrier, broadcast_from_main, is_main
+from detres.training.checkpoints import (
+    checkpoint_to_resume,
+    existing_checkpoint,
+    link_checkpoint,
+    load_checkpoint,
+    step_name,
+)
+from detres.training.ema import MovingAverage
+from detres.training.finite import NonFiniteLoss
+from detres.training.interrupts import Interrupted, Interrupts
+from detres.training.loop import Batch, StepReport, train_steps
+from detres.training.metric_log import MetricLog
+from detres.training.run_state import Best, RunState
+from detres.training.schedules import Schedule
+from detres.training.terminal import open_terminal
+
+Evaluate = Callable[[int], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Every how many steps something is done. The last step is always logged, saved, and evaluated where `evaluate`
+    is given; keep: a checkpoint that stays; None: never.
+    """
+
+    log: int = 20
+    checkpoint: int = 5000
+    keep: int | None = None
+    evaluate: int | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end: its completed steps, its best evaluation if there was one."""
+
+    step: int
+    best: Best | None
+
+
+def run_training(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    make_batches: Callable[[int], Iterator[Batch]],
+    *,
+    run: Path,
+    steps: int,
+    device: torch.device,
+    accumulate: int = 1,
+    precision: Literal["float32", "bf16"] = "float32",
+    clip_norm: float | None = None,
+    ema: MovingAverage | None = None,
+    seed: int = 0,
+    intervals: Intervals = Intervals(),
+    evaluate: Evaluate | None = None,
+    best_metric: str = "AP",
+    metadata: Mapping[str, str] | None = None,
+    terminal: TextIO | None = None,
+    resume: bool = False,
+) -> Finished:
+    """Train to `steps`, from the run folder's `last` where `resume` is set and it has one.
+
+    model, optimizer, accumulate, precision, clip_norm, ema, seed: as train_steps takes them; on every rank the same.
+    make_batches: this rank's endless micro-batches from the first of a step on.
+    evaluate: called on every rank after a step, with the averaged weights in the model where there are any; what it
+        returns on the main rank counts. It may leave the model in evaluation mode.
+    metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
+    terminal: where to show progress; None: nowhere.
+    Raises ConfigError where the folder has checkpoints and resume is not set; NonFiniteLoss; Interrupted.
+    """
+    state = RunState(model, optimizer, schedule, ema)
+    if found := checkpoint_to_resume(run, resume):
+        state.restore(load_checkpoint(found))
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts())
+        logs = _Logs(run, steps, state, terminal)
+        stack.callback(logs.close)
+        keeper = _Keeper(state, model, run, steps, intervals, evaluate, best_metric, metadata or {}, logs, interrupts)
+        if found:
+            logs.event(state.step, f"goes on from {found}")
+        keeper.catch_up()
+        reports = train_steps(
+            model,
+            make_batches(state.step) if state.step < steps else iter(()),
+            optimizer,
+            schedule.lr_at,
+            steps=steps,
+            start_step=state.step,
+            accumulate=accumulate,
+            device=device,
+            precision=precision,
+            clip_norm=clip_norm,
+            ema=ema,
+            due=keeper.due,
+            seed=seed,
+        )
+        try:
+            for report in reports:
+                keeper.after_step(report)
+        except NonFiniteLoss as error:
+            logs.event(error.step, error.what)
+            raise NonFiniteLoss(error.what, error.step, error.image_ids, existing_checkpoint(run)) from None
+    return Finished(state.step, state.best)
+
+
+@dataclass
+class _Keeper:
+    """Does what is due after a step."""
+
+    state: RunState
+    model: nn.Module
+    run: Path
+    steps: int
+    intervals: Intervals
+    evaluate: Evaluate | None
+    best_metric: str
+    metadata: Mapping[str, str]
+    logs: _Logs
+    interrupts: Interrupts
+    stopping: bool = False
+
+    def catch_up(self) -> None:
+        """What the step gone on from still lacks because the run was cut after it was saved."""
+        if is_main() and self.state.step:
+            self._name()
+        barrier()
+        self._evaluate_if_due()
+
+    def due(self, step: int) -> bool:
+        """Whether anything is to be done after the step; asked once a step on every rank."""
+        self.stopping = self.interrupts.agreed()
+        return self.stopping or step % self.intervals.log == 0 or self._saves(step)
+
+    def after_step(self, report: StepReport) -> None:
+        self.state.step = report.step
+        self.logs.report(report)
+        if self.stopping or self._saves(report.step):
+            self._save()
+        unfinished = report.step < self.steps or self._evaluates(report.step)
+        if self.stopping and unfinished:
+            name = self.interrupts.signal_name or "another process's signal"
+            error = Interrupted(name, report.step, self.run / "checkpoints" / "last")
+            self.logs.event(report.step, str(error))
+            raise error
+        self._evaluate_if_due()
+
+    def _evaluate_if_due(self) -> None:
+        """Evaluate the state's step unless that was done already; keep the best."""
+        step = self.state.step
+        if not self._evaluates(step) or self.state.evaluated == step:
+            return
+        with self.state.ema.applied() if self.state.ema is not None else nullcontext():
+            metrics = broadcast_from_main(self.evaluate(step))
+        self.model.train()
+        self.state.schedule.observe(step, metrics)
+        self.logs.evaluation(step, metrics)
+        self.state.judge(metrics, self.best_metric)
+        self._save()
+
+    def _saves(self, step: int) -> bool:
+        every = (self.intervals.checkpoint, self.intervals.keep)
+        return step == self.steps or any(n and step % n == 0 for n in every) or self._evaluates(step)
+
+    def _evaluates(self, step: int) -> bool:
+        every = self.intervals.evaluate
+        at_step = step == self.steps or bool(every and step % every == 0)
+        return self.evaluate is not None and step > 0 and at_step
+
+    def _save(self) -> None:
+        """Save `last` and name what it is besides. Other ranks wait: one that left would end the main rank's writing."""
+        if is_main():
+            self.state.save(self._folder("last"), self.metadata)
+            self._name()
+        barrier()
+
+    def _name(self) -> None:
+        """Let `last` also lie under its step's name where that is to be kept, and as `best` where it is."""
+        step, keep = self.state.step, self.intervals.keep
+        if keep and step % keep == 0:
+            link_checkpoint(self._folder("last"), self._folder(step_name(step)))
+        if self.state.best is not None and self.state.best.step == step:
+            link_checkpoint(self._folder("last"), self._folder("best"))
+
+    def _folder(self, name: str) -> Path:
+        return self.run / "checkpoints" / name
+
+
+class _Log(Protocol):
+    def report(self, report: StepReport) -> None: ...
+    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None: ...
+    def event(self, step: int, message: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Logs:
+    """The run's files and its terminal, on the main rank; nothing elsewhere."""
+
+    def __init__(self, run: Path, steps: int, state: RunState, terminal: TextIO | None) -> None:
+        self._logs: list[_Log] = []
+        if is_main():
+            self._logs.append(MetricLog(run, steps=steps, step=state.step, evaluated=state.evaluated))
+            if terminal is not None:
+                self._logs.append(open_terminal(terminal, steps=steps, step=state.step))
+
+    def report(self, report: StepReport) -> None:
+        for log in self._logs:
+            log.report(report)
+
+    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
+        for log in self._logs:
+            log.evaluation(step, metrics)
+
+    def event(self, step: int, message: str) -> None:
+        for log in self._logs:
+            log.event(step, message)
+
+    def close(self) -> None:
+        for log in self._logs:
+            log.close()

@@ -1,0 +1,157 @@
+import json
+import shutil
+import signal
+
+import pytest
+import torch
+
+from detres.errors import ConfigError
+from detres.training.checkpoints import existing_checkpoint, load_checkpoint
+
+
+def weights_and_trainer(run):
+    checkpoint = load_checkpoint(run / "checkpoints" / "last")
+    return checkpoint.tensors, checkpoint.trainer
+
+
+def flat(value, name=""):
+    """Every leaf of nested dicts and lists, by its path."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    if items is None:
+        return {name: value}
+    return {key: leaf for k, v in items for key, leaf in flat(v, f"{name}/{k}").items()}
+
+
+def assert_bitwise_equal(one, other):
+    one, other = flat(one), flat(other)
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[key]), key
+        else:
+            assert value == other[key], key
+
+
+def lines(run, kind=None):
+    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in read if kind is None or line["kind"] == kind]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_run_that_is_killed_and_goes_on_ends_bitwise_as_one_that_was_not(toy, run_toy, tmp_path, one_thread, name):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    toy.train_toy(whole, name=name)
+    # The steps from 13 to 14 are done and lost: the last checkpoint is step 12's.
+    ((status, output),) = run_toy(run=cut, name=name, kill_at=14)
+    assert status == -signal.SIGKILL, output
+    assert load_checkpoint(cut / "checkpoints/last").trainer["step"] == 12
+    toy.train_toy(cut, name=name, resume=True)
+    assert_bitwise_equal(weights_and_trainer(whole), weights_and_trainer(cut))
+    for one, other in zip(lines(whole, "eval"), lines(cut, "eval"), strict=True):
+        assert one == other
+    for one, other in zip(lines(whole, "train"), lines(cut, "train"), strict=True):
+        assert (one["step"], one["loss"], one["lr"]) == (other["step"], other["loss"], other["lr"])
+
+
+def test_weights_averages_and_momentum_all_matter_to_a_resume(toy, tmp_path):
+    toy.train_toy(tmp_path, steps=3)
+    tensors, trainer = weights_and_trainer(tmp_path)
+    assert not torch.equal(tensors["fc.weight"], trainer["raw"]["fc.weight"])
+    assert not torch.equal(tensors["norm.running_mean"], trainer["raw"]["norm.running_mean"])
+    assert trainer["optimizer"]["state"][0]["momentum_buffer"].abs().max() > 0
+    assert trainer["step"] == 3
+
+
+def test_two_processes_with_half_the_batch_equal_one_with_the_whole(toy, run_toy, tmp_path, one_thread):
+    same = {"norm": False, "dropout": 0.0, "double": True, "steps": 5}
+    toy.train_toy(tmp_path / "one", accumulate=1, **same)
+    for status, output in run_toy(2, run=tmp_path / "two", accumulate=2, **same):
+        assert status == 0, output
+    one, two = (weights_and_trainer(tmp_path / name)[0] for name in ("one", "two"))
+    for name, tensor in one.items():
+        assert (tensor - two[name]).norm() <= 1e-9 * tensor.norm(), name
+    # Losses on the screen are means over ranks.
+    for a, b in zip(lines(tmp_path / "one", "train"), lines(tmp_path / "two", "train"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-9)
+
+
+def test_ranks_stop_after_a_common_step_with_a_checkpoint_and_status_130(toy, run_toy, tmp_path):
+    results = run_toy(2, run=tmp_path, steps=500, accumulate=1, interrupt_at=10)
+    assert [status for status, _ in results] == [130, 130], results
+    assert "interrupted by SIGTERM after step 11" in results[1][1]
+    assert "interrupted by another process's signal after step 11" in results[0][1]
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 11
+
+
+def test_an_evaluation_that_was_cut_off_is_made_up_for(toy, run_toy, tmp_path, monkeypatch, one_thread):
+    """Killed between the checkpoint of a step and its evaluation, a run evaluates that step when it goes on."""
+    toy.train_toy(tmp_path / "whole", steps=10)
+    toy.train_toy(tmp_path / "cut", steps=4)
+    monkeypatch.setattr("detres.training.running._Keeper._evaluate_if_due", lambda self: self.state.step == 5 and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        toy.train_toy(tmp_path / "cut", steps=10, resume=True)
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "cut/checkpoints/last").trainer["evaluated"] == 4
+    toy.train_toy(tmp_path / "cut", steps=10, resume=True)
+    assert [line["step"] for line in lines(tmp_path / "cut", "eval")] == [4, 5, 10]
+    assert torch.equal(
+        weights_and_trainer(tmp_path / "whole")[0]["fc.weight"], weights_and_trainer(tmp_path / "cut")[0]["fc.weight"]
+    )
+
+
+def test_best_is_the_checkpoint_of_the_best_evaluation(toy, tmp_path):
+    finished = toy.train_toy(tmp_path)
+    best = load_checkpoint(tmp_path / "checkpoints/best")
+    values = {line["step"]: line["top1_error"] for line in lines(tmp_path, "eval")}
+    assert finished.best.value == min(values.values())
+    assert finished.best.step == best.trainer["step"] == min(values, key=lambda step: (values[step], step))
+    assert best.metadata == {"recipe": "toy", "step": str(finished.best.step)}
+
+
+def test_every_kth_checkpoint_is_kept(toy, tmp_path):
+    toy.train_toy(tmp_path, steps=7, keep=3)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "best",
+        "last",
+        "step_00000003",
+        "step_00000006",
+    ]
+    assert load_checkpoint(tmp_path / "checkpoints/step_00000003").trainer["step"] == 3
+
+
+def test_a_folder_in_use_is_refused_and_a_new_one_may_resume(toy, tmp_path):
+    toy.train_toy(tmp_path, steps=2, resume=True)
+    with pytest.raises(ConfigError, match="--resume goes on with it"):
+        toy.train_toy(tmp_path, steps=2)
+
+
+def test_a_finished_run_that_goes_on_does_nothing(toy, tmp_path):
+    toy.train_toy(tmp_path, steps=2)
+    before = weights_and_trainer(tmp_path)
+    assert toy.train_toy(tmp_path, steps=2, resume=True).step == 2
+    assert_bitwise_equal(before, weights_and_trainer(tmp_path))
+
+
+def test_a_metric_that_is_not_measured_is_told_with_those_that_are(toy, tmp_path):
+    with pytest.raises(ConfigError, match=r"training.best_metric=AP: .* it gave top1_error, undefined"):
+        toy.train_toy(tmp_path, steps=5, best_metric="AP")
+    assert existing_checkpoint(tmp_path)
+
+
+def test_a_metric_that_is_undefined_makes_nothing_best(toy, tmp_path):
+    assert toy.train_toy(tmp_path, steps=5, best_metric="undefined").best is None
+    assert existing_checkpoint(tmp_path, "best") is None
+    assert lines(tmp_path, "eval")[-1]["undefined"] is None
+
+
+def test_a_best_that_was_cut_off_before_it_was_named_is_named_later(toy, tmp_path):
+    toy.train_toy(tmp_path, steps=2)
+    shutil.rmtree(tmp_path / "checkpoints/best")
+    toy.train_toy(tmp_path, steps=2, resume=True)
+    assert existing_checkpoint(tmp_path, "best")
+
+
+def test_signals_are_handled_as_before_once_the_run_is_over(toy, tmp_path):
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
+    toy.train_toy(tmp_path, steps=1)
+    assert before == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
