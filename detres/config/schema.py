@@ -23,14 +23,18 @@ class BackboneConfig(Section):
     """An architecture of detres.list_backbones(), timm/NAME, or module:callable."""
     weights: str | None = None
     """A file, a tag such as torchvision/IMAGENET1K_V2, or "pretrained": the architecture's usual one."""
-    shortcut: Literal["A", "B", "C", "plain"] = "B"
-    """Identity with zero padding, projection where the shape changes, projection everywhere, or none."""
+    shortcut: Literal["A", "B", "C", "plain"] | None = None
+    """Zero-padded identity, projection where the shape changes, projection everywhere, or none; null: as usual."""
     stride_in: Literal["1x1", "3x3"] | None = None
     """Which convolution of a bottleneck strides; null: as the weights were trained, else 3x3."""
     norm: Literal["batch", "frozen", "sync", "group"] | None = None
     """null: frozen where statistics were loaded, batch elsewhere."""
     frozen_stages: int = Field(default=0, ge=0, le=5)
     """0 nothing, 1 the stem, 2 the stem and c2, and so on."""
+    zero_init_last: bool = False
+    """Start the last norm of every block at zero, so that it starts as its shortcut."""
+    allow_mismatch: bool = False
+    """Use weights with another stride placement or shortcut than they were trained with."""
     norm_eps: float | None = None
     """null: as the weights were trained, else 1e-5."""
 

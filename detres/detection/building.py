@@ -18,6 +18,7 @@ def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> Faste
 
     model.class_names must be set. Layers beyond the backbone are initialized from torch's global generator.
     """
+    stage_norms = dict(getattr(backbone, "norms", {}))  # Before C4 takes the last stage away.
     layout = _layout(backbone, model)
     sizes = model.anchors.sizes or default_sizes(len(layout.specs))
     anchors = AnchorGrid(
@@ -35,6 +36,7 @@ def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> Faste
         anchors=anchors,
         class_names=model.class_names,
         pad_to=padding_multiple(model),
+        stage_norms=stage_norms,
     )
 
 

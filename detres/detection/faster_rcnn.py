@@ -5,7 +5,7 @@ N images, L levels, K classes, D detections. Source: Ren et al. 2015; He et al. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ from detres.structures import DetectionBatch, Detections
 class FasterRCNN(nn.Module):
     """`forward` returns losses, `predict` returns detections; which one runs never depends on the mode.
 
-    pad_to: images are padded to multiples of this many pixels.
+    pad_to: images are padded to multiples of this many pixels. stage_norms: how each stage of the backbone
+    normalizes, for the weights file.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class FasterRCNN(nn.Module):
         anchors: AnchorGrid,
         class_names: Sequence[str],
         pad_to: int = 1,
+        stage_norms: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.neck, self.rpn, self.roi = layout.backbone, layout.neck, rpn, roi
         self.anchors, self.class_names, self.pad_to = anchors, tuple(class_names), pad_to
+        self.stage_norms = dict(stage_norms or {})
 
     def forward(self, batch: DetectionBatch) -> dict[str, Tensor]:
         """The four losses by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box (scalars)."""

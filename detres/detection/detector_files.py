@@ -1,0 +1,155 @@
+"""What a detector's safetensors file says of itself: all that rebuilds the model and feeds it. Nothing in it runs.
+
+The metadata holds one JSON text under the key "detres".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from detres.backbones.building import build_backbone
+from detres.backbones.metadata import WeightsMetadata
+from detres.config.schema import DataConfig, ModelConfig, TestConfig
+from detres.detection.building import assemble
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
+from detres.errors import WeightsError
+from detres.version import __version__
+
+SCHEMA = 1
+METADATA_KEY = "detres"
+# Of the data section, what decides how an image reaches the model.
+PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Everything beside the tensors.
+
+    model: with class_names, without weights. preprocessing and test: how it was tested. backbone: what its weights
+    expect of pixels and strides; None for timm's. norms: of each stage of the backbone. recipe: for people.
+    """
+
+    model: ModelConfig
+    preprocessing: DataConfig
+    test: TestConfig
+    backbone: WeightsMetadata | None
+    norms: dict[str, str]
+    recipe: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        """What safetensors keeps beside the tensors."""
+        text = {
+            "schema": SCHEMA,
+            "detres_version": __version__,
+            "task": "detection",
+            "model": self.model.model_dump(mode="json"),
+            "preprocessing": self.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
+            "test": self.test.model_dump(mode="json"),
+            "backbone": asdict(self.backbone) if self.backbone else None,
+            "norms": self.norms,
+            "class_names": list(self.model.class_names or ()),
+            "recipe": self.recipe,
+        }
+        return {METADATA_KEY: json.dumps(text), "format": "pt"}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> DetectorSettings:
+        """Raises WeightsError for a file that is no detector of detres's, or of a newer one."""
+        if not metadata or METADATA_KEY not in metadata:
+            raise WeightsError(
+                f"{where}: no detector of detres's; convert it first: tools/convert_weights.py --from torchvision IN OUT"
+            )
+        try:
+            text: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+            if text.get("task") != "detection" or text["schema"] > SCHEMA:
+                raise WeightsError(
+                    f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "
+                    f"{text.get('detres_version')}; expected a detection file of schema {SCHEMA} at most"
+                )
+            backbone = text["backbone"]
+            return cls(
+                model=ModelConfig.model_validate(text["model"]),
+                preprocessing=DataConfig.model_validate(text["preprocessing"]),
+                test=TestConfig.model_validate(text["test"]),
+                backbone=WeightsMetadata.from_json(json.dumps(backbone), where=where) if backbone else None,
+                norms=dict(text["norms"]),
+                recipe=text.get("recipe", ""),
+            )
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
+
+
+def settings_of(
+    model: FasterRCNN, config: ModelConfig, preprocessing: DataConfig, test: TestConfig, recipe: str
+) -> DetectorSettings:
+    """The settings of a model that was built from this config."""
+    backbone = model.backbone
+    known = None
+    if hasattr(backbone, "stride_in"):
+        known = WeightsMetadata(
+            backbone.name,
+            backbone.pixel_stats,
+            backbone.stride_in,
+            backbone.pool,
+            backbone.norm_eps,
+            backbone.shortcut,
+            recipe=recipe,
+        )
+    section = config.backbone.model_copy(update={"weights": None})
+    config = config.model_copy(update={"class_names": model.class_names, "backbone": section})
+    return DetectorSettings(config, preprocessing, test, known, dict(model.stage_norms), recipe)
+
+
+def build_from_settings(settings: DetectorSettings, where: str) -> FasterRCNN:
+    """The model these settings describe, with random weights."""
+    section = settings.model.backbone
+    if ":" in section.name:
+        raise WeightsError(
+            f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
+            "Give the run's config with --cfg"
+        )
+    is_resnet = settings.backbone is not None
+    backbone = build_backbone(
+        section.name,
+        outputs=OUTPUTS[settings.model.layout],
+        output_stride=OUTPUT_STRIDES[settings.model.layout],
+        **({"norm": settings.norms, "metadata": settings.backbone} if is_resnet else {}),
+    )
+    return assemble(backbone, settings.model, settings.test)
+
+
+def read_detector(path: Path, *, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], DetectorSettings]:
+    """The tensors of a detector's file, and its settings. Raises WeightsError where it is none."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            settings = DetectorSettings.from_metadata(file.metadata(), str(path))
+            return {name: file.get_tensor(name) for name in file.keys()}, settings  # noqa: SIM118: no mapping
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file; --weights takes a run folder, a checkpoint folder or a file") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error}); it may be damaged or cut short") from None
+
+
+def load_detector(path: Path) -> tuple[FasterRCNN, DetectorSettings]:
+    """A detector rebuilt from its file alone, in eval mode."""
+    tensors, settings = read_detector(path)
+    model = build_from_settings(settings, str(path))
+    load_strictly(model, tensors, str(path))
+    return model.eval(), settings
+
+
+def load_strictly(model: FasterRCNN, tensors: dict[str, Tensor], where: str) -> None:
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:4]
+        raise WeightsError(f"{where}: does not fit the model it describes: {' '.join(map(str.strip, first))}") from None
