@@ -1,0 +1,96 @@
+"""Ground truth in COCO's layout and detections in COCO's results format, as flat arrays that both protocols read.
+
+I images, K classes, G objects, D detections. Images and classes are numbered by their place in the ground truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class FlatObjects:
+    """What is there. image, label: (G,) int64. boxes: (G, 4) float64 x, y, width, height. areas: (G,) float64.
+    ignore: (G,) bool: crowd regions and difficult objects, neither to be found nor false when found."""
+
+    image: NDArray[np.int64]
+    label: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    ignore: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class FlatDetections:
+    """What was found. image, label: (D,) int64. boxes: (D, 4) float64 x, y, width, height. scores: (D,) float64."""
+
+    image: NDArray[np.int64]
+    label: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
+    """The annotations of an instances dict.
+
+    "iscrowd", "ignore" and "difficult" all mark what is to be ignored; an "area" that is missing is width × height.
+    Raises DataError where an annotation names an image or a category the dict has not.
+    """
+    annotations = ground_truth["annotations"]
+    boxes = _boxes(annotations)
+    return FlatObjects(
+        image=_places(annotations, "image_id", ground_truth["images"], "annotation"),
+        label=_places(annotations, "category_id", ground_truth["categories"], "annotation"),
+        boxes=boxes,
+        areas=np.array([a.get("area", b[2] * b[3]) for a, b in zip(annotations, boxes, strict=True)], np.float64),
+        ignore=np.array(
+            [bool(a.get("iscrowd") or a.get("ignore") or a.get("difficult")) for a in annotations], np.bool_
+        ),
+    )
+
+
+def flat_detections(
+    ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]] | FlatDetections
+) -> FlatDetections:
+    """Detections in COCO's results format, in the order given; what is flat already is returned as it is.
+
+    Raises DataError where one names an image or a category the ground truth has not, or is not finite.
+    """
+    if isinstance(detections, FlatDetections):
+        return detections
+    flat = FlatDetections(
+        image=_places(detections, "image_id", ground_truth["images"], "detection"),
+        label=_places(detections, "category_id", ground_truth["categories"], "detection"),
+        boxes=_boxes(detections),
+        scores=np.array([d["score"] for d in detections], np.float64),
+    )
+    broken = ~(np.isfinite(flat.boxes).all(axis=1) & np.isfinite(flat.scores))
+    if broken.any():
+        first = detections[int(broken.argmax())]
+        raise DataError(f"{int(broken.sum())} detections are not finite, the first is {first}; the model has diverged")
+    return flat
+
+
+def _boxes(rows: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
+    return np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
+
+
+def _places(rows: Sequence[dict[str, Any]], key: str, known: Sequence[dict[str, Any]], what: str) -> NDArray[np.int64]:
+    """For each row, which of the known things its `key` names."""
+    place_of = {thing["id"]: place for place, thing in enumerate(known)}
+    places = [place_of.get(row[key], -1) for row in rows]
+    if -1 in places:
+        strangers = list(dict.fromkeys(row[key] for row, place in zip(rows, places, strict=True) if place < 0))
+        shown = ", ".join(repr(stranger) for stranger in strangers[:5])
+        raise DataError(
+            f"{len(strangers)} values of {key} in the {what}s are not in the ground truth ({shown}); "
+            f"evaluate against the set the {what}s belong to"
+        )
+    return np.array(places, np.int64)

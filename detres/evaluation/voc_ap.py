@@ -1,0 +1,149 @@
+"""PASCAL VOC's average precision, by area and by 11 points, for all classes and images at once.
+
+K classes, G objects, D detections of all images together, P pairs of a detection and an object of its image and class.
+
+The devkit counts pixels: a box from xmin to xmax inclusive is xmax - xmin + 1 wide. The same box in continuous edges
+runs from xmin - 1 to xmax (structures.py states the convention), so its width and every overlap are the devkit's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects
+
+HIT, FALSE_ALARM, NEITHER = 1, 0, -1
+
+
+def voc_metrics(
+    ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]] | FlatDetections, *, min_iou: float = 0.5
+) -> dict[str, Any]:
+    """Mean and per-class average precision of the VOC challenges.
+
+    ground_truth: an instances dict in COCO's layout; what it marks as crowd, ignore or difficult is neither hit nor
+    miss. detections: COCO's results format.
+    Returns mAP50 (area under the curve, 2010 and later), mAP50_07 (11 points, 2007) and per_class {name: {voc_AP50,
+    voc_AP50_07}}: fractions in 0..1, None for a class with nothing to find, which the means leave out.
+    Source: Everingham et al. 2010, section 4.2; VOCevaldet.m of the devkit.
+    """
+    objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
+    names = [category["name"] for category in ground_truth["categories"]]
+    verdicts = judge_detections(objects, found, min_iou)
+    # Stable, so that of equal scores the one given first goes first.
+    best_first = np.argsort(-found.scores, kind="stable")
+    verdicts, labels = verdicts[best_first], found.label[best_first]
+    to_find = np.bincount(objects.label[~objects.ignore], minlength=len(names)).tolist()
+    per_class: dict[str, dict[str, float | None]] = {}
+    for label, name in enumerate(names):
+        hits = verdicts[labels == label]
+        hits = hits[hits != NEITHER]
+        per_class[name] = {
+            "voc_AP50": area_ap(hits, to_find[label]),
+            "voc_AP50_07": eleven_point_ap(hits, to_find[label]),
+        }
+    return {
+        "mAP50": _mean([row["voc_AP50"] for row in per_class.values()]),
+        "mAP50_07": _mean([row["voc_AP50_07"] for row in per_class.values()]),
+        "per_class": per_class,
+    }
+
+
+def area_ap(hits: NDArray[np.int64], to_find: int) -> float | None:
+    """Area under precision against recall, made falling; None where there is nothing to find.
+
+    hits: (D,) 1 for a hit, 0 for a false alarm, best first. to_find: objects that are not difficult.
+    """
+    if to_find == 0:
+        return None
+    precision = _falling_precision(hits)
+    # Recall only grows at a hit, each time by 1 / to_find.
+    return float(precision[hits == HIT].sum() / to_find)
+
+
+def eleven_point_ap(hits: NDArray[np.int64], to_find: int) -> float | None:
+    """Mean of the best precision at recall 0, 0.1, ..., 1 or more; None where there is nothing to find.
+
+    hits, to_find: as for area_ap. Thresholds are compared in whole numbers, 10 * hits >= i * to_find: in floating point
+    a recall of 3 / 10 may miss 0.3.
+    """
+    if to_find == 0:
+        return None
+    # Falling precision at d is the best from d on, and the hits only grow, so the first place that reaches i serves.
+    precision = np.append(_falling_precision(hits), 0.0)
+    first = np.searchsorted(10 * np.cumsum(hits), to_find * np.arange(11))
+    return float(precision[first].sum() / 11)
+
+
+def judge_detections(objects: FlatObjects, found: FlatDetections, min_iou: float) -> NDArray[np.int64]:
+    """(D,) HIT, FALSE_ALARM or NEITHER.
+
+    Each detection goes to the object of its image and class it overlaps most (the first of equals), taken or not: of
+    those that reach min_iou the one with the best score (the first of equals) hits, the others are false alarms, and
+    where the object is difficult all are neither.
+    """
+    target, overlap = _most_overlapped(objects, found)
+    verdicts = np.full(len(found.scores), FALSE_ALARM, np.int64)
+    close = np.flatnonzero((target >= 0) & (overlap >= min_iou))
+    difficult = objects.ignore[target[close]]
+    verdicts[close[difficult]] = NEITHER
+    rivals = close[~difficult]
+    rivals = rivals[np.argsort(-found.scores[rivals], kind="stable")]
+    _, winners = np.unique(target[rivals], return_index=True)
+    verdicts[rivals[winners]] = HIT
+    return verdicts
+
+
+def _most_overlapped(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For each detection the object it overlaps most and their IoU: (D,) with -1 where it has none, (D,)."""
+    target = np.full(len(found.scores), -1, np.int64)
+    best = np.zeros(len(found.scores))
+    detection, candidate = _pairs(objects, found)
+    if len(detection) == 0:
+        return target, best
+    iou = _paired_iou(found.boxes[detection], objects.boxes[candidate])
+    # Pairs of one detection are neighbours: `first` is where each detection's pairs begin.
+    first = np.flatnonzero(np.append(True, detection[1:] != detection[:-1]))
+    paired = detection[first]
+    best[paired] = np.maximum.reduceat(iou, first)
+    winning = np.flatnonzero(iou == best[detection])
+    winners, place = np.unique(detection[winning], return_index=True)
+    target[winners] = candidate[winning[place]]
+    return target, best
+
+
+def _pairs(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every detection with every object of its image and class: (P,) detections, rising, and (P,) objects."""
+    classes = 1 + max(objects.label.max(initial=0), found.label.max(initial=0))
+    object_group = objects.image * classes + objects.label
+    detection_group = found.image * classes + found.label
+    order = np.argsort(object_group, kind="stable")
+    begin = np.searchsorted(object_group[order], detection_group, side="left")
+    counts = np.searchsorted(object_group[order], detection_group, side="right") - begin
+    detection = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(detection)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return detection, order[np.repeat(begin, counts) + place]
+
+
+def _paired_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of each row's two boxes, (P, 4) and (P, 4) x, y, width, height -> (P,); 0 where they do not meet."""
+    sides = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:]) - np.maximum(
+        boxes[:, :2], others[:, :2]
+    )
+    shared = np.where((sides > 0).all(axis=1), sides[:, 0] * sides[:, 1], 0.0)
+    union = boxes[:, 2] * boxes[:, 3] + others[:, 2] * others[:, 3] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def _falling_precision(hits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(D,) the best precision at each place or any later one."""
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None

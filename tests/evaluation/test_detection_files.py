@@ -1,0 +1,76 @@
+"""The files an evaluation leaves behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pycocotools.coco import COCO
+
+from detres.errors import DataError
+from detres.evaluation.coco_ap import coco_metrics
+from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth, write_metrics
+
+GROUND_TRUTH = {
+    "images": [{"id": 1, "file_name": "JPEGImages/2007_000027.jpg", "height": 50, "width": 60}],
+    "categories": [{"id": 1, "name": "potted plant"}, {"id": 2, "name": "tv/monitor"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 9, 16, 11], "area": 176, "iscrowd": 0}],
+}
+DETECTIONS = [{"image_id": 1, "category_id": 1, "bbox": [4.0, 9.0, 16.0, 11.5], "score": 0.875}]
+
+
+def test_comp4_lines_count_pixels_from_one(tmp_path: Path) -> None:
+    files = write_comp4(tmp_path, GROUND_TRUTH, DETECTIONS)
+    assert [file.name for file in files] == ["comp4_det_test_potted plant.txt", "comp4_det_test_tv_monitor.txt"]
+    assert files[0].read_text() == "2007_000027 0.87500000 5.000 10.000 20.000 20.500\n"
+    assert files[1].read_text() == ""
+
+
+def test_classes_that_share_a_file_name_are_refused(tmp_path: Path) -> None:
+    categories = [{"id": 1, "name": "a/b"}, {"id": 2, "name": "a:b"}]
+    with pytest.raises(DataError, match=r"comp4_det_test_a_b\.txt"):
+        write_comp4(tmp_path, GROUND_TRUTH | {"categories": categories}, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pycocotools_reads_both_files_as_they_are(tmp_path: Path) -> None:
+    truth = COCO(str(write_ground_truth(tmp_path, GROUND_TRUTH)))
+    results = truth.loadRes(str(write_detections(tmp_path, DETECTIONS)))
+    assert results.loadAnns([1])[0]["bbox"] == [4.0, 9.0, 16.0, 11.5]
+    assert json.loads((tmp_path / "ground_truth.json").read_text()) == GROUND_TRUTH
+
+
+def test_no_detections_are_an_empty_list(tmp_path: Path) -> None:
+    assert json.loads(write_detections(tmp_path, []).read_text()) == []
+
+
+def test_undefined_metrics_are_null(tmp_path: Path) -> None:
+    metrics = coco_metrics(GROUND_TRUTH, DETECTIONS) | {"loss": float("nan"), "set": "plants/test"}
+    written = json.loads(write_metrics(tmp_path, metrics).read_text())
+    assert written["schema_version"] == 1
+    assert written["APl"] is None
+    assert written["loss"] is None
+    assert written["set"] == "plants/test"
+    assert written["AP50"] == pytest.approx(1.0)
+    assert written["per_class"]["tv/monitor"] == {"AP": None, "AP50": None}
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "new" / "folder"
+    write_detections(folder, DETECTIONS)
+
+    def full_disk(_: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        write_detections(folder, DETECTIONS * 2)
+    assert json.loads((folder / "detections.json").read_text()) == DETECTIONS
+    assert [file.name for file in folder.iterdir()] == ["detections.json"]
+
+
+def test_numbers_that_json_has_not_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_detections(tmp_path, [{"score": float("nan")}])
+    assert list(tmp_path.iterdir()) == []
