@@ -40,6 +40,7 @@ def build_backbone(
     frozen_stages: int = 0,
     zero_init_last: bool = False,
     allow_mismatch: bool = False,
+    metadata: WeightsMetadata | None = None,
 ) -> nn.Module:
     """A backbone: normalized images (N, 3, H, W) -> feature maps by name, with specs, pixel_stats and normalize.
 
@@ -49,6 +50,7 @@ def build_backbone(
     name; None is frozen where statistics were loaded, and batch elsewhere. norm_eps: None is as the weights were
     trained, else 1e-5. frozen_stages: 1 is c1, 2 c1 and c2, ...; they must have been loaded. zero_init_last: blocks
     start as their shortcut. allow_mismatch: use weights with another stride placement or shortcut than their own.
+    metadata: of weights that the caller loads later (a detector's file holds more than a backbone); None otherwise.
     backbone.load_report says what was loaded and decided; it is None without weights.
     Raises ConfigError for choices that contradict each other, WeightsError for weights that do not fit.
     """
@@ -63,6 +65,7 @@ def build_backbone(
         frozen_stages,
         zero_init_last,
         allow_mismatch,
+        metadata,
     )
     if name in BACKBONES:
         return build_resnet(ResNet, name, choices)
@@ -90,6 +93,7 @@ class Choices:
     frozen_stages: int = 0
     zero_init_last: bool = False
     allow_mismatch: bool = False
+    metadata: WeightsMetadata | None = None
 
     def made(self) -> dict[str, Any]:
         """Those that differ from the default."""
@@ -102,19 +106,19 @@ def build_resnet(kind: type[R], name: str, choices: Choices, *, num_classes: int
     _check_choices(name, choices)
     file = find_weights(choices.weights, name) if choices.weights is not None else None
     own = BACKBONES[name]
-    known = file.metadata if file else WeightsMetadata(name, own.pixel_stats, shortcut=own.shortcut)
-    norm_eps = known.norm_eps if choices.norm_eps is None else choices.norm_eps
-    notes = _departures(name, choices, known) if file else ()
+    known = file.metadata if file else choices.metadata
+    notes = _departures(name, choices, known) if known else ()
+    known = known or WeightsMetadata(name, own.pixel_stats)
     try:
         net = kind(
             own,
             name,
             outputs=choices.outputs,
-            shortcut=choices.shortcut,
+            shortcut=choices.shortcut or known.shortcut,
             stride_in=choices.stride_in or known.stride_in,
             output_stride=choices.output_stride,
             norm=choices.norm or "batch",
-            norm_eps=norm_eps,
+            norm_eps=known.norm_eps if choices.norm_eps is None else choices.norm_eps,
             zero_init_last=choices.zero_init_last,
             pool=known.pool,
             pixel_stats=known.pixel_stats,
@@ -131,6 +135,8 @@ def build_resnet(kind: type[R], name: str, choices: Choices, *, num_classes: int
 def _check_choices(name: str, choices: Choices) -> None:
     """What contradicts the architecture or the machine, whatever the weights."""
     own = BACKBONES[name]
+    if choices.metadata is not None and (choices.weights is not None or choices.metadata.architecture != name):
+        raise ConfigError(f"backbone {name}: metadata is of weights loaded later, and of {name}; leave one out")
     if own.shortcut == "plain" and choices.shortcut not in (None, "plain"):
         raise ConfigError(f"backbone {name} has no shortcuts, got shortcut={choices.shortcut!r}; use a resnet")
     if choices.stride_in == "1x1" and own.block != "bottleneck":
@@ -153,13 +159,12 @@ def _departures(name: str, choices: Choices, known: WeightsMetadata) -> tuple[st
     harmful = []
     if choices.stride_in not in (None, known.stride_in) and BACKBONES[name].block == "bottleneck":
         harmful.append(f"trained with the stride in the {known.stride_in}, asked to stride in the {choices.stride_in}")
-    shortcut = choices.shortcut or BACKBONES[name].shortcut
-    if shortcut != known.shortcut:
-        harmful.append(f"trained with shortcut {known.shortcut}, asked for shortcut {shortcut}")
+    trained = known.shortcut or BACKBONES[name].shortcut
+    if choices.shortcut not in (None, trained):
+        harmful.append(f"trained with shortcut {trained}, asked for shortcut {choices.shortcut}")
     if harmful and not choices.allow_mismatch:
-        raise WeightsError(
-            f"{choices.weights}: {'; '.join(harmful)}. Leave the choice to the weights, or say allow_mismatch=True"
-        )
+        where = choices.weights or known.architecture
+        raise WeightsError(f"{where}: {'; '.join(harmful)}. Leave it to the weights, or say allow_mismatch=True")
     if choices.norm_eps not in (None, known.norm_eps):
         harmful.append(f"norm eps {choices.norm_eps:g} as asked, trained with {known.norm_eps:g}")
     return tuple(harmful)

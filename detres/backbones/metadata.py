@@ -18,7 +18,7 @@ class WeightsMetadata:
 
     architecture: a name of list_backbones() or timm/NAME. stride_in: which convolution of a bottleneck strides.
     pool: "torch" pads the first max pool, "caffe" rounds its size up instead. norm_eps: of batch norm.
-    recipe: what they were trained by, for people.
+    shortcut: None is the architecture's own. recipe: what they were trained by, for people.
     """
 
     architecture: str
@@ -26,7 +26,7 @@ class WeightsMetadata:
     stride_in: StrideIn = "3x3"
     pool: Pool = "torch"
     norm_eps: float = 1e-5
-    shortcut: Shortcut = "B"
+    shortcut: Shortcut | None = None
     recipe: str = ""
 
     def to_json(self) -> str:
@@ -47,14 +47,15 @@ class WeightsMetadata:
         return metadata
 
     def _check(self, where: str) -> None:
-        choices: dict[str, tuple[Any, tuple[str, ...]]] = {
+        choices: dict[str, tuple[Any, tuple[str | None, ...]]] = {
             "stride_in": (self.stride_in, ("1x1", "3x3")),
             "pool": (self.pool, ("torch", "caffe")),
+            "shortcut": (self.shortcut, (None, "A", "B", "C", "plain")),
             "pixel_stats.order": (self.pixel_stats.order, ("rgb", "bgr")),
         }
         for name, (value, allowed) in choices.items():
             if value not in allowed:
-                raise WeightsError(f"{where}: {name} is {value!r}; it may be {' or '.join(allowed)}")
+                raise WeightsError(f"{where}: {name} is {value!r}; it may be {' or '.join(map(str, allowed))}")
         if len(self.pixel_stats.mean) != 3 or len(self.pixel_stats.std) != 3:
             raise WeightsError(f"{where}: pixel_stats takes three means and three stds, on the 0..255 scale")
 

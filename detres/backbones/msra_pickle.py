@@ -54,11 +54,14 @@ def read_msra_pickle(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
             f"{path}: a pickle without the Caffe2 names of the published residual nets (res2_0_branch2a_w, …). Other "
             "weights are taken as .pth state dict, .npz or .safetensors"
         )
-    tensors = convert_msra(_arrays(blobs, path))
-    blocks = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("layer3."))
+    arrays = _arrays(blobs, path)
+    blocks = sum(re.fullmatch(r"res4_\d+_branch2a_w", name) is not None for name in arrays)
     if blocks not in _ARCHITECTURES:
         raise WeightsError(f"{path}: conv4 has {blocks} blocks; 6, 23 or 36 make ResNet-50, 101 or 152")
-    return tensors, msra_metadata(_ARCHITECTURES[blocks])
+    try:
+        return convert_msra(arrays), msra_metadata(_ARCHITECTURES[blocks])
+    except KeyError as error:
+        raise WeightsError(f"{path}: {error.args[0]} is no layer of the published residual nets") from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -99,7 +102,7 @@ def convert_msra(blobs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """Caffe2's names and affine pairs -> torchvision's names and batch norms.
 
     The scale and shift already contain the statistics. A batch norm with mean 0 and variance 1 - eps divides by
-    exactly one, so they are its weight and bias.
+    exactly one, so they are its weight and bias. Raises KeyError for a layer of another network.
     """
     tensors: dict[str, Tensor] = {}
     for name, array in blobs.items():
@@ -130,7 +133,7 @@ def _torchvision_conv(layer: str) -> str:
         return "conv1"
     match = re.fullmatch(r"res([2-5])_(\d+)_branch(1|2[abc])", layer)
     if match is None:
-        raise WeightsError(f"{layer} is no layer of the published residual nets")
+        raise KeyError(layer)
     stage, block, branch = match.groups()
     conv = "downsample.0" if branch == "1" else f"conv{'abc'.index(branch[1]) + 1}"
     return f"layer{int(stage) - 1}.{block}.{conv}"

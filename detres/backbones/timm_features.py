@@ -107,11 +107,14 @@ def _create(name: str, outputs: Sequence[str], file: WeightsFile | None) -> Timm
     if file is not None and not own:
         # timm renames what older files name differently, and drops the classifier.
         options = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": file.tensors}}
-    net = _features(name, options)
+    net, any_size = _features(name, options)
     levels = _levels(name, net.feature_info.reduction(), outputs)
+    if not any_size:
+        size = "×".join(map(str, net.pretrained_cfg["input_size"][1:]))
+        raise ConfigError(f"backbone {name} takes images of {size} pixels only; a detector needs any size")
     if max(levels.values()) < len(net.feature_info.reduction()) - 1:
         # Without the stages behind the last output: nothing is computed in vain, and every parameter is used.
-        net = _features(name, {**options, "out_indices": tuple(range(max(levels.values()) + 1))})
+        net, _ = _features(name, {**options, "out_indices": tuple(range(max(levels.values()) + 1))})
     backbone = TimmFeatures(net, name, levels, pixel_stats=file.metadata.pixel_stats if file else _pixel_stats(net))
     if own:
         try:
@@ -123,21 +126,19 @@ def _create(name: str, outputs: Sequence[str], file: WeightsFile | None) -> Timm
     return backbone
 
 
-def _features(name: str, options: Mapping[str, Any]) -> nn.Module:
+def _features(name: str, options: Mapping[str, Any]) -> tuple[nn.Module, bool]:
+    """The model as a pyramid, and whether it takes images of any size."""
     model = name.removeprefix("timm/")
     try:
         try:
-            # Transformers with windows are made for one size of image unless told otherwise.
-            return timm.create_model(model, features_only=True, strict_img_size=False, **options)
+            # Some transformers with windows are made for one size of image unless told otherwise.
+            return timm.create_model(model, features_only=True, strict_img_size=False, **options), True
         except TypeError:
             net = timm.create_model(model, features_only=True, **options)
+            return net, not net.pretrained_cfg.get("fixed_input_size")
     except (RuntimeError, AttributeError, AssertionError, NotImplementedError) as error:
         kind = WeightsError if options.get("pretrained") else ConfigError
         raise kind(f"backbone {name}: timm cannot make a feature pyramid of it: {error}") from error
-    if net.pretrained_cfg.get("fixed_input_size"):
-        size = "×".join(map(str, net.pretrained_cfg["input_size"][1:]))
-        raise ConfigError(f"backbone {name} takes images of {size} pixels only; a detector needs any size")
-    return net
 
 
 def _levels(name: str, reductions: Sequence[int], outputs: Sequence[str]) -> dict[str, int]:
