@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,8 +25,12 @@ def losses_text(losses: Mapping[str, float]) -> str:
 def evaluation_line(step: int, metrics: Mapping[str, Any]) -> str:
     """`step 1200 AP 0.412 AP50 0.633`: the metrics that are one number; what is undefined is a dash."""
     numbers = {name: value for name, value in metrics.items() if value is None or _is_number(value)}
-    return f"step {step} " + " ".join(f"{n} {'-' if v is None else format(v, '.4g')}" for n, v in numbers.items())
+    return f"step {step} " + " ".join(f"{name} {_number(value)}" for name, value in numbers.items())
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"

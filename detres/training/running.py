@@ -188,7 +188,7 @@ class _Keeper:
         return self.evaluate is not None and step > 0 and at_step
 
     def _save(self) -> None:
-        """Save `last` and name what it is besides. Other ranks wait: one that left would end the main rank's writing."""
+        """Save `last` and name it. Other ranks wait: one that left would end the main rank while it writes."""
         if is_main():
             self.state.save(self._folder("last"), self.metadata)
             self._name()

@@ -1,0 +1,240 @@
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from detres.structures import ClassificationBatch
+from detres.training.ema import MovingAverage
+from detres.training.finite import NonFiniteLoss
+from detres.training.loop import train_steps
+from detres.training.optimizers import build_optimizer
+
+CPU = torch.device("cpu")
+
+
+class Net(nn.Module):
+    """A loss in two parts; images whose first pixel is 255 spoil what `spoils` names."""
+
+    def __init__(self, spoils: str = "nothing") -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 3)
+        self.spoils = spoils
+
+    def forward(self, batch):
+        pixels = batch.images.permute(0, 3, 1, 2).to(self.fc.weight.dtype) / 255
+        poison = torch.where((batch.images[:, 0, 0, 0] == 255).any(), float("nan"), 0.0)
+        if self.spoils == "buffers":
+            self.norm.running_mean += poison
+        features = self.norm(self.conv(pixels)).relu().mean(dim=(2, 3))
+        logits = self.fc(features)
+        if self.spoils == "gradient" and not poison.isfinite() and logits.requires_grad:
+            logits.register_hook(lambda g: g * float("inf"))
+        box = features.abs().mean()
+        if self.spoils in ("loss", "buffers"):
+            box = box + poison.to(box)
+        return {"loss_class": nn.functional.cross_entropy(logits, batch.labels), "loss_box": box}
+
+
+def batches(count=1000, size=4, bad_at=()):
+    for number in range(count):
+        generator = torch.Generator().manual_seed(number)
+        images = torch.randint(0, 250, (size, 5, 5, 3), generator=generator, dtype=torch.uint8)
+        if number in bad_at:
+            images[0, 0, 0, 0] = 255
+        labels = torch.randint(0, 3, (size,), generator=generator)
+        yield ClassificationBatch(images, labels, tuple(f"{number}-{i}" for i in range(size)))
+
+
+def net(spoils="nothing", dtype=torch.float32):
+    torch.manual_seed(0)
+    return Net(spoils).to(dtype)
+
+
+def snapshot(*holders):
+    return [{k: v.clone() for k, v in holder.state_dict().items()} for holder in holders]
+
+
+@pytest.mark.parametrize("spoils", ["loss", "gradient", "buffers"])
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_step_that_is_not_finite_leaves_everything_as_it_was_and_is_named_later(spoils, name):
+    model = net(spoils)
+    optimizer, ema = build_optimizer(model, name=name, lr=0.1), MovingAverage(model, 0.9)
+    reports = train_steps(
+        model,
+        batches(bad_at=(8,)),  # the first micro-batch of step 5
+        optimizer,
+        lambda step: 0.1,
+        steps=50,
+        accumulate=2,
+        device=CPU,
+        ema=ema,
+        due=lambda step: step % 10 == 0,
+        clip_norm=1.0,
+    )
+    for _ in itertools.takewhile(lambda report: report.step < 4, reports):
+        pass
+    before = snapshot(model, ema)
+    with pytest.raises(NonFiniteLoss) as caught:
+        list(reports)
+    for old, new in zip(before, snapshot(model, ema), strict=True):
+        for key in old:
+            assert torch.equal(old[key], new[key]), key
+    assert caught.value.step == 5
+    if spoils == "gradient":
+        assert "the gradient's norm is" in str(caught.value)
+        assert caught.value.image_ids == tuple(f"{n}-{i}" for n in (8, 9) for i in range(4))
+    else:
+        assert "loss_box is nan at step 5 (images 8-0, 8-1, 8-2, 8-3)" in str(caught.value)
+
+
+def test_losses_are_means_since_the_last_line():
+    model = net()
+    each = list(train_steps(model, batches(), build_optimizer(model, lr=0.1), lambda s: 0.1, steps=6, device=CPU))
+    model = net()
+    rare = list(
+        train_steps(
+            model,
+            batches(),
+            build_optimizer(model, lr=0.1),
+            lambda s: 0.1,
+            steps=6,
+            device=CPU,
+            due=lambda step: step in (2, 6),
+        )
+    )
+    assert [report.losses is None for report in rare] == [True, False, True, True, True, False]
+    for name in ("loss_class", "loss_box", "loss"):
+        mean = sum(report.losses[name] for report in each[2:]) / 4
+        assert rare[5].losses[name] == pytest.approx(mean, rel=1e-6)
+    assert each[0].losses["loss"] == pytest.approx(each[0].losses["loss_class"] + each[0].losses["loss_box"])
+    assert rare[5].gradient_norm == max(report.gradient_norm for report in each[2:])
+
+
+def test_the_update_is_that_of_a_plain_loop():
+    """The oracle: torch's unfused optimizer, its own clipping, whole batches, all of it in float64."""
+    model = net(dtype=torch.float64).to(memory_format=torch.channels_last)
+    model.norm.eval().requires_grad_(False)  # so that halves of a batch add up to the whole
+    model.norm.train = lambda mode=True: model.norm
+    plain = copy.deepcopy(model)
+    optimizer = build_optimizer(model, lr=1.0, weight_decay=0.01)
+    rates = [0.1, 0.05, 0.2]
+    list(
+        train_steps(
+            model,
+            batches(size=4),
+            optimizer,
+            rates.__getitem__,
+            steps=3,
+            accumulate=2,
+            device=CPU,
+            clip_norm=0.1,
+        )
+    )
+    trained = [p for p in plain.parameters() if p.requires_grad]
+    oracle = torch.optim.SGD(trained, lr=1.0, momentum=0.9, weight_decay=0.01, fused=False)
+    source = batches(size=4)
+    for rate in rates:
+        parts = [next(source), next(source)]
+        images, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("images", "labels"))
+        oracle.param_groups[0]["lr"] = rate
+        oracle.zero_grad()
+        sum(plain(ClassificationBatch(images, labels, ())).values()).backward()
+        torch.nn.utils.clip_grad_norm_(trained, 0.1)
+        oracle.step()
+    for (name, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12, msg=name)
+
+
+def test_the_rate_is_asked_for_the_completed_steps_and_scaled_by_group():
+    model = net()
+    optimizer = build_optimizer(model, lr=9.0)
+    optimizer.param_groups[1]["lr_scale"] = 2.0
+    reports = train_steps(
+        model, batches(), optimizer, lambda step: 0.001 * (step + 1), steps=7, start_step=5, device=CPU
+    )
+    assert [(report.step, report.lr) for report in reports] == [(6, 0.006), (7, 0.007)]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.007, 0.014]
+
+
+def test_bf16_computes_in_bf16_and_keeps_float32_weights():
+    model = net()
+    seen = []
+    model.conv.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    list(
+        train_steps(
+            model,
+            batches(),
+            build_optimizer(model, lr=0.1),
+            lambda s: 0.1,
+            steps=2,
+            device=CPU,
+            precision="bf16",
+        )
+    )
+    assert set(seen) == {torch.bfloat16}
+    assert model.conv.weight.dtype == torch.float32
+
+
+def test_dropout_is_drawn_by_the_step_not_by_what_was_drawn_before():
+    class Dropping(Net):
+        def forward(self, batch):
+            self.kept = nn.functional.dropout(torch.ones(64), 0.5)
+            return super().forward(batch)
+
+    kept = []
+    for start in (0, 3):
+        torch.manual_seed(0)
+        model = Dropping()
+        torch.rand(start + 5)
+        reports = train_steps(
+            model,
+            itertools.islice(batches(), start, None),
+            build_optimizer(model, lr=0.1),
+            lambda s: 0.1,
+            steps=5,
+            start_step=start,
+            device=CPU,
+        )
+        kept.append([model.kept.clone() for _ in reports])
+    assert torch.equal(kept[0][3], kept[1][0])
+    assert torch.equal(kept[0][4], kept[1][1])
+    assert not torch.equal(kept[0][3], kept[0][4])
+
+
+def test_a_model_that_changes_its_losses_names_is_refused():
+    class Fickle(Net):
+        def forward(self, batch):
+            losses = super().forward(batch)
+            return losses if "0-0" in batch.image_ids else {"loss": sum(losses.values())}
+
+    model = Fickle()
+    with pytest.raises(ValueError, match="at step 2"):
+        list(train_steps(model, batches(), build_optimizer(model, lr=0.1), lambda s: 0.1, steps=2, device=CPU))
+
+
+def test_an_optimizer_that_cannot_be_gated_is_refused():
+    model = net()
+    plain = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="fused"):
+        next(train_steps(model, batches(), plain, lambda s: 0.1, steps=1, device=CPU))
+
+
+def test_no_steps_left_yields_nothing():
+    model = net()
+    assert not list(
+        train_steps(model, iter(()), build_optimizer(model, lr=0.1), lambda s: 0.1, steps=3, start_step=3, device=CPU)
+    )
+
+
+def test_gradients_lie_in_memory_as_their_weights_do():
+    """torch's fused optimizers walk memory: a gradient in another order would move the wrong weights."""
+    model = net().to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(model, lr=0.1)
+    list(train_steps(model, batches(), optimizer, lambda s: 0.1, steps=2, accumulate=2, device=CPU))
+    assert model.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert model.conv.weight.grad.stride() == model.conv.weight.stride()
+    assert optimizer.state[model.conv.weight]["momentum_buffer"].stride() == model.conv.weight.stride()

@@ -1,0 +1,37 @@
+import io
+
+from detres.training.loop import StepReport
+from detres.training.terminal import open_terminal
+
+REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, 1.5, 0.21, 0.01)
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def tell(stream) -> str:
+    terminal = open_terminal(stream, steps=1220)
+    terminal.report(StepReport(1199, 0.02))
+    terminal.report(REPORT)
+    terminal.evaluation(1200, {"AP": 0.41234, "APs": None, "per_class": {}})
+    terminal.event(1200, "[a word]")
+    terminal.close()
+    return stream.getvalue()
+
+
+def test_a_pipe_gets_one_line_a_report():
+    assert tell(io.StringIO()).splitlines() == [
+        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 0.21 s/step eta 0:00:04",
+        "step 1200 AP 0.4123 APs -",
+        "step 1200 [a word]",
+    ]
+
+
+def test_a_terminal_gets_a_bar_with_losses_and_speed(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    text = tell(Screen())
+    for part in ("1200/1220", "0.21 s/step", "loss 0.842", "AP 0.4123", "[a word]"):
+        assert part in text
