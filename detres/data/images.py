@@ -59,6 +59,17 @@ def decode_image(data: NDArray[np.uint8], source: str, exif: bool = True) -> NDA
     return image
 
 
+def is_whole(path: str | os.PathLike[str], exif: bool = True) -> bool:
+    """Whether an image can be decoded to its last row: OpenCV fills up a JPEG that breaks off, and says nothing."""
+    try:
+        read_image(path, exif)
+        with Image.open(path) as image:
+            image.load()
+    except (DataError, OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
 def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Size and orientation, from the file's first bytes.
 
@@ -67,7 +78,9 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            return ImageHeader((height, width), int(image.getexif().get(_EXIF_ORIENTATION, 1)))
+            # Pillow would decode all of a PNG to look for EXIF data behind the pixels.
+            bare = image.format == "PNG" and "exif" not in image.info
+            return ImageHeader((height, width), 1 if bare else int(image.getexif().get(_EXIF_ORIENTATION, 1)))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

@@ -98,7 +98,7 @@ def build_augmentation(entry: Augmentation, where: str) -> Any:
     """
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise ConfigError(
-            f"{where}: got {entry!r}, expected one transform with its arguments: {{HorizontalFlip: {{p: 0.5}}}}"
+            f"{where}: got {entry!r}, expected one name with its arguments: {{HorizontalFlip: {{p: 0.5}}}}"
         )
     (name, given), library = next(iter(entry.items())), _albumentations()
     arguments = dict(given or {})
@@ -147,7 +147,10 @@ def _is_transform(candidate: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def _check_arguments(name: str, build: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    parameters = inspect.signature(build).parameters
+    try:
+        parameters = inspect.signature(build).parameters
+    except ValueError:  # some of Python's own callables state none
+        return
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     problems = []
@@ -168,9 +171,7 @@ def _check_boxes_follow(name: str, transform: Any, where: str) -> None:
         if not any(target.name == "BBOXES" for target in targets):
             raise ConfigError(f"{where}: {name} does not move boxes along with the image; leave it out")
     elif not isinstance(transform, library.BasicTransform | library.BaseCompose):
-        raise ConfigError(
-            f"{where}: {name} returned a {type(transform).__name__}, expected a transform of albumentations"
-        )
+        raise ConfigError(f"{where}: {name} gave a {type(transform).__name__}, expected a transform of albumentations")
 
 
 def _inside(target: DetectionTarget, size: tuple[int, int]) -> DetectionTarget:

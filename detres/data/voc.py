@@ -63,7 +63,7 @@ def load_voc(
         raise DataError(f"{folder / 'Annotations'}: no annotation there names a class")
     return index_images(
         images,
-        name=f"voc-{split.removeprefix('VOC')}" if official else f"{root.name}-{split}",
+        name=f"{folder.name.lower()}-{listed}" if official else f"{root.name}-{split}",
         root=root,
         known_classes=known,
         classes=chosen,

@@ -1,0 +1,189 @@
+"""All that is wrong with a data set, what it holds, and a copy of its annotations without the mistakes.
+
+I images, T boxes, K classes, A anchor shapes of a level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.config.schema import DataConfig
+from detres.config.yaml_dialect import write_yaml
+from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.coco import coco_ground_truth, write_instances
+from detres.data.datasets import SplitName, load_dataset
+from detres.data.images import is_whole
+from detres.data.sizes import resized_size
+from detres.errors import DataError
+
+# COCO's borders between small, medium and large: areas in pixels of the file.
+_MEDIUM, _LARGE = 32.0**2, 96.0**2
+
+
+@dataclass(frozen=True)
+class AnchorShapes:
+    """What the RPN lays out: for each level the (A, 2) widths and heights of its anchors, and its stride, in pixels."""
+
+    sides: tuple[NDArray[np.float64], ...]
+    strides: tuple[int, ...]
+    positive_iou: float
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What one split holds. boxes_per_class: without ignored ones; box_sides: shortest, median and longest, pixels.
+
+    uncovered: boxes of which no anchor overlaps as much as a positive must, after the resize of tests (None: not asked
+    for). The RPN still learns from them, by the anchor that overlaps most, but finds them less reliably.
+    """
+
+    split: str
+    name: str
+    images: int
+    empty_images: int
+    boxes: int
+    ignored: int
+    truncated: int
+    boxes_per_class: dict[str, int]
+    boxes_by_size: dict[str, int]
+    box_sides: tuple[float, float, float]
+    most_boxes: int
+    image_sizes: tuple[tuple[int, int], tuple[int, int]]
+    uncovered: int | None
+    problems: tuple[Problem, ...]
+
+
+def check(
+    data: DataConfig,
+    *,
+    base: Path | None = None,
+    anchors: AnchorShapes | None = None,
+    decode: bool = True,
+    fix: Path | None = None,
+) -> list[DataReport]:
+    """A report of every split the config names, in the order train, val, test.
+
+    decode: read every image to its last byte, not its header alone. fix: a folder, where COCO files of what is good and
+    a data.yaml that names them are written, ready for --data; images stay where they are.
+    Raises DataError where a split is missing or nothing of it can be used; data.strict is not heeded.
+    """
+    lenient = data.model_copy(update={"strict": False})
+    reports, cleaned = [], {}
+    for split in _named_splits(data):
+        dataset = load_dataset(lenient, split, base=base)
+        broken = undecodable(dataset) if decode else []
+        uncovered = None if anchors is None else count_uncovered(dataset, anchors, data)
+        reports.append(describe(dataset, split, uncovered, [_undecodable_problem(dataset, i) for i in broken]))
+        cleaned[split] = dataset.subset(np.setdiff1d(np.arange(len(dataset)), broken)) if broken else dataset
+    if not reports:
+        raise DataError("the config names no split to check; set data.train, data.val or data.test")
+    if fix is not None:
+        write_cleaned(cleaned, fix)
+    return reports
+
+
+def describe(
+    dataset: AnnotatedImages, split: str, uncovered: int | None = None, more: Sequence[Problem] = ()
+) -> DataReport:
+    """Count what a set holds."""
+    counted = dataset.labels[~dataset.ignore]
+    per_class = np.bincount(counted, minlength=len(dataset.class_names)).tolist()
+    sides = np.sqrt((dataset.boxes[:, 2] - dataset.boxes[:, 0]) * (dataset.boxes[:, 3] - dataset.boxes[:, 1]))
+    areas, per_image = dataset.areas, np.diff(dataset.offsets)
+    large, small = int((areas >= _LARGE).sum()), int((areas < _MEDIUM).sum())
+    pixels = dataset.sizes.prod(axis=1)
+    return DataReport(
+        split=split,
+        name=dataset.name,
+        images=len(dataset),
+        empty_images=int((per_image == 0).sum()),
+        boxes=len(dataset.boxes),
+        ignored=int(dataset.ignore.sum()),
+        truncated=int(dataset.truncated.sum()),
+        boxes_per_class=dict(zip(dataset.class_names, per_class, strict=True)),
+        boxes_by_size={"small": small, "medium": len(areas) - small - large, "large": large},
+        box_sides=tuple(float(each) for each in np.percentile(sides, (0, 50, 100))) if len(sides) else (0.0, 0.0, 0.0),
+        most_boxes=int(per_image.max(initial=0)),
+        image_sizes=(dataset.size(int(pixels.argmin())), dataset.size(int(pixels.argmax()))),
+        uncovered=uncovered,
+        problems=(*dataset.problems, *more),
+    )
+
+
+def count_uncovered(dataset: AnnotatedImages, anchors: AnchorShapes, data: DataConfig) -> int:
+    """How many boxes, ignored ones aside, no anchor reaches positive_iou with, in images resized as in tests."""
+    sizes = np.array(
+        [
+            resized_size(dataset.size(i), data.shortest_side[-1], data.longest_side, data.rounding)
+            for i in range(len(dataset))
+        ]
+    )
+    owner = dataset.box_images()[~dataset.ignore]
+    scale = (sizes / dataset.sizes)[owner][:, [1, 0, 1, 0]]
+    best = best_anchor_iou(dataset.boxes[~dataset.ignore] * scale, sizes[owner], anchors)
+    return int((best < anchors.positive_iou).sum())
+
+
+def best_anchor_iou(boxes: NDArray, image_sizes: NDArray, anchors: AnchorShapes) -> NDArray[np.float64]:
+    """The highest overlap (T,) of each box (T, 4) with any anchor laid on its image, (T, 2) height and width.
+
+    Anchors are centred on whole multiples of the stride. Of anchors with equal sides the one whose centre is nearest
+    overlaps most, on each axis by itself, so that only that one is looked at.
+    """
+    best = np.zeros(len(boxes))
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    for sides, stride in zip(anchors.sides, anchors.strides, strict=True):
+        cells = np.ceil(image_sizes[:, ::-1] / stride) - 1
+        nearest = np.clip(np.round(centres / stride), 0, cells) * stride
+        low = np.maximum(boxes[:, None, :2], nearest[:, None] - sides / 2)
+        high = np.minimum(boxes[:, None, 2:], nearest[:, None] + sides / 2)
+        shared = np.clip(high - low, 0, None).prod(axis=2)
+        union = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None] + sides.prod(axis=1) - shared
+        best = np.maximum(best, (shared / union).max(axis=1, initial=0.0))
+    return best
+
+
+def undecodable(dataset: AnnotatedImages) -> list[int]:
+    """Indices of the images that have a header but cannot be decoded to the end."""
+    with ThreadPoolExecutor() as pool:  # decoding happens outside Python's lock
+        whole = pool.map(lambda i: is_whole(dataset.path(i), bool(dataset.turned[i])), range(len(dataset)))
+        return [i for i, complete in enumerate(whole) if not complete]
+
+
+def _undecodable_problem(dataset: AnnotatedImages, i: int) -> Problem:
+    return Problem("image unreadable", dataset.file_name(i), "its header is sound, but it breaks off or is damaged")
+
+
+def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:
+    """COCO files with the clipped boxes, one a split, and a data.yaml for --data.
+
+    Raises DataError where the folder holds a data.yaml already.
+    """
+    description = folder / "data.yaml"
+    if description.exists():
+        raise DataError(f"--fix {folder}: {description} is there already; name another folder")
+    named = {}
+    for split, dataset in splits.items():
+        content = coco_ground_truth(dataset)
+        for annotation, box in zip(content["annotations"], dataset.boxes.tolist(), strict=True):
+            x1, y1, x2, y2 = box
+            annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        for i, image in enumerate(content["images"]):
+            image["file_name"] = str(dataset.path(i).absolute())
+        write_instances(content, folder / f"{split}.json")
+        named[split] = f"{split}.json"
+    classes = list(next(iter(splits.values())).class_names)
+    description.write_text(write_yaml({"format": "coco", "root": ".", **named, "classes": classes}), encoding="utf-8")
+
+
+def _named_splits(data: DataConfig) -> list[SplitName]:
+    splits: list[SplitName] = ["train"] if data.train else []
+    if data.val or (data.train and data.val_fraction):
+        splits.append("val")
+    return [*splits, "test"] if data.test else splits

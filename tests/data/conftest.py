@@ -1,0 +1,85 @@
+"""Small data sets on disk, and the real ones where they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from detres.data.voc_writing import VocObject, write_annotation
+
+REAL = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    if not REAL.is_dir():
+        pytest.skip("the real data sets are not here")
+    return REAL
+
+
+@pytest.fixture
+def write_picture() -> Callable[..., Path]:
+    def write(path: Path, height: int = 40, width: int = 60, seed: int = 0) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(path), pixels)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def coco_root(tmp_path: Path, write_picture: Callable[..., Path]) -> Path:
+    """Ids with gaps, a crowd, an image without boxes, and one of each mistake."""
+    for number, size in ((5, (40, 60)), (9, (60, 40)), (12, (50, 50))):
+        write_picture(tmp_path / "val" / f"{number}.png", *size, seed=number)
+
+    def box(number: int, image: int, category: int, bbox: list[float], **more: object) -> dict:
+        return {"id": number, "image_id": image, "category_id": category, "bbox": bbox, "iscrowd": 0} | more
+
+    content = {
+        "images": [
+            {"id": 5, "file_name": "5.png", "height": 40, "width": 60},
+            {"id": 9, "file_name": "9.png", "height": 60, "width": 40},
+            {"id": 12, "file_name": "12.png", "height": 50, "width": 50},
+            {"id": 13, "file_name": "13.png", "height": 50, "width": 50},
+        ],
+        "annotations": [
+            box(1, 5, 3, [1.5, 2.25, 10, 20], area=123.5),
+            box(2, 5, 90, [0, 0, 30, 30], area=700.0, iscrowd=1),
+            box(3, 5, 3, [50, 30, 20, 20], area=400.0),
+            box(4, 5, 3, [10, 10, 0, 5], area=0.0),
+            box(5, 9, 77, [1, 1, 5, 5], area=25.0),
+            box(6, 9, 3, [100, 1, 5, 5], area=25.0),
+            box(7, 99, 3, [1, 1, 5, 5], area=25.0),
+            box(8, 9, 90, [2, 3, 4, 5]),
+            box(9, 9, 90, [2, 3, float("nan"), 5]),
+        ],
+        "categories": [{"id": 90, "name": "toothbrush"}, {"id": 3, "name": "car"}],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
+def voc_root(tmp_path: Path, write_picture: Callable[..., Path]) -> Path:
+    """Two lists of a custom set in VOC's layout."""
+    for folder in ("Annotations", "ImageSets/Main"):
+        (tmp_path / folder).mkdir(parents=True)
+    objects = {
+        "a": [VocObject("dog", (0, 0, 10, 20)), VocObject("cat", (5, 5, 60, 40), difficult=True, truncated=True)],
+        "b": [],
+        "c": [VocObject("bird", (3, 4, 5, 6))],
+    }
+    for stem, each in objects.items():
+        write_picture(tmp_path / "JPEGImages" / f"{stem}.png")
+        write_annotation(tmp_path / "Annotations" / f"{stem}.xml", f"{stem}.png", (40, 60), each)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a\nb\n")
+    (tmp_path / "ImageSets" / "Main" / "test.txt").write_text("c\n")
+    return tmp_path

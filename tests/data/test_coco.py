@@ -1,0 +1,116 @@
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from detres.data.coco import coco_ground_truth, load_coco
+from detres.data.voc import load_voc
+from detres.errors import DataError
+
+SPLIT = "annotations/instances_val.json"
+
+
+def test_labels_follow_ascending_category_ids(coco_root: Path) -> None:
+    dataset = load_coco(coco_root, SPLIT)
+    assert dataset.class_names == ("car", "toothbrush")
+    assert dataset.category_ids == (3, 90)
+
+
+def test_every_mistake_is_counted_with_its_file_and_the_rest_is_kept(coco_root: Path) -> None:
+    dataset = load_coco(coco_root, SPLIT)
+    assert dataset.problem_counts() == {
+        "box outside the image": 2,
+        "unknown image": 1,
+        "image missing": 1,
+        "box without area": 1,
+        "unknown class": 1,
+        "annotation malformed": 1,
+    }
+    assert {problem.file for problem in dataset.problems} == {SPLIT, "val/13.png", "val/5.png", "val/9.png"}
+    assert np.diff(dataset.offsets).tolist() == [3, 1, 0]
+    assert (dataset.boxes[:, 2:] > dataset.boxes[:, :2]).all()
+
+
+def test_strict_is_one_error_that_lists_them(coco_root: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load_coco(coco_root, SPLIT, strict=True)
+    message = str(caught.value)
+    assert "7 problems" in message
+    assert "val/13.png" in message
+    assert "category 77" in message
+
+
+def test_classes_select_and_order(coco_root: Path) -> None:
+    dataset = load_coco(coco_root, SPLIT, classes=["toothbrush"])
+    assert dataset.class_names == ("toothbrush",)
+    assert dataset.category_ids == (90,)
+    assert np.diff(dataset.offsets).tolist() == [1, 1, 0]
+    with pytest.raises(DataError, match="toothbrsh is no class of this set; did you mean toothbrush"):
+        load_coco(coco_root, SPLIT, classes=["toothbrsh"])
+
+
+def test_ground_truth_keeps_ids_areas_and_boxes_of_a_coco_set(coco_root: Path) -> None:
+    truth = coco_ground_truth(load_coco(coco_root, SPLIT))
+    assert [image["id"] for image in truth["images"]] == [5, 9, 12]
+    first, crowd, clipped, *_ = truth["annotations"]
+    assert (first["bbox"], first["area"], first["category_id"]) == ([1.5, 2.25, 10.0, 20.0], 123.5, 3)
+    assert (crowd["iscrowd"], crowd["category_id"]) == (1, 90)
+    assert clipped["bbox"] == [50.0, 30.0, 20.0, 20.0], "what is evaluated is what the file says"
+
+
+def test_ground_truth_of_a_voc_set_counts_ids_from_one(voc_root: Path) -> None:
+    truth = coco_ground_truth(load_voc(voc_root, "train"))
+    assert [image["id"] for image in truth["images"]] == [1, 2]
+    dog, cat = truth["annotations"]
+    assert (dog["bbox"], dog["area"], dog["iscrowd"]) == ([0.0, 0.0, 10.0, 20.0], 200.0, 0)
+    assert (cat["iscrowd"], cat["difficult"]) == (1, 1)
+    assert [category["id"] for category in truth["categories"]] == [1, 2, 3]
+
+
+def test_ground_truth_of_real_coco_is_the_file(real_data: Path) -> None:
+    file = real_data / "coco128" / "annotations" / "instances_train2017.json"
+    with contextlib.redirect_stdout(io.StringIO()):
+        oracle = COCO(str(file))
+    dataset = load_coco(real_data / "coco128", "annotations/instances_train2017.json")
+    truth = coco_ground_truth(dataset)
+    assert len(dataset) == 128
+    assert dataset.crowd.sum() == 10
+    assert [dataset.image_id(i) for i in np.flatnonzero(np.diff(dataset.offsets) == 0)] == [250, 508]
+    assert dataset.category_ids == tuple(sorted(oracle.cats))
+    by_image = {image_id: oracle.loadAnns(oracle.getAnnIds([image_id])) for image_id in oracle.imgs}
+    ours: dict[int, list] = {image_id: [] for image_id in oracle.imgs}
+    for annotation in truth["annotations"]:
+        ours[annotation["image_id"]].append(annotation)
+    for image_id, expected in by_image.items():
+        for got, want in zip(ours[image_id], expected, strict=True):
+            assert got["category_id"] == want["category_id"]
+            assert (got["area"], got["iscrowd"]) == (want["area"], want["iscrowd"])
+            np.testing.assert_allclose(got["bbox"], want["bbox"], rtol=0, atol=1e-9)
+
+
+def test_an_umbrella_category_of_roboflow_is_left_out_and_said(coco_root: Path) -> None:
+    file = coco_root / SPLIT
+    content = json.loads(file.read_text())
+    content["categories"] = [{"id": 0, "name": "things", "supercategory": "none"}] + [
+        category | {"supercategory": "things"} for category in content["categories"]
+    ]
+    file.write_text(json.dumps(content))
+    dataset = load_coco(coco_root, SPLIT)
+    assert dataset.class_names == ("car", "toothbrush")
+    assert dataset.problem_counts()["empty supercategory"] == 1
+
+
+def test_missing_files_say_what_was_looked_for(coco_root: Path) -> None:
+    with pytest.raises(DataError, match=r"instances_train\.json: there is no such annotation file"):
+        load_coco(coco_root, "annotations/instances_train.json")
+    (coco_root / "val").rename(coco_root / "elsewhere")
+    with pytest.raises(DataError, match=r"were looked for in .*val"):
+        load_coco(coco_root, SPLIT)
+    assert len(load_coco(coco_root, f"{SPLIT}:elsewhere")) == 3
+    (coco_root / SPLIT).write_text("[]")
+    with pytest.raises(DataError, match="no COCO instances file"):
+        load_coco(coco_root, SPLIT)

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from detres.data.data_file import load_data_file
+from detres.data.datasets import load_dataset
+from detres.data.voc import load_voc
+from detres.errors import ConfigError, DataError
+
+
+def test_our_yaml_takes_one_split_or_a_list(voc_root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = voc_root.parent / f"{voc_root.name}.yaml"
+    file.write_text(f"format: voc\nroot: {voc_root.name}\ntrain: train\ntest: [test]\nval:\nclasses: [dog, cat]\n")
+    config = load_data_file(file)
+    assert (config.train, config.val, config.test) == (("train",), (), ("test",))
+    dataset = load_dataset(config, "train")
+    assert dataset.class_names == ("dog", "cat")
+    assert len(dataset.boxes) == len(load_voc(voc_root, "train").boxes)
+
+
+def test_wrong_keys_are_all_named_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text("formt: voc\nroot: .\nval_fraction: 2\n")
+    with pytest.raises(ConfigError) as caught:
+        load_data_file(tmp_path / "d.yaml")
+    assert "formt is unknown; did you mean format? (line 1)" in str(caught.value)
+    assert "val_fraction" in str(caught.value)
+
+
+def test_an_ultralytics_yaml_works_as_it_is(tmp_path: Path, write_picture) -> None:
+    for split in ("train", "val"):
+        write_picture(tmp_path / "set" / "images" / split / f"{split}.png")
+        (tmp_path / "set" / "labels" / split).mkdir(parents=True)
+        (tmp_path / "set" / "labels" / split / f"{split}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "mine.yaml").write_text(
+        "path: set\ntrain: images/train\nval: [images/val]\ntest:\nnames:\n  0: cat\n  1: dog\nnc: 2\n"
+    )
+    config = load_data_file(tmp_path / "mine.yaml")
+    assert config.format == "yolo"
+    assert config.test == ()
+    for split in ("train", "val"):
+        dataset = load_dataset(config, split)
+        assert (len(dataset), dataset.class_names, dataset.labels.tolist()) == (1, ("cat", "dog"), [1])
+
+
+def test_roboflows_paths_beside_the_yaml_are_found(tmp_path: Path, write_picture) -> None:
+    write_picture(tmp_path / "train" / "images" / "a.png")
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 1\nnames: ['cat']\n")
+    assert len(load_dataset(load_data_file(tmp_path), "train")) == 1
+
+
+def test_a_roboflow_coco_export_works_by_its_folder_or_a_file(tmp_path: Path, write_picture) -> None:
+    for split in ("train", "valid"):
+        write_picture(tmp_path / split / "a.png")
+        content = {
+            "images": [{"id": 0, "file_name": "a.png", "height": 40, "width": 60}],
+            "annotations": [{"id": 0, "image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}],
+            "categories": [
+                {"id": 0, "name": "cells", "supercategory": "none"},
+                {"id": 1, "name": "RBC", "supercategory": "cells"},
+            ],
+        }
+        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(content))
+    for given in (tmp_path, tmp_path / "train" / "_annotations.coco.json"):
+        config = load_data_file(given)
+        assert config.test == ()
+        dataset = load_dataset(config, "val")
+        assert dataset.class_names == ("RBC",)
+        assert dataset.problem_counts() == {"empty supercategory": 1}
+        assert load_dataset(config.model_copy(update={"strict": True}), "train").boxes.tolist() == [[1, 2, 4, 6]]
+
+
+def test_what_cannot_be_used_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        load_data_file(tmp_path / "none.yaml")
+    with pytest.raises(DataError, match=r"a folder needs a data\.yaml"):
+        load_data_file(tmp_path)
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(DataError, match="format: coco"):
+        load_data_file(tmp_path / "a.json")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(ConfigError, match="expected keys"):
+        load_data_file(tmp_path / "list.yaml")

@@ -1,0 +1,92 @@
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from detres.data.images import find_images, is_whole, read_header, read_image
+from detres.data.indexing import RawBox, RawImage, index_images
+from detres.errors import DataError
+
+
+def _gradient(height: int = 20, width: int = 30) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows * 8, columns * 8, np.full_like(rows, 17)], axis=-1).astype(np.uint8)
+
+
+def test_channels_come_as_red_green_blue(tmp_path: Path) -> None:
+    Image.fromarray(_gradient()).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), _gradient())
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK"])
+def test_every_mode_becomes_uint8_rgb(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    Image.fromarray(_gradient()).convert(mode).save(file)
+    image = read_image(file)
+    assert image.shape == (20, 30, 3)
+    assert image.dtype == np.uint8
+    assert read_header(file).size == (20, 30)
+
+
+def test_sixteen_bits_are_brought_to_eight(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), (np.arange(256).reshape(16, 16) * 257).astype(np.uint16))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0].ravel(), np.arange(256))
+
+
+def _turned(path: Path, orientation: int = 6) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(_gradient()).save(path, exif=exif, quality=95)
+    return path
+
+
+def test_exif_orientation_is_applied_unless_switched_off(tmp_path: Path) -> None:
+    file = _turned(tmp_path / "a.jpg")
+    upright, stored = read_image(file), read_image(file, exif=False)
+    assert upright.shape == (30, 20, 3)
+    np.testing.assert_array_equal(upright, np.rot90(stored, -1))
+    header = read_header(file)
+    assert (header.size_as_read(True), header.size_as_read(False)) == ((30, 20), (20, 30))
+
+
+@pytest.mark.parametrize("exif", [True, False])
+def test_an_image_is_read_the_way_its_boxes_were_drawn(tmp_path: Path, exif: bool) -> None:
+    _turned(tmp_path / "a.jpg")
+    shutil.copy(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    boxes = [RawBox("x", (0, 0, 5, 5))]
+    images = [RawImage("a.jpg", "a", (20, 30), boxes), RawImage("b.jpg", "b", (30, 20), boxes)]
+    dataset = index_images(images, name="t", root=tmp_path, known_classes=["x"], classes=["x"], exif=exif)
+    assert dataset.turned.tolist() == [False, True]
+    assert [problem.kind for problem in dataset.problems] == ["turned by EXIF"]
+    assert dataset.problems[0].file == ("a.jpg" if exif else "b.jpg")
+    for i in range(2):
+        assert read_image(dataset.path(i), exif=bool(dataset.turned[i])).shape[:2] == dataset.size(i)
+
+
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("not an image")
+    (tmp_path / "empty.jpg").touch()
+    for name, said in (("a.jpg", "no image"), ("empty.jpg", "no image"), ("none.jpg", "none.jpg")):
+        with pytest.raises(DataError, match=said):
+            read_image(tmp_path / name)
+        with pytest.raises(DataError, match=name):
+            read_header(tmp_path / name)
+
+
+def test_a_jpeg_that_breaks_off_is_told_from_a_whole_one(tmp_path: Path) -> None:
+    Image.fromarray(_gradient(200, 300)).save(tmp_path / "a.jpg")
+    assert is_whole(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) * 2 // 3])
+    assert read_header(tmp_path / "a.jpg").size == (200, 300)
+    assert not is_whole(tmp_path / "a.jpg")
+
+
+def test_find_images_is_sorted_and_knows_its_endings(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "c.txt", ".hidden.png", "d/e.jpeg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == ["a.png", "b.JPG", "d/e.jpeg"]

@@ -1,0 +1,102 @@
+import pickle
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detres.data.annotations import AnnotatedImages
+from detres.data.indexing import RawBox, RawImage, index_images
+from detres.data.loaders import DetectionDataset, collate, evaluation_loader, training_loader
+from detres.data.samplers import Place
+from detres.data.transforms import DetectionTransform
+from detres.errors import DataError
+from detres.structures import DetectionBatch
+
+AUGMENT = [{"HorizontalFlip": {"p": 0.5}}, {"RandomBrightnessContrast": {"p": 0.8}}]
+
+
+@pytest.fixture
+def images(tmp_path: Path, write_picture) -> AnnotatedImages:
+    raw = []
+    for number in range(9):
+        size = (40, 60) if number % 3 else (60, 40)
+        write_picture(tmp_path / f"{number}.png", *size, seed=number)
+        boxes = [RawBox("x", (1.0 + i, 2, 20 + number, 30)) for i in range(number % 4)]
+        raw.append(RawImage(f"{number}.png", number, size, boxes))
+    return index_images(raw, name="t", root=tmp_path, known_classes=["x"], classes=["x"], category_ids=[1])
+
+
+def _dataset(images: AnnotatedImages, training: bool = True, **more) -> DetectionDataset:
+    transform = DetectionTransform(AUGMENT, shortest_side=[20, 24], longest_side=60, training=training)
+    return DetectionDataset(images, transform, seed=3, **more)
+
+
+def _assert_same(first: DetectionBatch, second: DetectionBatch) -> None:
+    assert first.image_ids == second.image_ids
+    for name in ("images", "sizes", "original_sizes", "sample_keys"):
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+    for one, other in zip(first.targets, second.targets, strict=True):
+        assert torch.equal(one.boxes, other.boxes)
+        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.ignore, other.ignore)
+
+
+def test_batches_do_not_depend_on_the_number_of_workers_or_the_first_step(images: AnnotatedImages) -> None:
+    alone = list(islice(training_loader(_dataset(images), batch=4, seed=3), 7))
+    before = torch.random.get_rng_state()
+    shared = list(islice(training_loader(_dataset(images), batch=4, seed=3, workers=2, start_step=2), 5))
+    assert torch.equal(before, torch.random.get_rng_state()), "loading draws from no global generator"
+    for one, other in zip(alone[2:], shared, strict=True):
+        _assert_same(one, other)
+
+
+def test_the_draws_of_an_image_do_not_depend_on_ranks(images: AnnotatedImages) -> None:
+    whole = next(iter(training_loader(_dataset(images), batch=4, seed=3)))
+    halves = [next(iter(training_loader(_dataset(images), batch=4, seed=3, rank=r, world=2))) for r in range(2)]
+    assert halves[0].image_ids + halves[1].image_ids == whole.image_ids
+    assert torch.equal(torch.cat([half.sample_keys for half in halves]), whole.sample_keys)
+    for i, target in enumerate(halves[0].targets + halves[1].targets):
+        assert torch.equal(target.boxes, whole.targets[i].boxes)
+
+
+def test_evaluation_takes_every_image_once_and_in_order(images: AnnotatedImages) -> None:
+    seen = [
+        image_id
+        for rank in range(2)
+        for batch in evaluation_loader(_dataset(images, training=False), batch=2, rank=rank, world=2)
+        for image_id in batch.image_ids
+    ]
+    assert seen == [0, 2, 4, 6, 8, 1, 3, 5, 7]
+
+
+def test_batches_are_padded_at_the_right_and_the_bottom(images: AnnotatedImages) -> None:
+    dataset = _dataset(images, training=False)
+    samples = [dataset[Place(i, 0, i)] for i in (0, 1)]
+    batch = collate(samples, pad_to=32)
+    assert batch.images.shape == (2, 64, 64, 3)
+    assert batch.sizes.tolist() == [[36, 24], [24, 36]]
+    assert batch.original_sizes.tolist() == [[60, 40], [40, 60]]
+    assert torch.equal(batch.images[0, :36, :24], torch.from_numpy(samples[0].image))
+    assert batch.images[0, 36:].sum() == 0
+    assert batch.images[0, :, 24:].sum() == 0
+
+
+def test_an_image_that_breaks_while_training_is_replaced_and_named(images: AnnotatedImages) -> None:
+    images.path(4).write_bytes(b"broken")
+    dataset = _dataset(images)
+    batches = list(islice(training_loader(dataset, batch=3, seed=3, workers=1), 3))
+    batch = next(batch for batch in batches if 4 in batch.image_ids)
+    place = batch.image_ids.index(4)
+    assert len(batch.targets[place]) == 0
+    assert batch.original_sizes[place].tolist() == [40, 60]
+    assert [problem.file for problem in dataset.undecodable()] == ["4.png"], "workers' findings reach the main process"
+    with pytest.raises(DataError, match=r"4\.png"):
+        _dataset(images, strict=True)[Place(4, 0, 0)]
+
+
+def test_a_dataset_can_be_sent_to_a_fresh_process(images: AnnotatedImages) -> None:
+    copy = pickle.loads(pickle.dumps(_dataset(images)))
+    place = Place(5, 2, 1)
+    np.testing.assert_array_equal(copy[place].image, _dataset(images)[place].image)
