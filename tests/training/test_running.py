@@ -37,6 +37,7 @@ def lines(run, kind=None):
     return [line for line in read if kind is None or line["kind"] == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_a_run_that_is_killed_and_goes_on_ends_bitwise_as_one_that_was_not(toy, run_toy, tmp_path, one_thread, name):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -62,6 +63,7 @@ def test_weights_averages_and_momentum_all_matter_to_a_resume(toy, tmp_path):
     assert trainer["step"] == 3
 
 
+@pytest.mark.slow
 def test_two_processes_with_half_the_batch_equal_one_with_the_whole(toy, run_toy, tmp_path, one_thread):
     same = {"norm": False, "dropout": 0.0, "double": True, "steps": 5}
     toy.train_toy(tmp_path / "one", accumulate=1, **same)
@@ -75,12 +77,25 @@ def test_two_processes_with_half_the_batch_equal_one_with_the_whole(toy, run_toy
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_ranks_stop_after_a_common_step_with_a_checkpoint_and_status_130(toy, run_toy, tmp_path):
     results = run_toy(2, run=tmp_path, steps=500, accumulate=1, interrupt_at=10)
     assert [status for status, _ in results] == [130, 130], results
     assert "interrupted by SIGTERM after step 11" in results[1][1]
     assert "interrupted by another process's signal after step 11" in results[0][1]
     assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 11
+
+
+@pytest.mark.slow
+def test_every_rank_names_the_image_that_one_rank_choked_on(toy, run_toy, tmp_path):
+    """Image 85 is in step 11's second half, so rank 1 has it; step 10 was saved, 12 is the next line."""
+    for status, output in run_toy(2, run=tmp_path, accumulate=2, bad_image=85):
+        assert status == 2, output
+        assert "loss is nan at step 11 (images 84, 85)" in output
+        assert f"last good checkpoint: {tmp_path}/checkpoints/last" in output
+    saved = load_checkpoint(tmp_path / "checkpoints/last")
+    assert saved.trainer["step"] == 10
+    assert all(tensor.isfinite().all() for tensor in saved.tensors.values())
 
 
 def test_an_evaluation_that_was_cut_off_is_made_up_for(toy, run_toy, tmp_path, monkeypatch, one_thread):

@@ -16,6 +16,7 @@ from detres.distributed import process_group, rank, world_size
 from detres.draws import Purpose, torch_generator
 from detres.structures import ClassificationBatch
 from detres.training.ema import MovingAverage
+from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import Interrupted
 from detres.training.optimizers import build_optimizer
 from detres.training.running import Finished, Intervals, run_training
@@ -27,8 +28,9 @@ CLASSES, SIDE, BATCH = 3, 6, 8
 class ToyClassifier(nn.Module):
     """A convolution, batch norm where asked for, dropout, a linear layer."""
 
-    def __init__(self, norm: bool = True, dropout: float = 0.2) -> None:
+    def __init__(self, norm: bool = True, dropout: float = 0.2, bad_image: int | None = None) -> None:
         super().__init__()
+        self.bad_image = bad_image
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
             self.conv = nn.Conv2d(3, 8, 3, padding=1)
@@ -41,7 +43,8 @@ class ToyClassifier(nn.Module):
         return self.fc(self.dropout(self.norm(self.conv(pixels)).relu().mean(dim=(2, 3))))
 
     def forward(self, batch: ClassificationBatch) -> dict[str, Tensor]:
-        return {"loss": nn.functional.cross_entropy(self.logits(batch.images), batch.labels)}
+        loss = nn.functional.cross_entropy(self.logits(batch.images), batch.labels)
+        return {"loss": loss * float("nan") if self.bad_image in batch.image_ids else loss}
 
 
 def toy_batch(step: int) -> ClassificationBatch:
@@ -86,10 +89,11 @@ def train_toy(
     keep: int | None = None,
     evaluate: int | None = 5,
     interrupt_at: int | None = None,
+    bad_image: int | None = None,
     best_metric: str = "top1_error",
     **arguments: object,
 ) -> Finished:
-    model = ToyClassifier(norm, dropout).to(torch.float64 if double else torch.float32)
+    model = ToyClassifier(norm, dropout, bad_image).to(torch.float64 if double else torch.float32)
     average = MovingAverage(model, ema) if ema else None
     wrapped = nn.parallel.DistributedDataParallel(model) if world_size() > 1 else model
 
@@ -128,7 +132,9 @@ if __name__ == "__main__":
     with process_group(torch.device("cpu")):
         try:
             train_toy(**json.loads(sys.argv[1]))
+        except NonFiniteLoss as error:
+            print(error, flush=True)
+            sys.exit(2)
         except Interrupted as stopped:
             print(stopped, flush=True)
-            # Not through sys.exit: torchrun's children end without waiting for each other's group.
             sys.exit(130)
