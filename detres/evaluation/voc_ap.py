@@ -32,7 +32,7 @@ def voc_metrics(
     """
     objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
     names = [category["name"] for category in ground_truth["categories"]]
-    verdicts = judge_detections(objects, found, min_iou)
+    verdicts, _ = judge_detections(objects, found, min_iou)
     # Stable, so that of equal scores the one given first goes first.
     best_first = np.argsort(-found.scores, kind="stable")
     verdicts, labels = verdicts[best_first], found.label[best_first]
@@ -78,8 +78,10 @@ def eleven_point_ap(hits: NDArray[np.int64], to_find: int) -> float | None:
     return float(precision[first].sum() / 11)
 
 
-def judge_detections(objects: FlatObjects, found: FlatDetections, min_iou: float) -> NDArray[np.int64]:
-    """(D,) HIT, FALSE_ALARM or NEITHER.
+def judge_detections(
+    objects: FlatObjects, found: FlatDetections, min_iou: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(D,) HIT, FALSE_ALARM or NEITHER, and (D,) the object each overlaps most, -1 where it has none to overlap.
 
     Each detection goes to the object of its image and class it overlaps most (the first of equals), taken or not: of
     those that reach min_iou the one with the best score (the first of equals) hits, the others are false alarms, and
@@ -94,7 +96,7 @@ def judge_detections(objects: FlatObjects, found: FlatDetections, min_iou: float
     rivals = rivals[np.argsort(-found.scores[rivals], kind="stable")]
     _, winners = np.unique(target[rivals], return_index=True)
     verdicts[rivals[winners]] = HIT
-    return verdicts
+    return verdicts, target
 
 
 def _most_overlapped(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,0 +1,1 @@
+"""Reports: pictures with boxes, sheets of pictures, curves. Knows neither data sets nor models."""
