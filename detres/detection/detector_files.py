@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from detres.backbones.building import build_backbone
@@ -22,6 +20,7 @@ from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
 from detres.errors import WeightsError
+from detres.training.checkpoints import read_safetensors
 from detres.version import __version__
 
 SCHEMA = 1
@@ -66,7 +65,7 @@ class DetectorSettings:
         """Raises WeightsError for a file that is no detector of detres's, or of a newer one."""
         if not metadata or METADATA_KEY not in metadata:
             raise WeightsError(
-                f"{where}: no detector of detres's; convert it first: tools/convert_weights.py --from torchvision IN OUT"
+                f"{where}: no detector of detres's; convert_weights --from torchvision IN OUT makes one of theirs"
             )
         try:
             text: dict[str, Any] = json.loads(metadata[METADATA_KEY])
@@ -117,26 +116,24 @@ def build_from_settings(settings: DetectorSettings, where: str) -> FasterRCNN:
             f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
             "Give the run's config with --cfg"
         )
-    is_resnet = settings.backbone is not None
-    backbone = build_backbone(
-        section.name,
-        outputs=OUTPUTS[settings.model.layout],
-        output_stride=OUTPUT_STRIDES[settings.model.layout],
-        **({"norm": settings.norms, "metadata": settings.backbone} if is_resnet else {}),
-    )
+    outputs = OUTPUTS[settings.model.layout]
+    if settings.backbone is None:
+        backbone = build_backbone(section.name, outputs=outputs, norm=section.norm)
+    else:
+        backbone = build_backbone(
+            section.name,
+            outputs=outputs,
+            output_stride=OUTPUT_STRIDES[settings.model.layout],
+            norm=settings.norms,
+            metadata=settings.backbone,
+        )
     return assemble(backbone, settings.model, settings.test)
 
 
-def read_detector(path: Path, *, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], DetectorSettings]:
-    """The tensors of a detector's file, and its settings. Raises WeightsError where it is none."""
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            settings = DetectorSettings.from_metadata(file.metadata(), str(path))
-            return {name: file.get_tensor(name) for name in file.keys()}, settings  # noqa: SIM118: no mapping
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file; --weights takes a run folder, a checkpoint folder or a file") from None
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}); it may be damaged or cut short") from None
+def read_detector(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
+    """The tensors of a detector's file, on the CPU, and its settings. Raises WeightsError where it is none."""
+    tensors, metadata = read_safetensors(path)
+    return tensors, DetectorSettings.from_metadata(metadata, str(path))
 
 
 def load_detector(path: Path) -> tuple[FasterRCNN, DetectorSettings]:

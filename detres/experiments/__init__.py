@@ -1,0 +1,1 @@
+"""A config becomes model, data, optimizer and evaluator, and those become a run."""

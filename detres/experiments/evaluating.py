@@ -1,0 +1,112 @@
+"""A detector is run over a set of images and measured; several ranks share the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from detres.config.schema import Config
+from detres.data.annotations import AnnotatedImages
+from detres.data.coco import coco_ground_truth
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.distributed import gather_to_main
+from detres.errors import DataError
+from detres.evaluation.detection_evaluator import DetectionEvaluator
+from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth, write_metrics
+from detres.experiments.assembly import evaluation_batches
+from detres.structures import DetectionBatch, Detections
+
+Precision = Literal["float32", "bf16"]
+
+
+def predict_batches(
+    model: FasterRCNN, batches: Iterable[DetectionBatch], device: torch.device, precision: Precision = "float32"
+) -> Iterator[tuple[int | str, Detections]]:
+    """(image id, detections in pixels of the file) of each image; the model is put into eval mode."""
+    model.eval()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    for batch in batches:
+        with autocast:
+            found = model.predict(batch.to(device, non_blocking=True))
+        for image_id, detections in zip(batch.image_ids, found, strict=True):
+            yield image_id, detections.to("cpu")
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The model's labels as the set's. labels: (model's K,) int64, -1 for classes the set has not."""
+
+    labels: Tensor
+    absent: tuple[str, ...]
+
+    def __call__(self, detections: Detections) -> Detections:
+        mapped = self.labels[detections.labels]
+        return replace(detections, labels=mapped).select(mapped >= 0)
+
+
+def map_classes(model_names: tuple[str, ...], set_names: tuple[str, ...]) -> ClassMap:
+    """By name. Raises DataError where the set has a class that the model does not know."""
+    place = {name: label for label, name in enumerate(set_names)}
+    unknown = [name for name in set_names if name not in model_names]
+    if unknown:
+        raise DataError(
+            f"the set has {len(unknown)} classes the model does not know ({', '.join(unknown[:8])}); the model knows "
+            f"{', '.join(model_names[:12])}{', …' if len(model_names) > 12 else ''}. "
+            "Select common ones with data.classes=[…]"
+        )
+    labels = torch.tensor([place.get(name, -1) for name in model_names])
+    return ClassMap(labels, tuple(name for name in model_names if name not in place))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """metrics: as in metrics.json. detections: COCO's results format. ground_truth: COCO's layout."""
+
+    metrics: dict[str, Any]
+    detections: list[dict[str, Any]]
+    ground_truth: dict[str, Any]
+
+
+def measure(
+    model: FasterRCNN,
+    config: Config,
+    images: AnnotatedImages,
+    device: torch.device,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Measured | None:
+    """Run the model over all images and sum up; None on every rank but the main one.
+
+    progress: called with the number of images done on this rank.
+    """
+    classes = map_classes(model.class_names, images.class_names)
+    ground_truth = coco_ground_truth(images)
+    ids = [images.image_id(i) for i in range(len(images))]
+    evaluator = DetectionEvaluator(ground_truth, images.class_names, image_ids=ids)
+    batches = evaluation_batches(config, images, device)
+    for image_id, detections in predict_batches(model, batches, device, config.training.precision):
+        evaluator.add(image_id, classes(detections))
+        if progress is not None:
+            progress(len(evaluator))
+    states = gather_to_main(evaluator.state())
+    if states is None:
+        return None
+    for state in states:
+        evaluator.merge(state)
+    metrics = evaluator.summarize() | {"set": images.name, "annotations": images.digest()}
+    return Measured(metrics, evaluator.results(), ground_truth)
+
+
+def write_measured(folder: Path, measured: Measured, data_format: str) -> None:
+    """metrics.json, detections.json, and what the format is used to: ground_truth.json, comp4 files for VOC."""
+    write_metrics(folder, measured.metrics)
+    write_detections(folder, measured.detections)
+    if data_format != "coco":
+        write_ground_truth(folder, measured.ground_truth)
+    if data_format == "voc":
+        write_comp4(folder, measured.ground_truth, measured.detections)

@@ -1,0 +1,185 @@
+"""One training run, from a config to a folder of checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from detres.config.difference import check_resumable
+from detres.config.loading import dump_config, load_config
+from detres.config.schema import Config
+from detres.data.annotations import AnnotatedImages
+from detres.data.datasets import load_dataset
+from detres.detection.detector_files import build_from_settings, read_detector, settings_of
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.transfer import transfer_detector
+from detres.distributed import barrier, is_main, local_device, process_group, world_size
+from detres.errors import ConfigError
+from detres.experiments.assembly import (
+    build_detector,
+    optimizer_of,
+    prepare_for,
+    schedule_of,
+    training_batches,
+    training_set,
+)
+from detres.experiments.evaluating import measure
+from detres.experiments.weights import find_weights_file
+from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume
+from detres.training.ema import MovingAverage
+from detres.training.running import Finished, Intervals, run_training
+
+Say = Callable[[str], None]
+
+
+def train(
+    config: Config,
+    out: str | Path | None = None,
+    *,
+    weights: str | Path | None = None,
+    resume: bool = False,
+    device: str | None = None,
+    terminal: TextIO | None = None,
+    say: Say = lambda line: None,
+) -> Path:
+    """Train the config's detector; returns the run's folder, runs/RECIPE unless `out` names another.
+
+    weights: a detector's file to start from; classes are matched by name. resume: go on where the folder has a
+    checkpoint. terminal: where progress is shown. say: told what was loaded and left out, a line at a time.
+    Raises UserError; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
+    """
+    where = local_device(device)
+    with process_group(where):
+        return _train(
+            config, Path(out or f"runs/{config.recipe or 'detection'}"), weights, resume, where, terminal, say
+        )
+
+
+def _train(
+    config: Config,
+    run: Path,
+    weights: str | Path | None,
+    resume: bool,
+    device: torch.device,
+    terminal: TextIO | None,
+    say: Say,
+) -> Path:
+    say = say if is_main() else lambda line: None
+    found = checkpoint_to_resume(run, resume)
+    if found and (run / "config.yaml").is_file():
+        check_resumable(load_config(run / "config.yaml"), config, str(run))
+    images = load_training_images(config, say)
+    model = _model(config, images.class_names, found, weights, say)
+    settings = settings_of(model, config.model, config.data, config.test, config.recipe)
+    if is_main():
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    barrier()
+
+    model = prepare_for(model, config, device)
+    dataset = training_set(config, images)
+    batches, accumulate = training_batches(config, dataset, device)
+    training = config.training
+    wrapped = model
+    if world_size() > 1:
+        wrapped = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+    finished = run_training(
+        wrapped,
+        optimizer_of(model, config),
+        schedule_of(config),
+        batches,
+        run=run,
+        steps=training.steps,
+        device=device,
+        accumulate=accumulate,
+        precision=training.precision,
+        clip_norm=training.clip_norm,
+        ema=MovingAverage(model, training.ema) if training.ema else None,
+        seed=training.seed,
+        intervals=Intervals(training.log_every, training.checkpoint_every, training.keep_every, training.eval_every),
+        evaluate=_evaluator(model, config, device),
+        best_metric=training.best_metric,
+        metadata=settings.to_metadata(),
+        terminal=terminal,
+        resume=resume,
+    )
+    for problem in dataset.undecodable():
+        say(f"warning: {problem}")
+    _say_finished(finished, run, say)
+    return run
+
+
+def _model(
+    config: Config, class_names: tuple[str, ...], found: Path | None, weights: str | Path | None, say: Say
+) -> FasterRCNN:
+    """From the checkpoint's own description where the run goes on, from --weights, or from the config alone."""
+    own_code = ":" in config.model.backbone.name  # Only a config may name code; no file can rebuild such a model.
+    if found and not own_code:
+        path = found / MODEL_FILE
+        model = build_from_settings(read_detector(path)[1], str(path))
+    elif weights is not None and not found:
+        path = find_weights_file(weights)
+        settings = read_detector(path)[1]
+        named = config.model.model_copy(update={"class_names": class_names})
+        model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
+        for line in transfer_detector(model, path).lines():
+            say(line)
+    else:
+        model = build_detector(config, class_names)
+        _say_loaded(model, say)
+        return model
+    if config.model.backbone.frozen_stages:
+        model.backbone.freeze_stages(config.model.backbone.frozen_stages)
+    return model
+
+
+def load_training_images(config: Config, say: Say = lambda line: None) -> AnnotatedImages:
+    """The training split, what is wrong with it said once. One process makes or unpacks what must be made first."""
+    if not is_main():
+        barrier()
+    images = load_dataset(config.data, "train")
+    if is_main():
+        barrier()
+    say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
+    for kind, count in images.problem_counts().items():
+        example = next(problem for problem in images.problems if problem.kind == kind)
+        say(f"warning: {count} × {kind}, such as {example.file}: {example.detail} (check_data lists them all)")
+    if not len(images):
+        raise ConfigError(f"{images.name}: no images to train on")
+    return images
+
+
+def _evaluator(
+    model: FasterRCNN, config: Config, device: torch.device
+) -> Callable[[int], dict[str, Any] | None] | None:
+    """Measures on val, or on test where there is no val; None where there is neither."""
+    split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
+    if split is None:
+        return None
+    images = load_dataset(config.data, split)
+
+    def evaluate(step: int) -> dict[str, Any] | None:
+        measured = measure(model, config, images, device)
+        return measured.metrics if measured else None
+
+    return evaluate
+
+
+def _say_loaded(model: FasterRCNN, say: Say) -> None:
+    report = getattr(model.backbone, "load_report", None)
+    if report is not None:
+        for line in report.lines():
+            say(line)
+    elif model.stage_norms:
+        say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.stage_norms.items()))
+
+
+def _say_finished(finished: Finished, run: Path, say: Say) -> None:
+    best = finished.best
+    reached = f"; best {best.metric} {100 * best.value:.2f} % at step {best.step}" if best else ""
+    say(f"finished {finished.step} steps{reached}; {run / 'checkpoints'}")
