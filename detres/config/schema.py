@@ -5,11 +5,20 @@ Sections are frozen and refuse unknown keys. A yaml states only what differs fro
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Weights4 = tuple[float, float, float, float]
+
+
+def _one_as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str | int) else value
+
+
+# Lists that most often have one entry, which may then stand alone: `train: instances.json`.
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
+Sizes = Annotated[tuple[int, ...], BeforeValidator(_one_as_list)]
 
 
 class Section(BaseModel):
@@ -54,7 +63,7 @@ class AnchorsConfig(Section):
     order: Literal["size", "ratio"] = "size"
     """Which of the two varies slowest along the channels of the RPN."""
     fitted: bool = False
-    """Take a level's stride as image side // map side, as torchvision does, instead of as declared; on p6 they differ."""
+    """Take a level's stride as image side // map side, as torchvision does; on p6 that differs from the declared."""
 
 
 class BoxLossConfig(Section):
@@ -142,10 +151,10 @@ class DataConfig(Section):
     format: Literal["coco", "voc", "yolo", "shapes"] = "coco"
     root: str | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
-    train: tuple[str, ...] = ()
+    train: Names = ()
     """Splits to train on: annotation files (COCO), YEAR/SPLIT lists (VOC), folders or lists (YOLO)."""
-    val: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
+    val: Names = ()
+    test: Names = ()
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the training images set apart where there is no val."""
     classes: tuple[str, ...] | None = None
@@ -157,7 +166,7 @@ class DataConfig(Section):
     exif: bool = True
     """Turn images as their EXIF orientation says."""
     workers: int = Field(default=2, ge=0)
-    shortest_side: tuple[int, ...] = (800,)
+    shortest_side: Sizes = (800,)
     """Pixels; one of several is drawn for each training image, the last is used in tests."""
     longest_side: int = Field(default=1333, ge=1)
     rounding: Literal["floor", "nearest"] = "floor"

@@ -23,10 +23,9 @@ class MovingAverage:
     def update(self, step: int, keep: Tensor) -> None:
         """Move towards the weights after `step` completed steps; not at all where keep (0-dim, 0 or 1) is 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
+        share = keep * (1 - decay)
         averages = list(self._average.values())
-        moves = torch._foreach_sub(list(self._source.values()), averages)
-        torch._foreach_mul_(moves, keep * (1 - decay))
-        torch._foreach_add_(averages, moves)
+        torch._foreach_lerp_(averages, list(self._source.values()), [share.to(a.dtype) for a in averages])
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages, by name."""

@@ -116,6 +116,11 @@ def test_overrides_are_read_as_yaml_and_win_in_order(folder):
     assert load_config("coco_r50", ["training.keep_every="]).training.keep_every is None
 
 
+def test_a_list_of_one_may_stand_alone_where_that_is_usual(folder):
+    config = load_config("coco_r50", ["data.train=a.json", "data.shortest_side=480"])
+    assert (config.data.train, config.data.shortest_side) == (("a.json",), (480,))
+
+
 @pytest.mark.parametrize("text", ["optimizer.lr", "=3", "optimizer..lr=3"])
 def test_what_is_no_override_is_told(folder, text):
     assert problems("coco_r50", [text]) == [f"{text}: this is no override; write key=value, such as optimizer.lr=0.02"]
