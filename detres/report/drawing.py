@@ -46,7 +46,7 @@ def draw_detections(
     Detections lie in the picture's pixels. scale: the result is this many times the picture, for small ones.
     """
     canvas = Canvas(rgb, scale=scale)
-    shown = detections.above(min_score)
+    shown = detections.above(min_score).to("cpu")
     # Worst first, so that the best lie on top and get the best places for their labels.
     for i in shown.scores.argsort(stable=True).tolist():
         label = int(shown.labels[i])
@@ -70,7 +70,8 @@ def draw_comparison(
     target and detections lie in the picture's pixels. Detections of at least min_score are judged as PASCAL VOC does,
     at IoU min_iou (see evaluation/voc_ap.py). min_side: pictures whose shorter side is less are enlarged to it.
     """
-    shown = detections.above(min_score)
+    shown = detections.above(min_score).to("cpu")
+    target = target.to("cpu")
     verdicts, found = _judge(target, shown, min_iou)
     scale = max(1.0, min_side / min(rgb.shape[:2]))
     left, right = Canvas(rgb, scale=scale), Canvas(rgb, scale=scale)
