@@ -55,17 +55,17 @@ def build_backbone(
     Raises ConfigError for choices that contradict each other, WeightsError for weights that do not fit.
     """
     choices = Choices(
-        weights,
-        outputs,
-        shortcut,
-        stride_in,
-        output_stride,
-        norm,
-        norm_eps,
-        frozen_stages,
-        zero_init_last,
-        allow_mismatch,
-        metadata,
+        weights=weights,
+        outputs=outputs,
+        shortcut=shortcut,
+        stride_in=stride_in,
+        output_stride=output_stride,
+        norm=norm,
+        norm_eps=norm_eps,
+        frozen_stages=frozen_stages,
+        zero_init_last=zero_init_last,
+        allow_mismatch=allow_mismatch,
+        metadata=metadata,
     )
     if name in BACKBONES:
         return build_resnet(ResNet, name, choices)
