@@ -62,6 +62,13 @@ def read_weights(path: Path, *, metadata: WeightsMetadata | None = None) -> Weig
     return WeightsFile(str(path), tensors, metadata)
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of any of these formats, whatever they belong to."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    return _read(path)[0]
+
+
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMetadata) -> None:
     """Write safetensors that say what they are; the file appears whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

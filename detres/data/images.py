@@ -78,9 +78,11 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            # Pillow would decode all of a PNG to look for EXIF data behind the pixels.
-            bare = image.format == "PNG" and "exif" not in image.info
-            return ImageHeader((height, width), 1 if bare else int(image.getexif().get(_EXIF_ORIENTATION, 1)))
+            # Pillow would decode all of a PNG to look for EXIF data behind the pixels. TIFF's orientation is applied
+            # by Pillow and OpenCV in any case.
+            if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+                return ImageHeader((height, width), 1)
+            return ImageHeader((height, width), int(image.getexif().get(_EXIF_ORIENTATION, 1)))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detres.boxes import box_area, clip_boxes
 from detres.config.problems import nearest
 from detres.data.sizes import Rounding, resize_image, resized_size
 from detres.errors import ConfigError
@@ -54,22 +53,21 @@ class DetectionTransform:
         self, rgb: NDArray[np.uint8], target: DetectionTarget, draw_key: int = 0
     ) -> tuple[NDArray[np.uint8], DetectionTarget]:
         """rgb: (H, W, 3). target: in pixels of rgb. The same key gives the same result in any process."""
-        height, width = rgb.shape[:2]
-        target = _inside(target, (height, width))
+        size = rgb.shape[:2]
+        boxes = _clipped(target.boxes.numpy(), size)
+        index = _with_area(boxes)
         if self._compose is None:
-            size = resized_size((height, width), self.shortest_side[-1], self.longest_side, self.rounding)
-            return resize_image(rgb, size), _scaled(target, (height, width), size)
+            new = resized_size(size, self.shortest_side[-1], self.longest_side, self.rounding)
+            scale = (new[1] / size[1], new[0] / size[0]) * 2
+            return resize_image(rgb, new), _moved(target, index, boxes[index] * np.float32(scale))
         # One stream for all transforms. set_random_seed would give each the same one: a horizontal and a vertical
         # flip at p=0.5 would then always happen together.
         self._compose.set_random_state(np.random.default_rng(draw_key), random.Random(draw_key))
         # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow it.
-        result = self._compose(
-            image=rgb, bboxes=target.boxes.numpy().astype(np.float64), index=np.arange(len(target), dtype=np.int64)
-        )
-        kept = torch.as_tensor(np.asarray(result["index"], dtype=np.int64))
-        boxes = torch.from_numpy(np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4))
-        moved = _with_boxes(target.select(kept), boxes)
-        return np.ascontiguousarray(result["image"]), _inside(moved, result["image"].shape[:2])
+        result = self._compose(image=rgb, bboxes=boxes[index].astype(np.float64), index=index)
+        boxes = np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4)
+        kept = _with_area(boxes)
+        return result["image"], _moved(target, np.asarray(result["index"], dtype=np.int64)[kept], boxes[kept])
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers that are started afresh build their own: transforms of albumentations need not be picklable.
@@ -174,16 +172,16 @@ def _check_boxes_follow(name: str, transform: Any, where: str) -> None:
         raise ConfigError(f"{where}: {name} gave a {type(transform).__name__}, expected a transform of albumentations")
 
 
-def _inside(target: DetectionTarget, size: tuple[int, int]) -> DetectionTarget:
-    """Clipped to the image; what has no area left is dropped."""
-    clipped = _with_boxes(target, clip_boxes(target.boxes, size))
-    return clipped.select(box_area(clipped.boxes) > 0)
+def _clipped(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(M, 4) cut at the image's edges, in numpy: torch's calls cost more than this arithmetic."""
+    return np.clip(boxes, 0, np.array([size[1], size[0], size[1], size[0]], dtype=np.float32))
 
 
-def _scaled(target: DetectionTarget, old: tuple[int, int], new: tuple[int, int]) -> DetectionTarget:
-    y, x = new[0] / old[0], new[1] / old[1]
-    return _with_boxes(target, target.boxes * torch.tensor([x, y, x, y]))
+def _with_area(boxes: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Indices of the boxes whose sides are both longer than nothing."""
+    return np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
 
 
-def _with_boxes(target: DetectionTarget, boxes: torch.Tensor) -> DetectionTarget:
-    return replace(target, boxes=boxes)
+def _moved(target: DetectionTarget, index: NDArray[np.int64], boxes: NDArray[np.float32]) -> DetectionTarget:
+    """The rows `index` of a target, with these boxes."""
+    return replace(target.select(torch.from_numpy(index)), boxes=torch.from_numpy(boxes))

@@ -10,9 +10,11 @@ from torch import nn
 from detres.backbones import build_backbone
 from detres.config.schema import Config, DataConfig, ModelConfig
 from detres.data.annotations import AnnotatedImages
+from detres.data.checking import AnchorShapes
 from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
 from detres.data.samplers import TrainingSampler
 from detres.data.transforms import DetectionTransform
+from detres.detection.anchors import cell_anchors, default_sizes
 from detres.detection.building import assemble, padding_multiple
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
@@ -137,3 +139,11 @@ def _transform(data: DataConfig, *, training: bool) -> DetectionTransform:
         rounding=data.rounding,
         training=training,
     )
+
+
+def anchor_shapes(model: ModelConfig) -> AnchorShapes:
+    """The anchors' sides and strides, for a data set to be held against."""
+    strides = {"c4": (16,), "dc5": (16,), "fpn": (4, 8, 16, 32, 64)}[model.layout]
+    sizes = model.anchors.sizes or default_sizes(len(strides))
+    cells = [cell_anchors(s, model.anchors.ratios, rounded=model.anchors.rounded).double().numpy() for s in sizes]
+    return AnchorShapes(tuple(cell[:, 2:] - cell[:, :2] for cell in cells), strides, model.rpn.positive_iou)

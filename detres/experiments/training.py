@@ -29,8 +29,7 @@ from detres.experiments.assembly import (
     training_set,
 )
 from detres.experiments.evaluating import measure
-from detres.experiments.weights import find_weights_file
-from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume
+from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, find_weights_file
 from detres.training.ema import MovingAverage
 from detres.training.running import Finished, Intervals, run_training
 

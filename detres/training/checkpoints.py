@@ -111,6 +111,18 @@ def find_checkpoint(run: Path) -> Path:
     )
 
 
+def find_weights_file(weights: str | Path) -> Path:
+    """The safetensors file that --weights names: a file, a checkpoint folder, or a run's best, else its last."""
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        return find_checkpoint(path) / MODEL_FILE
+    raise WeightsError(
+        f"--weights {weights}: there is no such file or folder; it takes a run folder, a checkpoint folder or a file"
+    )
+
+
 def existing_checkpoint(run: Path, name: str = "last") -> Path | None:
     """The folder of one of a run's checkpoints, None where it was never written."""
     folder = _where_it_lies(run / "checkpoints" / name)

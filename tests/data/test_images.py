@@ -52,6 +52,17 @@ def test_exif_orientation_is_applied_unless_switched_off(tmp_path: Path) -> None
     assert (header.size_as_read(True), header.size_as_read(False)) == ((30, 20), (20, 30))
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "bmp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_headers_foretell_the_size_that_is_read(tmp_path: Path, ending: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = tmp_path / f"a.{ending}"
+    Image.fromarray(_gradient()).save(file, **({} if ending == "bmp" else {"exif": exif}))
+    for applied in (True, False):
+        assert read_header(file).size_as_read(applied) == read_image(file, exif=applied).shape[:2]
+
+
 @pytest.mark.parametrize("exif", [True, False])
 def test_an_image_is_read_the_way_its_boxes_were_drawn(tmp_path: Path, exif: bool) -> None:
     _turned(tmp_path / "a.jpg")

@@ -1,0 +1,35 @@
+"""Turn weights of other projects into detres's safetensors.
+
+  detres convert_weights --from torchvision fasterrcnn_resnet50_fpn_coco-258fb6c6.pth r50_fpn.safetensors
+  detres convert_weights --from msra R-101.pkl r101.safetensors
+
+A detector becomes a detector, a classification network a backbone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="source", required=True, choices=("torchvision", "timm", "msra"))
+    parser.add_argument("input", metavar="IN", type=Path)
+    parser.add_argument("output", metavar="OUT", type=Path)
+    parser.add_argument("--bn-eps", type=float, metavar="EPS", help="eps of the backbone's norms (not in the file)")
+    parser.add_argument("--classes", metavar="FILE", type=Path, help="a text file of class names, one a line")
+    parser.add_argument("--architecture", metavar="NAME", help="of a backbone, where the file does not say")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from detres.experiments.converting import convert
+
+    for line in convert(
+        arguments.source,
+        arguments.input,
+        arguments.output,
+        norm_eps=arguments.bn_eps,
+        classes=arguments.classes,
+        architecture=arguments.architecture,
+    ):
+        print(line)

@@ -1,0 +1,46 @@
+"""Evaluate a detector: mAP@0.5 first, then COCO's metrics.
+
+detres eval_det --weights runs/shapes_r18
+detres eval_det --weights runs/mine --data my.yaml --split test
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from detres.commands.arguments import add_config, add_device, layers_of
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="W", required=True, help="a run folder, a checkpoint or a file")
+    add_config(parser)
+    parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="RUN/eval/SET-SPLIT-CHECKPOINT where it is not given")
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from detres.distributed import is_main
+    from detres.experiments.evaluation_run import evaluate
+
+    def say(line: str) -> None:
+        if is_main():
+            print(line, flush=True)
+
+    evaluate(
+        arguments.weights,
+        cfg=arguments.cfg,
+        layers=layers_of(arguments),
+        overrides=arguments.overrides,
+        split=arguments.split,
+        out=arguments.out,
+        device=arguments.device,
+        say=say,
+        progress=_show_progress if sys.stderr.isatty() else None,
+    )
+
+
+def _show_progress(done: int) -> None:
+    print(f"\r{done} images", end="", file=sys.stderr, flush=True)

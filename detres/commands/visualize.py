@@ -1,0 +1,39 @@
+"""Draw ground truth beside predictions, or the ground truth of a set alone.
+
+detres visualize --weights runs/shapes_r18
+detres visualize --cfg shapes_r18 --split train
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from detres.commands.arguments import add_config, add_device, layers_of
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="W", help="a run folder, a checkpoint or a file")
+    add_config(parser)
+    parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="RUN/pictures, or runs/pictures without weights")
+    parser.add_argument("--limit", type=int, default=24, metavar="N", help="pictures drawn, spread over the set (24)")
+    parser.add_argument("--score", type=float, default=0.5, help="floor of what is drawn (0.5)")
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from detres.experiments.picturing import draw_set
+
+    sheet, count = draw_set(
+        weights=arguments.weights,
+        cfg=arguments.cfg,
+        layers=layers_of(arguments),
+        overrides=arguments.overrides,
+        split=arguments.split,
+        out=arguments.out,
+        limit=arguments.limit,
+        score=arguments.score,
+        device=arguments.device,
+    )
+    print(f"{count} pictures; sheet: {sheet}")

@@ -1,0 +1,138 @@
+"""Measure the detector of a file or a run on a split of some data, and leave the files that interface promises."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from detres.config.loading import Layer, load_config, read_override, resolve
+from detres.config.schema import Config
+from detres.data.annotations import AnnotatedImages
+from detres.data.datasets import SplitName, load_dataset
+from detres.detection.detector_files import (
+    PREPROCESSING,
+    DetectorSettings,
+    build_from_settings,
+    load_strictly,
+    read_detector,
+)
+from detres.distributed import local_device, process_group
+from detres.errors import ConfigError
+from detres.experiments.assembly import prepare_for
+from detres.experiments.evaluating import map_classes, measure, write_measured
+from detres.training.checkpoints import find_weights_file
+
+Say = Callable[[str], None]
+
+
+def evaluate(
+    weights: str | Path,
+    *,
+    cfg: str | None = None,
+    layers: Sequence[Layer] = (),
+    overrides: Sequence[str] = (),
+    split: SplitName | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda line: None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any] | None:
+    """The content of metrics.json; None on ranks that are not the main one.
+
+    weights decide the model and how images are fed to it. The data are those of cfg, of layers (--data), or of the run
+    the weights lie in. overrides win. split: None is test where there is one, else val.
+    out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
+    """
+    file = find_weights_file(weights)
+    tensors, settings = read_detector(file)
+    config = evaluation_config(settings, file, cfg, layers, overrides)
+    split = split or default_split(config)
+    where = local_device(device)
+    with process_group(where):
+        images = load_dataset(config.data, split)
+        model = build_from_settings(settings_with(settings, config), str(file))
+        load_strictly(model, tensors, str(file))
+        say(f"{file}: {settings.recipe or 'detector'}; {images.name}: {len(images)} images")
+        absent = map_classes(model.class_names, images.class_names).absent
+        if absent:
+            say(f"{len(absent)} classes of the model are not in the set and left out: {', '.join(absent[:10])}")
+        measured = measure(prepare_for(model, config, where), config, images, where, progress=progress)
+        if measured is None:
+            return None
+    measured.metrics.update(split=split, weights=file_digest(file))
+    folder = Path(out) if out else default_folder(file, images, split)
+    write_measured(folder, measured, config.data.format)
+    for line in metric_lines(measured.metrics):
+        say(line)
+    say(f"written to {folder}")
+    return measured.metrics
+
+
+def evaluation_config(
+    settings: DetectorSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
+) -> Config:
+    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
+    run_config = file.parents[2] / "config.yaml" if len(file.parents) > 2 else None
+    if cfg:
+        base = load_config(cfg)
+    elif run_config is not None and run_config.is_file():
+        base = load_config(run_config)
+    elif layers:
+        base = Config()
+    else:
+        raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
+    fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
+    own = {
+        "model": settings.model.model_dump(mode="json"),
+        "data": fed,
+        "test": settings.test.model_dump(mode="json"),
+    }
+    layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(str(file), own)]
+    return resolve([*layered, *(read_override(text) for text in overrides)])
+
+
+def settings_with(settings: DetectorSettings, config: Config) -> DetectorSettings:
+    """The file's settings with what overrides changed of the model and the test."""
+    from dataclasses import replace
+
+    return replace(settings, model=config.model, test=config.test)
+
+
+def default_split(config: Config) -> SplitName:
+    return "test" if config.data.test else "val"
+
+
+def default_folder(file: Path, images: AnnotatedImages, split: str) -> Path:
+    """RUN/eval/SET-SPLIT-CHECKPOINT; beside a file that lies in no run."""
+    name = images.name.replace("/", "-")
+    name = name if name.endswith(split) else f"{name}-{split}"
+    if file.parent.parent.name == "checkpoints":
+        return file.parents[2] / "eval" / f"{name}-{file.parent.name}"
+    return file.parent / "eval" / f"{name}-{file.stem}"
+
+
+def file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def metric_lines(metrics: dict[str, Any]) -> list[str]:
+    """mAP@0.5 first, in per cent; undefined as a dash; then a row a class."""
+    width = max([5, *(len(name) for name in metrics["per_class"])])
+    rows = [
+        f"mAP@0.5 {_percent(metrics['mAP50'])} (VOC, area)   {_percent(metrics['mAP50_07'])} (VOC 2007, 11 points)   "
+        f"{_percent(metrics['AP50'])} (COCO)",
+        f"AP {_percent(metrics['AP'])}   AP75 {_percent(metrics['AP75'])}   small {_percent(metrics['APs'])}   "
+        f"medium {_percent(metrics['APm'])}   large {_percent(metrics['APl'])}   AR100 {_percent(metrics['AR100'])}",
+        f"{'class':<{width}}  mAP@.5     AP",
+    ]
+    return rows + [
+        f"{name:<{width}}  {_percent(row.get('voc_AP50'))}  {_percent(row.get('AP'))}"
+        for name, row in metrics["per_class"].items()
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "     –" if value is None else f"{100 * value:6.2f}"

@@ -1,0 +1,82 @@
+"""Pictures of a set: ground truth, with predictions beside it where there is a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from detres.config.loading import Layer, load_config, resolve
+from detres.config.schema import Config
+from detres.data.datasets import SplitName, load_dataset
+from detres.data.images import read_image
+from detres.detection.detector_files import read_detector
+from detres.errors import ConfigError
+from detres.experiments.evaluating import map_classes
+from detres.experiments.evaluation_run import default_split, evaluation_config
+from detres.experiments.predicting import write_picture
+from detres.prediction import Detector
+from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
+from detres.structures import Detections
+from detres.training.checkpoints import find_weights_file
+
+SHEET_PICTURES = 12
+
+
+def draw_set(
+    *,
+    weights: str | Path | None,
+    cfg: str | None,
+    layers: Sequence[Layer] = (),
+    overrides: Sequence[str] = (),
+    split: SplitName | None = None,
+    out: Path | None = None,
+    limit: int = 24,
+    score: float = 0.5,
+    device: str | None = None,
+) -> tuple[Path, int]:
+    """Draw `limit` images spread over the split, and a sheet of the first ones; returns the sheet and their number."""
+    config, folder = _what(weights, cfg, layers, overrides)
+    split = split or (default_split(config) if weights else "train")
+    images = load_dataset(config.data, split)
+    detector = Detector.from_checkpoint(weights, device=device) if weights else None
+    classes = map_classes(detector.class_names, images.class_names) if detector else None
+    chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
+    out, pictures, names = out or folder, [], []
+    out.mkdir(parents=True, exist_ok=True)
+    for i in chosen:
+        rgb = read_image(images.path(i), exif=bool(images.turned[i]))
+        target = images.target(i)
+        if detector and classes:
+            found = classes(detector.predict(rgb))
+            picture = draw_comparison(rgb, target, found, images.class_names, min_score=score)
+        else:
+            whole = Detections(target.boxes, target.boxes.new_ones(len(target)), target.labels, rgb.shape[:2])
+            picture = draw_detections(rgb, whole, images.class_names)
+        names.append(Path(images.file_name(i)).stem)
+        pictures.append(picture)
+        write_picture(out / f"{names[-1]}.jpg", picture)
+    first = slice(0, SHEET_PICTURES)
+    title = f"{images.name}, {'ground truth beside predictions' if detector else 'ground truth'}"
+    sheet = picture_sheet(
+        pictures[first], 3 if len(pictures) > 3 else len(pictures), title=title, captions=names[first]
+    )
+    write_picture(out / "sheet.png", sheet)
+    return out / "sheet.png", len(pictures)
+
+
+def _what(
+    weights: str | Path | None, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
+) -> tuple[Config, Path]:
+    """The config whose data are drawn, and the folder for the pictures."""
+    if weights is not None:
+        file = find_weights_file(weights)
+        in_run = file.parent.parent.name == "checkpoints"
+        folder = (file.parents[2] if in_run else file.parent) / "pictures"
+        return evaluation_config(read_detector(file)[1], file, cfg, layers, overrides), folder
+    if cfg is not None:
+        return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / Path(cfg).stem
+    if layers:
+        return resolve(layers), Path("runs/pictures") / Path(layers[0].source).stem
+    raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")

@@ -1,0 +1,169 @@
+"""Detections of files on a disk, images and videos alike, as a JSON line and a picture each."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.data.images import find_images, read_image
+from detres.errors import DataError
+from detres.prediction import Detector, NamedDetections
+
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file. name: what its outputs are called, unique among all inputs."""
+
+    path: Path
+    name: str
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.suffix.lower() in VIDEO_ENDINGS
+
+
+@dataclass
+class Done:
+    """What was done: pictures (frames of videos count), detections, and files that could not be read."""
+
+    pictures: int
+    detections: int
+    bad: list[Path]
+
+
+def find_inputs(given: Sequence[str]) -> list[Input]:
+    """Files, folders (their images, at any depth) and globs; DataError where nothing is found."""
+    paths: list[Path] = []
+    for text in given:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            found = find_images(path)
+        elif path.is_file():
+            found = [path]
+        else:
+            found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]
+        if not found:
+            raise DataError(f"{text}: no such file, no images in such a folder, and nothing matches it as a pattern")
+        paths += found
+    return [Input(path, name) for path, name in zip(paths, _unique_names(paths), strict=True)]
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    """Stems; those that stand more than once get their place in front."""
+    stems = [path.stem for path in paths]
+    return [f"{i:06d}_{stem}" if stems.count(stem) > 1 else stem for i, stem in enumerate(stems)]
+
+
+def predict_files(
+    detector: Detector,
+    inputs: Sequence[Input],
+    out: Path,
+    *,
+    batch: int,
+    draw: bool,
+    min_score: float,
+    say: Say,
+) -> Done:
+    """Write out/predictions.jsonl, and pictures where `draw` is set. A file that cannot be read is said and counted.
+
+    Raises DataError where no input could be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    done = Done(0, 0, [])
+    with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
+        images = [item for item in inputs if not item.is_video]
+        pictures = _read_images(images, done, say)
+        while chunk := list(islice(pictures, batch)):
+            for (item, rgb), found in zip(
+                chunk, detector.predict_many((r for _, r in chunk), batch=batch), strict=True
+            ):
+                _write_line(lines, found, done, file=str(item.path))
+                if draw:
+                    write_picture(out / f"{item.name}.jpg", found.draw(rgb, min_score=min_score))
+        for item in inputs:
+            if item.is_video:
+                _predict_video(detector, item, out if draw else None, lines, done, min_score, batch, say)
+    if not done.pictures:
+        raise DataError(f"none of {len(inputs)} inputs is an image or a video that can be read; see the lines above")
+    return done
+
+
+def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
+    """PNG or JPEG by the path's ending; DataError where the disk refuses."""
+    written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error}") from None
+    assert written
+
+
+def _read_images(items: Sequence[Input], done: Done, say: Say) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
+    for item in items:
+        try:
+            yield item, read_image(item.path)
+        except DataError as error:
+            done.bad.append(item.path)
+            say(f"left out: {error}")
+
+
+def _write_line(lines: TextIO, found: NamedDetections, done: Done, **where: str | int) -> None:
+    height, width = found.image_size
+    lines.write(json.dumps({**where, "width": width, "height": height, **found.to_dict()}) + "\n")
+    done.pictures += 1
+    done.detections += len(found)
+
+
+def _predict_video(
+    detector: Detector,
+    item: Input,
+    out: Path | None,
+    lines: TextIO,
+    done: Done,
+    min_score: float,
+    batch: int,
+    say: Say,
+) -> None:
+    """One line a frame; the drawn frames as an mp4."""
+    video = cv2.VideoCapture(str(item.path))
+    frames = _frames(video)
+    writer, number = None, 0
+    try:
+        while chunk := list(islice(frames, batch)):
+            for rgb, found in zip(chunk, detector.predict_many(chunk, batch=batch), strict=True):
+                _write_line(lines, found, done, file=str(item.path), frame=number)
+                number += 1
+                if out is not None:
+                    drawn = found.draw(rgb, min_score=min_score)
+                    if writer is None:
+                        rate = video.get(cv2.CAP_PROP_FPS) or 25.0
+                        code = cv2.VideoWriter_fourcc(*"mp4v")
+                        writer = cv2.VideoWriter(str(out / f"{item.name}.mp4"), code, rate, drawn.shape[1::-1])
+                    writer.write(np.ascontiguousarray(drawn[..., ::-1]))
+    finally:
+        video.release()
+        if writer is not None:
+            writer.release()
+    if number == 0:
+        done.bad.append(item.path)
+        say(f"left out: {item.path}: no frame of it can be read as a video")
+
+
+def _frames(video: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:
+    while True:
+        there, bgr = video.read()
+        if not there:
+            return
+        yield np.ascontiguousarray(bgr[..., ::-1])

@@ -1,0 +1,130 @@
+"""A trained detector as an object: images in, detections in their own pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detres.backbones.norms import fold_norms
+from detres.data.images import read_image
+from detres.data.loaders import DetectionSample, collate
+from detres.data.transforms import DetectionTransform
+from detres.detection.detector_files import DetectorSettings, load_detector
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.distributed import local_device
+from detres.errors import DataError
+from detres.structures import Detections, DetectionTarget
+from detres.training.checkpoints import find_weights_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Picture = NDArray[np.uint8] | Image | str | Path
+
+
+@dataclass(frozen=True)
+class NamedDetections(Detections):
+    """Detections that know their class names. class_names: of all K classes."""
+
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each detection."""
+        return [self.class_names[label] for label in self.labels.tolist()]
+
+    def to_dict(self) -> dict[str, list]:
+        return super().to_dict() | {"names": self.names}
+
+    def draw(self, rgb: NDArray[np.uint8], *, min_score: float = 0.5) -> NDArray[np.uint8]:
+        """A copy of the picture with boxes, names and scores on it."""
+        from detres.report.drawing import draw_detections
+
+        return draw_detections(rgb, self, self.class_names, min_score=min_score)
+
+
+class Detector:
+    """A detector and all that feeds it. Made by `from_checkpoint`; `model` is the FasterRCNN inside."""
+
+    def __init__(
+        self,
+        model: FasterRCNN,
+        settings: DetectorSettings,
+        *,
+        device: str | None = None,
+        score: float | None = None,
+        precision: Literal["float32", "bf16"] = "float32",
+        compile: bool = False,
+    ) -> None:
+        """score: floor of the detections; None: the one it was tested with. compile: the backbone, at the first image
+        of each size anew, so it pays for many images of few sizes.
+        """
+        self.device, self.precision, self.settings = local_device(device), precision, settings
+        # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
+        self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
+        if score is not None:
+            self.model.roi.score = score
+        if compile:
+            self.model.backbone.compile()
+            self.model.neck.compile()
+        data = settings.preprocessing
+        self._exif = data.exif
+        self._transform = DetectionTransform(
+            shortest_side=data.shortest_side, longest_side=data.longest_side, rounding=data.rounding
+        )
+
+    @classmethod
+    def from_checkpoint(cls, weights: str | Path, **options: Any) -> Self:
+        """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, or a safetensors file.
+
+        options: device, score, precision, compile, as the constructor takes them. Raises WeightsError.
+        """
+        model, settings = load_detector(find_weights_file(weights))
+        return cls(model, settings, **options)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.model.class_names
+
+    def __call__(self, picture: Picture) -> NamedDetections:
+        return self.predict(picture)
+
+    def predict(self, picture: Picture) -> NamedDetections:
+        """picture: uint8 RGB (H, W, 3), a PIL image, or a file's path. Raises DataError where it is none of them."""
+        return self._predict([self._rgb(picture)])[0]
+
+    def predict_many(self, pictures: Iterable[Picture], *, batch: int = 8) -> Iterator[NamedDetections]:
+        """The detections of each picture, in order; `batch` of them are computed at once."""
+        waiting = iter(pictures)
+        while chunk := list(islice(waiting, batch)):
+            yield from self._predict([self._rgb(picture) for picture in chunk])
+
+    def _predict(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NamedDetections]:
+        samples = []
+        for place, rgb in enumerate(pictures):
+            image, target = self._transform(rgb, DetectionTarget.empty())
+            samples.append(DetectionSample(image, (rgb.shape[0], rgb.shape[1]), place, target, sample_key=0))
+        batch = collate(samples, self.model.pad_to).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            found = self.model.predict(batch)
+        return [
+            NamedDetections(d.boxes.cpu(), d.scores.cpu(), d.labels.cpu(), d.image_size, self.class_names)
+            for d in found
+        ]
+
+    def _rgb(self, picture: Picture) -> NDArray[np.uint8]:
+        if isinstance(picture, str | Path):
+            return read_image(picture, exif=self._exif)
+        array = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+            raise DataError(
+                f"a picture must be uint8 RGB (H, W, 3), a PIL image or a path; got {array.dtype} {array.shape}"
+            )
+        return array
