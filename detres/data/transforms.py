@@ -23,6 +23,9 @@ from detres.data.sizes import Rounding, resize_image, resized_size
 from detres.errors import ConfigError
 from detres.structures import DetectionTarget
 
+# Square pixels. With albumentations' 0 a box that was cropped away altogether passes its filter and fails its check.
+_LEAST_AREA = 1e-4
+
 Augmentation = Mapping[str, Mapping[str, Any]]
 
 
@@ -58,16 +61,16 @@ class DetectionTransform:
         index = _with_area(boxes)
         if self._compose is None:
             new = resized_size(size, self.shortest_side[-1], self.longest_side, self.rounding)
-            scale = (new[1] / size[1], new[0] / size[0]) * 2
-            return resize_image(rgb, new), _moved(target, index, boxes[index] * np.float32(scale))
+            moved = (boxes[index] / _corners(size) * _corners(new)).astype(np.float32)
+            return resize_image(rgb, new), _moved(target, index, moved)
         # One stream for all transforms. set_random_seed would give each the same one: a horizontal and a vertical
         # flip at p=0.5 would then always happen together.
         self._compose.set_random_state(np.random.default_rng(draw_key), random.Random(draw_key))
         # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow it.
-        result = self._compose(image=rgb, bboxes=boxes[index].astype(np.float64), index=index)
-        boxes = np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4)
-        kept = _with_area(boxes)
-        return result["image"], _moved(target, np.asarray(result["index"], dtype=np.int64)[kept], boxes[kept])
+        result = self._compose(image=rgb, bboxes=boxes[index] / _corners(size), index=index)
+        moved = (np.asarray(result["bboxes"]).reshape(-1, 4) * _corners(result["image"].shape[:2])).astype(np.float32)
+        kept = _with_area(moved)
+        return result["image"], _moved(target, np.asarray(result["index"], dtype=np.int64)[kept], moved[kept])
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers that are started afresh build their own: transforms of albumentations need not be picklable.
@@ -81,11 +84,17 @@ class DetectionTransform:
         library = _albumentations()
         from detres.data.resize import ShortestSideResize
 
-        resize = ShortestSideResize(self.shortest_side, self.longest_side, self.rounding)
-        return library.Compose(
-            [*(build_augmentation(entry, f"data.augment.{i}") for i, entry in enumerate(self.augment)), resize],
-            bbox_params=library.BboxParams(format="pascal_voc", label_fields=["index"], clip=True),
+        transforms = [build_augmentation(entry, f"data.augment.{i}") for i, entry in enumerate(self.augment)]
+        transforms.append(ShortestSideResize(self.shortest_side, self.longest_side, self.rounding))
+        # Boxes go in as shares of the sides, which is what albumentations computes in. They are clipped and filtered
+        # after each transform, lest one that was cropped away is moved back in by the next; with one it is the same.
+        boxes = library.BboxParams(
+            format="albumentations",
+            label_fields=["index"],
+            min_area=_LEAST_AREA,
+            check_each_transform=len(transforms) > 2,
         )
+        return library.Compose(transforms, bbox_params=boxes)
 
 
 def build_augmentation(entry: Augmentation, where: str) -> Any:
@@ -174,7 +183,12 @@ def _check_boxes_follow(name: str, transform: Any, where: str) -> None:
 
 def _clipped(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """(M, 4) cut at the image's edges, in numpy: torch's calls cost more than this arithmetic."""
-    return np.clip(boxes, 0, np.array([size[1], size[0], size[1], size[0]], dtype=np.float32))
+    return np.clip(boxes, 0, _corners(size).astype(np.float32))
+
+
+def _corners(size: tuple[int, int]) -> NDArray[np.float64]:
+    """What shares of (height, width) are multiplied by to be xyxy pixels."""
+    return np.array([size[1], size[0], size[1], size[0]], dtype=np.float64)
 
 
 def _with_area(boxes: NDArray[np.float32]) -> NDArray[np.int64]:
