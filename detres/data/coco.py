@@ -37,11 +37,18 @@ def load_coco(
     folder = _image_folder(root, file, folder_name, content["images"])
     problems: list[Problem] = []
     where = _relative(file, root)
-    names = _category_names(content, where, problems)
+    try:
+        names = _category_names(content, where, problems)
+        images = _raw_images(content, names, _relative(folder, root), where, problems)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{file}: an entry is not as COCO has it ({type(error).__name__}: {error}); images need id and file_name, "
+            "categories id and name, annotations image_id, category_id and bbox"
+        ) from None
     chosen = select_classes(classes, list(names.values()), where)
     id_of = {name: category_id for category_id, name in reversed(names.items())}
     return index_images(
-        _raw_images(content, names, _relative(folder, root), where, problems),
+        images,
         name=f"coco-{file.stem.removeprefix('instances_')}" if file.stem != "_annotations.coco" else file.parent.name,
         root=root,
         known_classes=tuple(names.values()),

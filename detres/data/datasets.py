@@ -44,6 +44,8 @@ def load_dataset(data: DataConfig, split: SplitName, *, base: Path | None = None
     if not listed:
         raise DataError(_no_split(data, split))
     dataset = load_listed(data, listed, base)
+    if split == "train" and not len(dataset.boxes):
+        raise DataError(f"{dataset.name}: none of its {len(dataset)} images has a box to learn from; check data.train")
     if split == "train" and not data.val and data.val_fraction:
         return _set_apart(dataset, data.val_fraction, chosen=False)
     return dataset

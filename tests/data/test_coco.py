@@ -114,3 +114,12 @@ def test_missing_files_say_what_was_looked_for(coco_root: Path) -> None:
     (coco_root / SPLIT).write_text("[]")
     with pytest.raises(DataError, match="no COCO instances file"):
         load_coco(coco_root, SPLIT)
+
+
+def test_entries_that_are_not_as_coco_has_them_are_one_error(coco_root: Path) -> None:
+    content = json.loads((coco_root / SPLIT).read_text())
+    for part, key in (("categories", "name"), ("images", "id")):
+        broken = content | {part: [{k: v for k, v in entry.items() if k != key} for entry in content[part]]}
+        (coco_root / SPLIT).write_text(json.dumps(broken))
+        with pytest.raises(DataError, match="not as COCO has it"):
+            load_coco(coco_root, SPLIT)

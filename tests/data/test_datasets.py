@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,17 @@ def test_the_environment_moves_the_root(voc_root: Path, monkeypatch: pytest.Monk
 
 def test_a_relative_root_is_looked_for_in_base_first(voc_root: Path) -> None:
     assert find_root(_voc(voc_root.name), voc_root.parent) == voc_root
+
+
+def test_nothing_to_learn_from_is_an_error_in_training_alone(voc_root: Path) -> None:
+    for file in (voc_root / "Annotations").glob("[ab].xml"):
+        file.unlink()
+    config = DataConfig(format="voc", root=str(voc_root), train=("train",), test=("train", "test"))
+    with pytest.raises(DataError, match="none of its 2 images has a box"):
+        load_dataset(config, "train")
+    assert len(load_dataset(config, "test")) == 3
+
+
+def test_reading_annotations_imports_no_albumentations() -> None:
+    code = "import sys, detres.data.loaders, detres.data.checking; sys.exit('albumentations' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
