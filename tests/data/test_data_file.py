@@ -45,6 +45,8 @@ def test_an_ultralytics_yaml_works_as_it_is(tmp_path: Path, write_picture) -> No
 
 def test_roboflows_paths_beside_the_yaml_are_found(tmp_path: Path, write_picture) -> None:
     write_picture(tmp_path / "train" / "images" / "a.png")
+    (tmp_path / "train" / "labels").mkdir()
+    (tmp_path / "train" / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 1\nnames: ['cat']\n")
     assert len(load_dataset(load_data_file(tmp_path), "train")) == 1
 
