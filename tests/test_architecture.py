@@ -1,0 +1,242 @@
+"""The house's floors, read from the source with `ast`: nothing is imported, so nothing can hide behind a lazy import.
+
+A *part* is the first name below detres: a package such as data, or a module such as boxes. Imports inside functions
+count; those under `if TYPE_CHECKING` do not, since nobody runs them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FLOORS = (
+    {"structures", "boxes", "draws", "errors", "distributed", "version", "config"},
+    {"backbones", "data", "training", "evaluation"},
+    {"detection", "classification", "prediction", "report"},
+    {"experiments", "benchmarks"},
+    {"commands", "__main__"},
+)
+FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
+
+# Beyond the floors: who must not know of whom.
+MODELS = {"backbones", "detection", "classification", "prediction", "experiments"}
+STRANGERS = {
+    "training": MODELS | {"data", "evaluation", "report"},
+    "evaluation": MODELS | {"training", "report"},
+    "report": {"data", "training"} | MODELS,
+    "data": MODELS | {"training", "evaluation"},
+}
+
+Sources = Mapping[str, str]  # the text of each module by its dotted name; a package's own is PACKAGE.__init__
+
+
+def read_sources() -> dict[str, str]:
+    """Every module of detres but its face, detres/__init__.py, which has a test of its own."""
+    files = sorted((ROOT / "detres").rglob("*.py"))
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
+    return {name: file.read_text(encoding="utf-8") for name, file in names.items() if name != "detres.__init__"}
+
+
+def imports_of(source: str) -> Iterator[tuple[str, list[str]]]:
+    """(module, names taken from it) of every import statement that can be run."""
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or ""), [alias.name for alias in node.names]
+        waiting += ast.iter_child_nodes(node)
+
+
+def targets_of(source: str, modules: set[str]) -> set[str]:
+    """The modules of detres that a source imports, by their names in `modules`."""
+    found = set()
+    for module, names in imports_of(source):
+        for name in [f"{module}.{each}" for each in names] or [module]:
+            candidates = (name, f"{name}.__init__", module, f"{module}.__init__")
+            found.update([next((c for c in candidates if c in modules), module)] if _is_ours(module) else [])
+    return found
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] == "detres" or module.startswith(".")
+
+
+def part_of(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
+
+
+def import_violations(sources: Sources) -> list[str]:
+    """Every import that goes up, sideways to a stranger, through the face, or relative."""
+    found = []
+    for module, source in sources.items():
+        part = part_of(module)
+        if part not in FLOOR_OF:
+            found.append(f"{module} stands on no floor; add {part} to FLOORS")
+            continue
+        for target in sorted(targets_of(source, set(sources))):
+            other = part_of(target)
+            if other not in FLOOR_OF:
+                found.append(f"{module} imports {target}, which is on no floor")
+            elif FLOOR_OF[other] > FLOOR_OF[part]:
+                found.append(f"{module} imports {target} from a floor above")
+            elif other in STRANGERS.get(part, ()):
+                found.append(f"{module} imports {target}: {part} knows nothing of {other}")
+    return found
+
+
+def circles(sources: Sources) -> list[list[str]]:
+    """Every circle that a walk along the imports runs into, as the modules on it."""
+    edges = {module: targets_of(source, set(sources)) & set(sources) for module, source in sources.items()}
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def walk(module: str, path: list[str]) -> None:
+        if module in path:
+            found.append([*path[path.index(module) :], module])
+        elif module not in done:
+            for target in sorted(edges[module]):
+                walk(target, [*path, module])
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, [])
+    return found
+
+
+def part_circles(sources: Sources) -> list[list[str]]:
+    """Circles between parts: two packages of one floor that import each other, though no two modules do."""
+    merged: dict[str, str] = {}
+    for module, source in sources.items():
+        lines = [f"import detres.{part_of(t)}" for t in targets_of(source, set(sources)) if part_of(t) in FLOOR_OF]
+        part = f"detres.{part_of(module)}"
+        own = f"import {part}"
+        merged[part] = "\n".join([merged.get(part, ""), *(line for line in lines if line != own)])
+    return circles(merged)
+
+
+def modules_with_configs(sources: Sources, config_names: set[str]) -> list[str]:
+    """nn.Modules whose constructor takes a section of the config, by its annotation or by its name."""
+    classes = {
+        node.name: (module, node)
+        for module, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def is_module(name: str) -> bool:
+        if name not in classes:
+            return False
+        bases = [ast.unparse(base) for base in classes[name][1].bases]
+        return any(base.startswith(("nn.", "torch.nn.")) or is_module(base) for base in bases)
+
+    found = []
+    for name, (module, node) in classes.items():
+        for method in node.body:
+            if not (is_module(name) and isinstance(method, ast.FunctionDef) and method.name == "__init__"):
+                continue
+            for argument in (*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs):
+                words = (
+                    {n.id for n in ast.walk(argument.annotation) if isinstance(n, ast.Name)}
+                    if argument.annotation
+                    else set()
+                )
+                if words & config_names or argument.arg in ("config", "cfg") or argument.arg.endswith("_config"):
+                    found.append(f"{module}.{name} takes {ast.unparse(argument)}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, str]:
+    return read_sources()
+
+
+@pytest.fixture(scope="module")
+def config_names(sources: dict[str, str]) -> set[str]:
+    """The sections of the config, as the schema lists them."""
+    tree = ast.parse(sources["detres.config.schema"])
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def test_imports_only_go_down(sources: dict[str, str]) -> None:
+    assert import_violations(sources) == []
+
+
+def test_no_module_imports_itself_by_a_detour(sources: dict[str, str]) -> None:
+    assert circles(sources) == []
+
+
+def test_no_two_parts_of_a_floor_import_each_other(sources: dict[str, str]) -> None:
+    assert part_circles(sources) == []
+
+
+def test_no_module_of_a_network_takes_a_config(sources: dict[str, str], config_names: set[str]) -> None:
+    assert "ModelConfig" in config_names
+    assert modules_with_configs(sources, config_names) == []
+
+
+def test_the_face_loads_the_ground_floor_alone() -> None:
+    face = (ROOT / "detres" / "__init__.py").read_text(encoding="utf-8")
+    parts = {part_of(module) for module, _ in imports_of(face) if module.startswith("detres")}
+    assert parts <= {"errors", "structures", "version"}
+
+
+def test_tools_only_hand_on_to_a_command_of_their_name(sources: dict[str, str]) -> None:
+    shims = sorted((ROOT / "tools").glob("*.py"))
+    assert shims
+    for shim in shims:
+        text = shim.read_text(encoding="utf-8")
+        assert [module for module, _ in imports_of(text) if module.startswith("detres")] == ["detres.commands.main"]
+        assert f'main(["{shim.stem}", *sys.argv[1:]])' in text
+        assert len(text.splitlines()) <= 12
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "expected"),
+    [
+        ("detres.data.planted", "from detres.detection.rpn import RPN", "from a floor above"),
+        ("detres.boxes", "def f():\n    import detres.backbones", "from a floor above"),
+        ("detres.training.planted", "from detres import backbones", "training knows nothing of backbones"),
+        ("detres.report.planted", "from detres.data.images import read_image", "report knows nothing of data"),
+        ("detres.evaluation.planted", "import detres.detection.rpn as r", "from a floor above"),
+        ("detres.detection.planted", "from detres import Detector", "on no floor"),
+        ("detres.detection.planted", "from .rpn import RPN", "on no floor"),
+        ("detres.attic.planted", "", "stands on no floor"),
+    ],
+)
+def test_a_planted_import_is_caught(sources: dict[str, str], module: str, line: str, expected: str) -> None:
+    (violation,) = import_violations(sources | {module: line})
+    assert module in violation
+    assert expected in violation
+
+
+def test_an_import_for_annotations_alone_is_free() -> None:
+    guarded = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from detres.detection.rpn import RPN"
+    assert import_violations({"detres.data.planted": guarded}) == []
+
+
+def test_a_planted_circle_is_caught(sources: dict[str, str]) -> None:
+    planted = {
+        "detres.data.one": "import detres.data.two",
+        "detres.data.two": "def f():\n    from detres.data import one",
+    }
+    assert circles(sources | planted) == [["detres.data.one", "detres.data.two", "detres.data.one"]]
+    sideways = {"detres.data.one": "import detres.backbones.two", "detres.backbones.two": "import detres.data.three"}
+    assert circles(sideways) == []
+    assert part_circles(sideways) == [["detres.backbones", "detres.data", "detres.backbones"]]
+
+
+@pytest.mark.parametrize("argument", ["section: RpnConfig", "config", "x: ModelConfig | None = None"])
+def test_a_planted_config_is_caught(sources: dict[str, str], config_names: set[str], argument: str) -> None:
+    planted = f"class Base(nn.Module): ...\nclass Planted(Base):\n    def __init__(self, {argument}): ..."
+    (violation,) = modules_with_configs(sources | {"detres.detection.planted": planted}, config_names)
+    assert "detres.detection.planted.Planted" in violation
