@@ -1,0 +1,108 @@
+"""Two processes do what one does: in training, in evaluation, and where one of them has nothing to learn from."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from detres.config.loading import load_config
+from detres.data.datasets import load_dataset
+from detres.experiments.assembly import build_detector, training_batches, training_set
+from detres.structures import DetectionTarget
+
+PROGRAM = Path(__file__).with_name("ranks.py")
+
+
+def start(processes: int, *arguments: Path) -> list[str]:
+    """Run the program on so many ranks, by the environment that torchrun makes; returns what they printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    shared |= {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(PROGRAM), *map(str, arguments)],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * processes, "\n".join(outputs)
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def one_and_two(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny_set: Callable[..., Any], trained: Path
+) -> Iterator[tuple[Path, Path]]:
+    """The folders that one rank and two ranks left; all training images have one size, so that padding is the same."""
+    folder = tmp_path_factory.mktemp("ranks")
+    tiny = write_tiny_set(folder / "set", sizes=((64, 64),))
+    for processes in (1, 2):
+        start(processes, tiny.cfg, trained, folder / str(processes))
+    yield folder / "1", folder / "2"
+    for weights in folder.rglob("*.safetensors"):
+        weights.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("normalizer", ["constant", "samples"])
+def test_half_the_batch_on_each_of_two_ranks_gives_the_weights_of_one(
+    one_and_two: tuple[Path, Path], normalizer: str
+) -> None:
+    one, two = (load_file(folder / f"{normalizer}.safetensors") for folder in one_and_two)
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert tensor.dtype == torch.float64
+        assert (tensor - two[name]).norm() <= 1e-9 * tensor.norm(), name
+
+
+@pytest.mark.slow
+def test_ranks_evaluate_every_image_once_and_measure_what_one_measures(one_and_two: tuple[Path, Path]) -> None:
+    one, two = (json.loads((folder / "ranks.json").read_text()) for folder in one_and_two)
+    shares = [told["images"] for told in two]
+    assert sorted(map(len, shares)) == [2, 3]
+    assert sorted(shares[0] + shares[1]) == sorted(one[0]["images"])
+    assert len(set(one[0]["images"])) == 5
+    for name in ("metrics.json", "detections.json"):
+        alone, shared = (json.loads((folder / "eval" / name).read_text()) for folder in one_and_two)
+        assert alone == shared
+    assert alone, "nothing was detected: equal metrics would say nothing"
+
+
+@pytest.mark.slow
+def test_a_rank_without_objects_touches_every_parameter(one_and_two: tuple[Path, Path]) -> None:
+    for folder in one_and_two:
+        for told in json.loads((folder / "ranks.json").read_text()):
+            assert told["constant"] == told["samples"] == []
+
+
+@pytest.mark.parametrize("layout", ["c4", "dc5", "fpn"])
+def test_images_without_objects_give_every_parameter_a_gradient(tiny: Any, layout: str) -> None:
+    sizes = {"fpn": [[16], [32], [64], [128], [256]]}.get(layout, [[16, 32, 64]])
+    config = load_config(tiny.cfg, [f"model.layout={layout}", f"model.anchors.sizes={sizes}", "model.fpn.channels=16"])
+    images = load_dataset(config.data, "train")
+    model = build_detector(config, images.class_names)
+    batches, _ = training_batches(config, training_set(config, images), torch.device("cpu"))
+    batch = next(batches(0))
+    losses = model(replace(batch, targets=(DetectionTarget.empty(),) * len(batch)))
+    assert list(losses) == ["loss_rpn_objectness", "loss_rpn_box", "loss_roi_class", "loss_roi_box"]
+    assert losses["loss_rpn_box"] == losses["loss_roi_box"] == 0
+    sum(losses.values()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
