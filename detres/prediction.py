@@ -18,10 +18,10 @@ from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
 from detres.detection.detector_files import DetectorSettings, load_detector
 from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.published import locate_detector
 from detres.distributed import local_device
 from detres.errors import DataError
 from detres.structures import Detections, DetectionTarget
-from detres.training.checkpoints import find_weights_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,7 +86,7 @@ class Detector:
 
         options: device, score, precision, compile, as the constructor takes them. Raises WeightsError.
         """
-        model, settings = load_detector(find_weights_file(weights))
+        model, settings = load_detector(locate_detector(weights))
         return cls(model, settings, **options)
 
     @property

@@ -27,13 +27,15 @@ _MSRA_FILES = {"R-50": "resnet50", "R-101": "resnet101"}
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """A file of the cache and where it is from. digest: the head of its SHA-256, where the publisher states it."""
+    """A file of the cache and where it is from. digest: the head of its SHA-256, where the publisher states it.
+    metadata: of a backbone; a detector's file is converted instead.
+    """
 
     tag: str
     file: Path
     url: str
     digest: str | None
-    metadata: WeightsMetadata
+    metadata: WeightsMetadata | None
 
 
 def weights_cache() -> Path:

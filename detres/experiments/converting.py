@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from safetensors.torch import save_file
 from torch import Tensor
 
-from detres.backbones import build_backbone
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_tensors, read_weights, write_weights
-from detres.detection import torchvision_weights
-from detres.detection.building import assemble
-from detres.detection.detector_files import load_strictly, settings_of
+from detres.detection.published import convert_detector
+from detres.detection.torchvision_weights import guess_norm_eps, is_torchvision_detector
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS
 
@@ -33,7 +30,7 @@ def convert(
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: detres writes safetensors; name the output something.safetensors")
     tensors = read_tensors(path)
-    if source == "torchvision" and torchvision_weights.is_torchvision_detector(list(tensors)):
+    if source == "torchvision" and is_torchvision_detector(list(tensors)):
         return _convert_detector(path, tensors, out, norm_eps, classes)
     return _convert_backbone(source, path, out, architecture, norm_eps)
 
@@ -41,21 +38,16 @@ def convert(
 def _convert_detector(
     path: Path, tensors: dict[str, Tensor], out: Path, norm_eps: float | None, classes: Path | None
 ) -> list[str]:
-    guess, reason = torchvision_weights.guess_norm_eps(tensors)
-    told = [f"norm eps {guess:g}: {reason} (--bn-eps sets another)"] if norm_eps is None else []
-    names = [line.strip() for line in classes.read_text().splitlines() if line.strip()] if classes else None
-    model_config = torchvision_weights.model_settings(tensors, names, norm_eps=guess if norm_eps is None else norm_eps)
-    section = model_config.backbone
-    backbone = build_backbone(section.name, stride_in="3x3", norm=section.norm, norm_eps=section.norm_eps)
-    test = torchvision_weights.test_settings()
-    model = assemble(backbone, model_config, test)
-    load_strictly(model, torchvision_weights.convert_state_dict(tensors), str(path))
-    settings = settings_of(model, model_config, torchvision_weights.data_settings(), test, f"torchvision {path.name}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    contiguous = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(contiguous, out, settings.to_metadata())
-    kind = "fasterrcnn_resnet50_fpn_v2" if section.norm == "batch" else "fasterrcnn_resnet50_fpn"
-    return [*told, f"{path}: {kind}, {len(model.class_names)} classes, {len(contiguous)} tensors -> {out}"]
+    told, names = [], None
+    if norm_eps is None:
+        norm_eps, reason = guess_norm_eps(tensors)
+        told.append(f"norm eps {norm_eps:g}: {reason} (--bn-eps sets another)")
+    if classes is not None:
+        if not classes.is_file():
+            raise WeightsError(f"--classes {classes}: no such file; it holds one class name a line")
+        names = [line.strip() for line in classes.read_text(encoding="utf-8").splitlines() if line.strip()]
+    model = convert_detector(path, tensors, out, norm_eps=norm_eps, class_names=names)
+    return [*told, f"{path}: a detector of {len(model.class_names)} classes, {len(tensors)} tensors -> {out}"]
 
 
 def _convert_backbone(
@@ -63,12 +55,8 @@ def _convert_backbone(
 ) -> list[str]:
     metadata = None
     if architecture is not None and source != "msra":
-        metadata = WeightsMetadata(
-            architecture,
-            IMAGENET_STATS,
-            norm_eps=1e-5 if norm_eps is None else norm_eps,
-            recipe=f"{source} {path.name}",
-        )
+        eps = 1e-5 if norm_eps is None else norm_eps
+        metadata = WeightsMetadata(architecture, IMAGENET_STATS, norm_eps=eps, recipe=f"{source} {path.name}")
     file = read_weights(path, metadata=metadata)
     write_weights(out, file.tensors, file.metadata)
     known = file.metadata

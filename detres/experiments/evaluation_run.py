@@ -18,11 +18,11 @@ from detres.detection.detector_files import (
     load_strictly,
     read_detector,
 )
+from detres.detection.published import locate_detector
 from detres.distributed import local_device, process_group
 from detres.errors import ConfigError
 from detres.experiments.assembly import prepare_for
 from detres.experiments.evaluating import map_classes, measure, write_measured
-from detres.training.checkpoints import find_weights_file
 
 Say = Callable[[str], None]
 
@@ -45,7 +45,7 @@ def evaluate(
     the weights lie in. overrides win. split: None is test where there is one, else val.
     out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
     """
-    file = find_weights_file(weights)
+    file = locate_detector(weights)
     tensors, settings = read_detector(file)
     config = evaluation_config(settings, file, cfg, layers, overrides)
     split = split or default_split(config)

@@ -12,6 +12,7 @@ from detres.config.schema import Config
 from detres.data.datasets import SplitName, load_dataset
 from detres.data.images import read_image
 from detres.detection.detector_files import read_detector
+from detres.detection.published import locate_detector
 from detres.errors import ConfigError
 from detres.experiments.evaluating import map_classes
 from detres.experiments.evaluation_run import default_split, evaluation_config
@@ -19,7 +20,6 @@ from detres.experiments.predicting import write_picture
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
 from detres.structures import Detections
-from detres.training.checkpoints import find_weights_file
 
 SHEET_PICTURES = 12
 
@@ -71,7 +71,7 @@ def _what(
 ) -> tuple[Config, Path]:
     """The config whose data are drawn, and the folder for the pictures."""
     if weights is not None:
-        file = find_weights_file(weights)
+        file = locate_detector(weights)
         in_run = file.parent.parent.name == "checkpoints"
         folder = (file.parents[2] if in_run else file.parent) / "pictures"
         return evaluation_config(read_detector(file)[1], file, cfg, layers, overrides), folder

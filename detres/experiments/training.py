@@ -17,6 +17,7 @@ from detres.data.annotations import AnnotatedImages
 from detres.data.datasets import load_dataset
 from detres.detection.detector_files import build_from_settings, read_detector, settings_of
 from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
 from detres.distributed import barrier, is_main, local_device, process_group, world_size
 from detres.errors import ConfigError
@@ -29,7 +30,7 @@ from detres.experiments.assembly import (
     training_set,
 )
 from detres.experiments.evaluating import measure
-from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, find_weights_file
+from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume
 from detres.training.ema import MovingAverage
 from detres.training.running import Finished, Intervals, run_training
 
@@ -122,7 +123,7 @@ def _model(
         path = found / MODEL_FILE
         model = build_from_settings(read_detector(path)[1], str(path))
     elif weights is not None and not found:
-        path = find_weights_file(weights)
+        path = locate_detector(weights)
         settings = read_detector(path)[1]
         named = config.model.model_copy(update={"class_names": class_names})
         model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
