@@ -1,0 +1,67 @@
+"""The wheel is all that a machine needs: commands and configs work from an empty folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+INGREDIENTS = ("detres", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, because building leaves folders behind."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in INGREDIENTS:
+        place = ROOT / name
+        if place.is_dir():
+            shutil.copytree(place, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(place, source / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (file,) = out.glob("detres-*.whl")
+    return file
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_every_config_and_the_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        entry_points = next(name for name in names if name.endswith("entry_points.txt"))
+        assert "detres = detres.commands.main:main" in archive.read(entry_points).decode()
+    for folder, below in (("detres", "detres"), ("configs", "detres/_configs")):
+        for file in (ROOT / folder).rglob("*"):
+            if file.suffix in (".py", ".yaml"):
+                assert f"{below}/{file.relative_to(ROOT / folder).as_posix()}" in names
+    assert {name.split("/")[0] for name in names} == {
+        "detres",
+        wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info",
+    }
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+@pytest.mark.slow
+def test_an_unpacked_wheel_dry_runs_from_an_empty_folder(
+    wheel: Path, tmp_path: Path, datasets_folder: Path, run_python: Callable[..., CompletedProcess[str]]
+) -> None:
+    site, empty = tmp_path / "site", tmp_path / "empty"
+    empty.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    options = {"cwd": empty, "PYTHONPATH": str(site)}
+    where = run_python("-c", "import detres; print(detres.__file__)", **options)
+    assert where.stdout.strip() == str(site / "detres" / "__init__.py")
+    done = run_python("-m", "detres", "train_det", "--cfg", "shapes_r18", "--dry-run", **options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("dry run done")
+    assert list(empty.iterdir()) == []
