@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from detres.errors import ConfigError
+
 
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
@@ -40,12 +42,21 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def local_device(name: str | None = None) -> torch.device:
-    """The device of this process: the one named, else this rank's accelerator, else the CPU."""
-    if name is not None:
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
+    """The device of this process: the one named, else this rank's accelerator, else the CPU.
+
+    Raises ConfigError where it is not there.
+    """
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"--device {name}: not to be had here ({reason}); there are cpu and {torch.cuda.device_count()} of cuda"
+        ) from None
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
