@@ -19,10 +19,11 @@ from detres.detection.detector_files import (
     read_detector,
 )
 from detres.detection.published import locate_detector
-from detres.distributed import local_device, process_group
+from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
 from detres.experiments.assembly import prepare_for
 from detres.experiments.evaluating import map_classes, measure, write_measured
+from detres.experiments.output_folders import make_folder
 
 Say = Callable[[str], None]
 
@@ -58,11 +59,13 @@ def evaluate(
         absent = map_classes(model.class_names, images.class_names).absent
         if absent:
             say(f"{len(absent)} classes of the model are not in the set and left out: {', '.join(absent[:10])}")
+        folder = Path(out) if out else default_folder(file, images, split)
+        if is_main():
+            make_folder(folder)
         measured = measure(prepare_for(model, config, where), config, images, where, progress=progress)
         if measured is None:
             return None
     measured.metrics.update(split=split, weights=file_digest(file))
-    folder = Path(out) if out else default_folder(file, images, split)
     write_measured(folder, measured, config.data.format)
     for line in metric_lines(measured.metrics):
         say(line)
@@ -74,7 +77,7 @@ def evaluation_config(
     settings: DetectorSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
 ) -> Config:
     """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
-    run_config = file.parents[2] / "config.yaml" if len(file.parents) > 2 else None
+    run_config = run_folder(file) / "config.yaml" if run_folder(file) else None
     if cfg:
         base = load_config(cfg)
     elif run_config is not None and run_config.is_file():
@@ -100,6 +103,12 @@ def settings_with(settings: DetectorSettings, config: Config) -> DetectorSetting
     return replace(settings, model=config.model, test=config.test)
 
 
+def run_folder(file: Path) -> Path | None:
+    """The run whose checkpoint the file is; None for a file that lies elsewhere."""
+    checkpoints = file.resolve().parent.parent
+    return checkpoints.parent if checkpoints.name == "checkpoints" else None
+
+
 def default_split(config: Config) -> SplitName:
     return "test" if config.data.test else "val"
 
@@ -108,8 +117,8 @@ def default_folder(file: Path, images: AnnotatedImages, split: str) -> Path:
     """RUN/eval/SET-SPLIT-CHECKPOINT; beside a file that lies in no run."""
     name = images.name.replace("/", "-")
     name = name if name.endswith(split) else f"{name}-{split}"
-    if file.parent.parent.name == "checkpoints":
-        return file.parents[2] / "eval" / f"{name}-{file.parent.name}"
+    if run := run_folder(file):
+        return run / "eval" / f"{name}-{file.resolve().parent.name}"
     return file.parent / "eval" / f"{name}-{file.stem}"
 
 

@@ -15,7 +15,8 @@ from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError
 from detres.experiments.evaluating import map_classes
-from detres.experiments.evaluation_run import default_split, evaluation_config
+from detres.experiments.evaluation_run import default_split, evaluation_config, run_folder
+from detres.experiments.output_folders import make_folder
 from detres.experiments.predicting import write_picture
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
@@ -37,14 +38,15 @@ def draw_set(
     device: str | None = None,
 ) -> tuple[Path, int]:
     """Draw `limit` images spread over the split, and a sheet of the first ones; returns the sheet and their number."""
+    if limit < 1 or not 0 <= score <= 1:
+        raise ConfigError(f"--limit is {limit} (1 or more), --score is {score} (0 to 1)")
     config, folder = _what(weights, cfg, layers, overrides)
     split = split or (default_split(config) if weights else "train")
     images = load_dataset(config.data, split)
     detector = Detector.from_checkpoint(weights, device=device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
-    out, pictures, names = out or folder, [], []
-    out.mkdir(parents=True, exist_ok=True)
+    out, pictures, names = make_folder(out or folder), [], []
     for i in chosen:
         rgb = read_image(images.path(i), exif=bool(images.turned[i]))
         target = images.target(i)
@@ -72,8 +74,7 @@ def _what(
     """The config whose data are drawn, and the folder for the pictures."""
     if weights is not None:
         file = locate_detector(weights)
-        in_run = file.parent.parent.name == "checkpoints"
-        folder = (file.parents[2] if in_run else file.parent) / "pictures"
+        folder = (run_folder(file) or file.parent) / "pictures"
         return evaluation_config(read_detector(file)[1], file, cfg, layers, overrides), folder
     if cfg is not None:
         return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / Path(cfg).stem

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from detres.data.images import find_images, read_image
 from detres.errors import DataError
+from detres.experiments.output_folders import make_folder
 from detres.prediction import Detector, NamedDetections
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -80,7 +81,7 @@ def predict_files(
 
     Raises DataError where no input could be read.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     done = Done(0, 0, [])
     with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
         images = [item for item in inputs if not item.is_video]
@@ -102,7 +103,8 @@ def predict_files(
 
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
     """PNG or JPEG by the path's ending; DataError where the disk refuses."""
-    written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
+    written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), options)
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:

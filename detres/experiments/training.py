@@ -30,6 +30,7 @@ from detres.experiments.assembly import (
     training_set,
 )
 from detres.experiments.evaluating import measure
+from detres.experiments.output_folders import make_folder
 from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume
 from detres.training.ema import MovingAverage
 from detres.training.running import Finished, Intervals, run_training
@@ -71,13 +72,14 @@ def _train(
 ) -> Path:
     say = say if is_main() else lambda line: None
     found = checkpoint_to_resume(run, resume)
+    if is_main():
+        make_folder(run)
     if found and (run / "config.yaml").is_file():
         check_resumable(load_config(run / "config.yaml"), config, str(run))
     images = load_training_images(config, say)
     model = _model(config, images.class_names, found, weights, say)
     settings = settings_of(model, config.model, config.data, config.test, config.recipe)
     if is_main():
-        run.mkdir(parents=True, exist_ok=True)
         (run / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     barrier()
 
