@@ -93,7 +93,10 @@ def training_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
 def training_batches(
     config: Config, dataset: DetectionDataset, device: torch.device
 ) -> tuple[Callable[[int], Iterator[DetectionBatch]], int]:
-    """A function from a step to this rank's endless micro-batches, and how many of them make a step."""
+    """A function from a step to this rank's endless micro-batches, and how many of them make a step.
+
+    Raises ConfigError where the batch cannot be shared out evenly.
+    """
     common = {
         "batch": config.training.batch,
         "seed": config.training.seed,
@@ -113,7 +116,12 @@ def training_batches(
         )
         return iter(loader)
 
-    return batches_from, TrainingSampler(dataset.images.aspect_ratios(), **common).micro_batches
+    try:
+        return batches_from, TrainingSampler(dataset.images.aspect_ratios(), **common).micro_batches
+    except ValueError as error:
+        raise ConfigError(
+            f"training.batch={config.training.batch}, per_device_batch={config.training.per_device_batch}: {error}"
+        ) from None
 
 
 def evaluation_batches(config: Config, images: AnnotatedImages, device: torch.device) -> Iterator[DetectionBatch]:
