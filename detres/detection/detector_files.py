@@ -68,7 +68,7 @@ class DetectorSettings:
                 f"{where}: no detector of detres's; convert_weights --from torchvision IN OUT makes one of theirs"
             )
         try:
-            text: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
             if text.get("task") != "detection" or text["schema"] > SCHEMA:
                 raise WeightsError(
                     f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "
@@ -115,6 +115,11 @@ def build_from_settings(settings: DetectorSettings, where: str) -> FasterRCNN:
         raise WeightsError(
             f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
             "Give the run's config with --cfg"
+        )
+    if settings.backbone is not None and settings.backbone.architecture != section.name:
+        raise WeightsError(
+            f"{where}: its backbone is {settings.backbone.architecture}, and model.backbone.name={section.name} asks "
+            "for another; leave the name to the file"
         )
     outputs = OUTPUTS[settings.model.layout]
     if settings.backbone is None:

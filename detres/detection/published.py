@@ -47,13 +47,17 @@ def convert_detector(
 
     norm_eps: of the backbone's BN. class_names: without background; None: COCO's, or numbered ones.
     """
+    try:
+        ours = torchvision_weights.convert_state_dict(tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
     config = torchvision_weights.model_settings(tensors, class_names, norm_eps=norm_eps)
     test = torchvision_weights.test_settings()
     backbone = build_backbone(
         config.backbone.name, stride_in=config.backbone.stride_in, norm=config.backbone.norm, norm_eps=norm_eps
     )
     model = assemble(backbone, config, test)
-    load_strictly(model, torchvision_weights.convert_state_dict(tensors), str(path))
+    load_strictly(model, ours, str(path))
     settings = settings_of(model, config, torchvision_weights.data_settings(), test, f"torchvision {path.name}")
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.new")

@@ -70,7 +70,12 @@ def transfer_detector(model: FasterRCNN, path: Path) -> Transferred:
 
 
 def _by_class(mine: Tensor, other: Tensor, rows: dict[int, int], *, width: int) -> Tensor:
-    """mine, with groups of `width` rows taken from `other` where `rows` says so (mine: other's)."""
+    """mine, with groups of `width` rows taken from `other` where `rows` says so (mine: other's).
+
+    Where the two take other features, `other` itself, which will be refused with all else that differs.
+    """
+    if mine.shape[1:] != other.shape[1:]:
+        return other
     result = mine.clone()
     for to, source in rows.items():
         result[to * width : (to + 1) * width] = other[source * width : (source + 1) * width]
