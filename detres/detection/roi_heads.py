@@ -131,7 +131,8 @@ class RoIHeads(nn.Module):
         logits, deltas = self.class_logits(features), self.deltas(features)
         if logits.dtype != torch.float64:
             logits, deltas = logits.float(), deltas.float()
-        return logits, deltas.view(len(deltas), -1, 4)
+        # Columns are counted out: where nothing was proposed, there is no row to divide by.
+        return logits, deltas.view(len(deltas), deltas.shape[1] // 4, 4)
 
     def sample(
         self, proposals: Sequence[Tensor], targets: Sequence[DetectionTarget], sample_keys: Tensor
