@@ -157,7 +157,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: TinySet) -> Iterator
     from detres.experiments.training import train
 
     run = tmp_path_factory.mktemp("trained") / "run"
-    config = load_config(tiny.cfg, ["training.steps=40", "training.log_every=10"])
+    config = load_config(tiny.cfg, ["training.steps=50", "training.log_every=10", "schedule.name=cosine"])
     train(config, run, device="cpu")
     yield run
     shutil.rmtree(run, ignore_errors=True)

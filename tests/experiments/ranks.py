@@ -19,12 +19,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import detres.experiments.evaluating as evaluating
+from detres import build_detector
 from detres.config.loading import load_config
 from detres.config.schema import Config
 from detres.data.datasets import load_dataset
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.distributed import gather_to_main, process_group, rank, world_size
-from detres.experiments.assembly import build_detector, optimizer_of, schedule_of, training_batches, training_set
+from detres.experiments.assembly import optimizer_of, schedule_of, training_batches, training_set
 from detres.experiments.evaluation_run import evaluate
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.training.loop import train_steps
@@ -73,9 +74,9 @@ def evaluated_images(run: Path, out: Path) -> list[Any]:
     seen: list[Any] = []
     gather = evaluating.gather_to_main
 
-    def watching(state: dict[Any, Any]) -> Any:
-        seen.extend(state)
-        return gather(state)
+    def watching(value: Any) -> Any:
+        seen.extend(value if isinstance(value, dict) else ())
+        return gather(value)
 
     evaluating.gather_to_main = watching
     evaluate(run, out=out, device="cpu", overrides=["test.score=0.01"])

@@ -11,12 +11,13 @@ from torch import nn
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
+from detres import build_detector
 from detres.config.loading import config_folder, dump_config, list_configs, load_config, resolve
 from detres.config.schema import Config
 from detres.config.yaml_dialect import read_yaml
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import DataError, WeightsError
-from detres.experiments.assembly import build_detector, optimizer_of, schedule_of
+from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.dry_run import dry_run
 
 CONFIGS = {stem: (line, path) for stem, line, path in list_configs()}
@@ -129,7 +130,7 @@ def test_a_dry_run_needs_neither_data_nor_weights(nowhere: Path) -> None:
     overrides = ["model.backbone.name=resnet18", "model.rpn.pre_nms_test=50"]
     dry_run(load_config("coco_r50_fpn", overrides), say=said.append, data_is_stated=False)
     assert any(line.startswith("data: not here") for line in said)
-    assert any("not fetched by a dry run" in line for line in said)
+    assert any("random weights stand in for it" in line for line in said)
     assert said[-1].endswith("dry run done")
     assert not list(nowhere.iterdir()), "it wrote something"
 

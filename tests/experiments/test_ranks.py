@@ -16,9 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from detres import build_detector
 from detres.config.loading import load_config
 from detres.data.datasets import load_dataset
-from detres.experiments.assembly import build_detector, training_batches, training_set
+from detres.experiments.assembly import training_batches, training_set
 from detres.structures import DetectionTarget
 
 PROGRAM = Path(__file__).with_name("ranks.py")
@@ -93,9 +94,11 @@ def test_a_rank_without_objects_touches_every_parameter(one_and_two: tuple[Path,
 
 
 @pytest.mark.parametrize("layout", ["c4", "dc5", "fpn"])
-def test_images_without_objects_give_every_parameter_a_gradient(tiny: Any, layout: str) -> None:
+@pytest.mark.parametrize("least_side", [0, 1000], ids=["proposals", "nothing proposed"])
+def test_images_without_objects_give_every_parameter_a_gradient(tiny: Any, layout: str, least_side: int) -> None:
     sizes = {"fpn": [[16], [32], [64], [128], [256]]}.get(layout, [[16, 32, 64]])
-    config = load_config(tiny.cfg, [f"model.layout={layout}", f"model.anchors.sizes={sizes}", "model.fpn.channels=16"])
+    overrides = [f"model.layout={layout}", f"model.anchors.sizes={sizes}", f"model.rpn.min_size={least_side}"]
+    config = load_config(tiny.cfg, overrides)
     images = load_dataset(config.data, "train")
     model = build_detector(config, images.class_names)
     batches, _ = training_batches(config, training_set(config, images), torch.device("cpu"))
@@ -103,6 +106,10 @@ def test_images_without_objects_give_every_parameter_a_gradient(tiny: Any, layou
     losses = model(replace(batch, targets=(DetectionTarget.empty(),) * len(batch)))
     assert list(losses) == ["loss_rpn_objectness", "loss_rpn_box", "loss_roi_class", "loss_roi_box"]
     assert losses["loss_rpn_box"] == losses["loss_roi_box"] == 0
+    assert (losses["loss_roi_class"] == 0) == bool(least_side)
     sum(losses.values()).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert all(buffer.isfinite().all() for buffer in model.buffers())
+    if least_side:
+        assert [len(found) for found in model.eval().predict(batch)] == [0, 0]
