@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from detres.errors import ConfigError
 
@@ -33,6 +33,8 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
         return
     # Integers on the host (was anyone asked to stop?) travel by gloo, so that no rank waits for its device first.
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # Else every rank would open a context on the first GPU as well.
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, device_id=device if device.type == "cuda" else None)
     try:
@@ -100,6 +102,14 @@ def broadcast_from_main(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box)
     return box[0]
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every rank the main one's floating buffers: running statistics differ by what each rank has seen."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            if buffer.is_floating_point():
+                dist.broadcast(buffer, 0)
 
 
 def barrier() -> None:

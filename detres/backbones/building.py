@@ -171,7 +171,8 @@ def _departures(name: str, choices: Choices, known: WeightsMetadata) -> tuple[st
 
 
 def _freeze(net: ResNet, loaded: tuple[str, ...], choices: Choices) -> None:
-    absent = [stage for stage in net.stages if stage not in loaded]
+    # Weights that the caller loads later are taken to be whole.
+    absent = [] if choices.metadata is not None else [stage for stage in net.stages if stage not in loaded]
     if choices.norm is None:
         net.freeze_norms(loaded)
     if choices.norm == "frozen" and choices.weights is not None and absent:
@@ -192,7 +193,7 @@ def _build_timm(name: str, choices: Choices) -> nn.Module:
     from detres.backbones.timm_features import build_timm_features  # importing timm takes a second
 
     made = choices.made()
-    foreign = [key for key in made if key not in ("weights", "outputs", "norm")]
+    foreign = [key for key in made if key not in ("weights", "outputs", "norm", "metadata")]
     if foreign:
         raise ConfigError(f"backbone {name}: {', '.join(foreign)} are choices of detres's own ResNets; leave them out")
     return build_timm_features(name, **made)

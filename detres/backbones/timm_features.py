@@ -30,10 +30,11 @@ def build_timm_features(
     weights: str | Path | None = None,
     outputs: Sequence[str] = ("c2", "c3", "c4", "c5"),
     norm: Literal["batch", "frozen"] | None = None,
+    metadata: WeightsMetadata | None = None,
 ) -> TimmFeatures:
     """The backbone timm/NAME, as build_backbone describes it.
 
-    norm: None freezes batch norms where weights were loaded.
+    norm: None freezes batch norms where weights were loaded. metadata: of weights that the caller loads later.
     Raises ConfigError where timm has no such model, or the model no such levels.
     """
     model = name.removeprefix("timm/")
@@ -42,11 +43,13 @@ def build_timm_features(
         raise ConfigError(f"backbone {name}: timm has no model {model!r}; it has {', '.join(close) or 'others'}")
     if norm not in (None, "batch", "frozen"):
         raise ConfigError(f"backbone {name}: norm is {norm!r}; for timm's models it may be batch or frozen")
-    if norm == "frozen" and weights is None:
+    if norm == "frozen" and weights is None and metadata is None:
         raise ConfigError(f"backbone {name}: norm=frozen needs weights with statistics, and weights is null")
     file = _find_weights(weights, name) if weights is not None else None
     backbone = _create(name, outputs, file)
-    if file is not None and norm != "batch":
+    if metadata is not None:
+        backbone.pixel_stats = metadata.pixel_stats
+    if norm == "frozen" or (norm is None and file is not None):
         backbone.freeze_norms()
     if file is not None:
         backbone.load_report = _report(backbone, file)

@@ -30,5 +30,6 @@ def layers_of(arguments: argparse.Namespace) -> list[Layer]:
     data = load_data_file(arguments.data)
     stated = data.model_dump(mode="json", exclude_unset=True)
     # The file decides which data: splits and classes that only the config's own set has would not be found in it.
+    stated |= {"format": data.format}
     cleared = {"train": [], "val": [], "test": [], "classes": None, "val_fraction": 0.0, "root": None}
     return [Layer(str(arguments.data), {"data": cleared | stated})]

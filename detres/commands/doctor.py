@@ -22,6 +22,11 @@ PACKAGES = (
     "faster-coco-eval",
     "pydantic",
     "safetensors",
+    "PyYAML",
+    "rich",
+    "matplotlib",
+    "tensorboard",
+    "pillow",
     "numpy",
 )
 OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -60,10 +65,10 @@ def missing_packages() -> list[str]:
 
 def torchvision_problems() -> list[str]:
     """A torchvision built for another torch loads, and fails at its first operator."""
-    torch, requirements = installed_version("torch"), metadata.requires("torchvision") or []
-    if torch is None:
+    torch = installed_version("torch")
+    if torch is None or installed_version("torchvision") is None:
         return []
-    return mismatch(torch, requirements)
+    return mismatch(torch, metadata.requires("torchvision") or [])
 
 
 def mismatch(torch: str, requirements: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ detres train_det --cfg bccd_r50_fpn --out runs/mine --resume
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -26,11 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from detres.config.loading import read_config
-    from detres.distributed import is_main
     from detres.experiments.dry_run import dry_run
     from detres.experiments.training import train
     from detres.experiments.weights import model_layer
     from detres.training.interrupts import Interrupted
+
+    def say(line: str) -> None:
+        if os.environ.get("RANK", "0") == "0":
+            print(line, flush=True)
 
     cfg = arguments.cfg or _config_of_run(arguments)
     layers = layers_of(arguments)
@@ -39,14 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
         layers.append(layer)
     loaded = read_config(cfg, arguments.overrides, layers=layers)
     for scaled in loaded.scaled:
-        print(f"scaled to training.batch={loaded.config.training.batch}: {scaled}")
+        say(f"scaled to training.batch={loaded.config.training.batch}: {scaled}")
     if arguments.dry_run:
-        dry_run(loaded.config, say=print, data_is_stated=_states_data(arguments))
+        dry_run(
+            loaded.config,
+            weights=arguments.weights,
+            device=arguments.device,
+            say=say,
+            data_is_stated=_states_data(arguments),
+        )
         return 0
-
-    def say(line: str) -> None:
-        if is_main():
-            print(line, flush=True)
 
     try:
         train(

@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Weights4 = tuple[float, float, float, float]
+Positive = Annotated[float, Field(gt=0.0)]
+Pixels = Annotated[int, Field(ge=1)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+Weights4 = tuple[Positive, Positive, Positive, Positive]
 
 
 def _one_as_list(value: Any) -> Any:
@@ -48,15 +51,26 @@ class BackboneConfig(Section):
     """null: as the weights were trained, else 1e-5."""
 
 
+def _check_groups(section: Any, norm: str, channels: int) -> Any:
+    """Group norm has 32 groups."""
+    if norm == "group" and channels % 32:
+        raise ValueError(f"group norm splits channels into 32 groups, and {channels} do not divide by 32")
+    return section
+
+
 class FpnConfig(Section):
     channels: int = Field(default=256, ge=1)
     norm: Literal["none", "batch", "group"] = "none"
 
+    @model_validator(mode="after")
+    def _groups_divide(self) -> Self:
+        return _check_groups(self, self.norm, self.channels)
+
 
 class AnchorsConfig(Section):
-    sizes: tuple[tuple[float, ...], ...] | None = None
+    sizes: tuple[tuple[Positive, ...], ...] | None = None
     """Square roots of areas in pixels, one list a level; null: 32..512, all on one level or one a level on FPN."""
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    ratios: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Height over width."""
     rounded: bool = False
     """Round the anchors' corners to whole pixels, as torchvision does."""
@@ -64,6 +78,13 @@ class AnchorsConfig(Section):
     """Which of the two varies slowest along the channels of the RPN."""
     fitted: bool = False
     """Take a level's stride as image side // map side, as torchvision does; on p6 that differs from the declared."""
+
+    @model_validator(mode="after")
+    def _same_number_on_every_level(self) -> Self:
+        counts = {len(level) for level in self.sizes or ((1.0,),)}
+        if len(counts) != 1 or 0 in counts:
+            raise ValueError(f"every level needs the same number of sizes, one at least, got {self.sizes}")
+        return self
 
 
 class BoxLossConfig(Section):
@@ -93,6 +114,12 @@ class RpnConfig(Section):
     box_loss: BoxLossConfig = BoxLossConfig()
     normalizer: Literal["constant", "samples"] = "constant"
     """Divide losses by batch_per_image times images, or by the samples there were, over all ranks."""
+
+    @model_validator(mode="after")
+    def _thresholds_fit(self) -> Self:
+        if self.negative_iou > self.positive_iou:
+            raise ValueError(f"negative_iou={self.negative_iou} is above positive_iou={self.positive_iou}")
+        return self
 
 
 class RoiConfig(Section):
@@ -125,6 +152,12 @@ class RoiConfig(Section):
     level_eps: float = Field(default=1e-6, ge=0.0)
     min_size: float = Field(default=0.0, ge=0.0)
     """Detections with a side shorter than this are dropped, in pixels of the resized image."""
+
+    @model_validator(mode="after")
+    def _thresholds_fit(self) -> Self:
+        if self.negative_iou_low > self.positive_iou:
+            raise ValueError(f"negative_iou_low={self.negative_iou_low} is above positive_iou={self.positive_iou}")
+        return _check_groups(self, self.head_norm, self.head_conv_channels)
 
 
 class ModelConfig(Section):
@@ -193,7 +226,7 @@ class TrainingConfig(Section):
     keep_every: int | None = Field(default=None, ge=1)
     """Steps of which a checkpoint is kept for good; null: last and best only."""
     eval_every: int | None = Field(default=None, ge=1)
-    best_metric: str = "AP"
+    best_metric: Literal["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "mAP50", "mAP50_07"] = "AP"
     """The key of metrics.json that decides which checkpoint is best."""
 
 
@@ -201,11 +234,17 @@ class OptimizerConfig(Section):
     name: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(default=0.02, gt=0.0)
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     nesterov: bool = False
     weight_decay: float = Field(default=1e-4, ge=0.0)
     norm_weight_decay: float | None = Field(default=None, ge=0.0)
     """Of norms and biases; null: the same as weight_decay."""
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov=true needs a momentum above 0")
+        return self
 
 
 class ScheduleConfig(Section):

@@ -41,7 +41,7 @@ def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> Faste
 
 
 def padding_multiple(model: ModelConfig) -> int:
-    """FPN adds maps of neighbouring levels, so sides must divide by its coarsest stride; others need no padding."""
+    """32 on FPN, as in torchvision and detectron2, so that each level halves the one before; others need no padding."""
     return model.pad_to or (32 if model.layout == "fpn" else 1)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from detres.backbones.building import build_backbone
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.resnet import ResNet
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
@@ -34,7 +35,7 @@ class DetectorSettings:
     """Everything beside the tensors.
 
     model: with class_names, without weights. preprocessing and test: how it was tested. backbone: what its weights
-    expect of pixels and strides; None for timm's. norms: of each stage of the backbone. recipe: for people.
+    expect of pixels and strides; None for code of the user's. norms: of each stage of the backbone. recipe: for people.
     """
 
     model: ModelConfig
@@ -92,8 +93,8 @@ def settings_of(
 ) -> DetectorSettings:
     """The settings of a model that was built from this config."""
     backbone = model.backbone
-    known = None
-    if hasattr(backbone, "stride_in"):
+    known, norms = None, dict(model.stage_norms)
+    if isinstance(backbone, ResNet):
         known = WeightsMetadata(
             backbone.name,
             backbone.pixel_stats,
@@ -103,15 +104,21 @@ def settings_of(
             backbone.shortcut,
             recipe=recipe,
         )
+    elif config.backbone.name.startswith("timm/"):
+        known = WeightsMetadata(backbone.name, backbone.pixel_stats, recipe=recipe)
+        norms = {"all": "frozen" if backbone.norms_frozen else "batch"}
     section = config.backbone.model_copy(update={"weights": None})
     config = config.model_copy(update={"class_names": model.class_names, "backbone": section})
-    return DetectorSettings(config, preprocessing, test, known, dict(model.stage_norms), recipe)
+    return DetectorSettings(config, preprocessing, test, known, norms, recipe)
 
 
-def build_from_settings(settings: DetectorSettings, where: str) -> FasterRCNN:
-    """The model these settings describe, with random weights."""
+def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str | None = None) -> FasterRCNN:
+    """The model these settings describe, with random weights.
+
+    own_code: the backbone's module:callable, where a config of the user's names it; a file alone never runs code.
+    """
     section = settings.model.backbone
-    if ":" in section.name:
+    if ":" in section.name and section.name != own_code:
         raise WeightsError(
             f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
             "Give the run's config with --cfg"
@@ -123,13 +130,16 @@ def build_from_settings(settings: DetectorSettings, where: str) -> FasterRCNN:
         )
     outputs = OUTPUTS[settings.model.layout]
     if settings.backbone is None:
-        backbone = build_backbone(section.name, outputs=outputs, norm=section.norm)
+        backbone = build_backbone(section.name, outputs=outputs)
+    elif section.name.startswith("timm/"):
+        backbone = build_backbone(section.name, outputs=outputs, norm=settings.norms["all"], metadata=settings.backbone)
     else:
         backbone = build_backbone(
             section.name,
             outputs=outputs,
             output_stride=OUTPUT_STRIDES[settings.model.layout],
             norm=settings.norms,
+            frozen_stages=section.frozen_stages,
             metadata=settings.backbone,
         )
     return assemble(backbone, settings.model, settings.test)

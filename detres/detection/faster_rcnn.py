@@ -21,7 +21,7 @@ class FasterRCNN(nn.Module):
     """`forward` returns losses, `predict` returns detections; which one runs never depends on the mode.
 
     pad_to: images are padded to multiples of this many pixels. stage_norms: how each stage of the backbone
-    normalizes, for the weights file.
+    normalizes, for the weights file. `memory_format` is that of the images, and so of every map.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class FasterRCNN(nn.Module):
         self.backbone, self.neck, self.rpn, self.roi = layout.backbone, layout.neck, rpn, roi
         self.anchors, self.class_names, self.pad_to = anchors, tuple(class_names), pad_to
         self.stage_norms = dict(stage_norms or {})
+        self.memory_format = torch.channels_last
 
     def forward(self, batch: DetectionBatch) -> dict[str, Tensor]:
         """The four losses by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box (scalars)."""
@@ -92,4 +93,4 @@ class FasterRCNN(nn.Module):
         height, width = images.shape[-2:]
         row, column = torch.arange(height, device=rgb.device), torch.arange(width, device=rgb.device)
         inside = (row[None, :, None] < sizes[:, 0, None, None]) & (column[None, None, :] < sizes[:, 1, None, None])
-        return images * inside[:, None]
+        return (images * inside[:, None]).contiguous(memory_format=self.memory_format)

@@ -5,6 +5,7 @@ A tag's file is downloaded once into the cache (weight_tags.py), converted there
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def convert_detector(
     load_strictly(model, ours, str(path))
     settings = settings_of(model, config, torchvision_weights.data_settings(), test, f"torchvision {path.name}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.new")
+    partial = out.with_name(f".{out.name}.{os.getpid()}")  # Several processes may be at it.
     save_file({n: t.contiguous() for n, t in model.state_dict().items()}, partial, settings.to_metadata())
     partial.replace(out)
     return model

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from detres.backbones.weight_tags import find_published, is_tag
 from detres.config.loading import dump_config
 from detres.config.schema import Config
 from detres.data.datasets import load_dataset
@@ -15,29 +17,48 @@ from detres.data.loaders import DetectionSample, collate
 from detres.data.sizes import resize_image
 from detres.detection.building import padding_multiple
 from detres.detection.faster_rcnn import FasterRCNN
+from detres.distributed import local_device
 from detres.errors import DataError
-from detres.experiments.assembly import build_detector, optimizer_of, schedule_of
+from detres.experiments.assembly import optimizer_of, prepare_for, schedule_of, transform_of
+from detres.experiments.models import agreed_class_names, build_detector, detector_from_weights
+from detres.experiments.training import say_loaded
 from detres.structures import DetectionBatch, DetectionTarget
 
+Say = Callable[[str], None]
+
 SIDES = (96, 128)
-# Stand-ins for the classes of a set that is not there: the dry run needs no data.
-_USUAL_CLASSES = {"coco": 80, "voc": 20, "yolo": 2, "shapes": 6}
 
 
-def dry_run(config: Config, *, say: Callable[[str], None], data_is_stated: bool) -> None:
+def dry_run(
+    config: Config,
+    *,
+    weights: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda line: None,
+    data_is_stated: bool = False,
+) -> None:
     """Print the resolved config, the schedule, parameters and memory; learn from two embedded images once.
 
-    data_is_stated: the user named the data, so that it must be there; else a missing set is only said.
-    Weights that the config names but are not at hand are only said, too.
+    weights: a detector to start from. data_is_stated: the user named the data, so that they must be there; else a
+    missing set is only said. So are published weights that are not at hand: a dry run downloads nothing.
     """
+    where = local_device(device)
     say(dump_config(config).rstrip())
-    class_names = config.model.class_names or _class_names(config, say, data_is_stated)
-    model = build_detector(_without_absent_weights(config, say), class_names)
+    names = _class_names(config, say, data_is_stated)
+    transform_of(config.data, training=True)  # A mistyped augmentation shows here.
+    if weights is not None:
+        model = detector_from_weights(config, agreed_class_names(config, names), weights, say)
+    else:
+        model = build_detector(_without_absent_weights(config, say), names)
+        say_loaded(model, say)
+    model = prepare_for(model, config, where)
     say_schedule(config, say)
     say_size(model, config, say)
-    losses = _one_step(model, config, embedded_batch(padding_multiple(config.model), len(class_names)))
+    batch = embedded_batch(padding_multiple(config.model), len(model.class_names)).to(where)
+    with torch.autocast(where.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
+        losses = _one_step(model, config, batch)
+        found = _one_prediction(model, batch)
     say("one step on two embedded images: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-    found = _one_prediction(model, embedded_batch(padding_multiple(config.model), len(class_names)))
     say(f"one prediction: {found} detections above {config.test.score:g}; dry run done")
 
 
@@ -54,7 +75,7 @@ def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
     return collate(samples, pad_to)
 
 
-def say_schedule(config: Config, say: Callable[[str], None]) -> None:
+def say_schedule(config: Config, say: Say) -> None:
     """The learning rate where it changes."""
     schedule, steps = schedule_of(config), config.training.steps
     marks = sorted({0, config.schedule.warmup_steps, *config.schedule.milestones, steps // 2, steps - 1})
@@ -62,7 +83,7 @@ def say_schedule(config: Config, say: Callable[[str], None]) -> None:
     say(f"schedule: {steps} steps of {config.training.batch} images; learning rate {rates}")
 
 
-def say_size(model: nn.Module, config: Config, say: Callable[[str], None]) -> None:
+def say_size(model: nn.Module, config: Config, say: Say) -> None:
     """Parameters, and a lower bound of memory: weights, gradients, the optimizer's state and one set of features."""
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -72,25 +93,27 @@ def say_size(model: nn.Module, config: Config, say: Callable[[str], None]) -> No
     say(f"memory: {fixed / 2**20:.0f} MiB for weights, gradients and optimizer, and activations of the images on top")
 
 
-def _class_names(config: Config, say: Callable[[str], None], data_is_stated: bool) -> tuple[str, ...]:
+def _class_names(config: Config, say: Say, data_is_stated: bool) -> tuple[str, ...] | None:
+    """The set's; None where it is not there and need not be."""
     try:
         images = load_dataset(config.data, "train")
     except DataError as error:
         if data_is_stated:
             raise
         say(f"data: not here ({error}); the dry run goes on without")
-        return tuple(f"class {i}" for i in range(_USUAL_CLASSES[config.data.format]))
+        return None
     say(f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}")
     return images.class_names
 
 
-def _without_absent_weights(config: Config, say: Callable[[str], None]) -> Config:
-    """A dry run downloads nothing: tags become random weights, files are loaded."""
+def _without_absent_weights(config: Config, say: Say) -> Config:
+    """Published weights become random ones unless they are in the cache; files are loaded."""
     section = config.model.backbone
-    is_file = section.weights is not None and ("." in section.weights or section.weights.startswith("/"))
-    if section.weights is None or is_file:
+    if section.weights is None or not is_tag(section.weights) or section.name.startswith("timm/"):
         return config
-    say(f"weights: {section.weights} is not fetched by a dry run; random weights stand in for it")
+    if find_published(section.weights, section.name).file.is_file():
+        return config
+    say(f"weights: {section.weights} is not in the cache; a dry run downloads nothing, random weights stand in for it")
     section = section.model_copy(update={"weights": None, "frozen_stages": 0})
     return config.model_copy(update={"model": config.model.model_copy(update={"backbone": section})})
 

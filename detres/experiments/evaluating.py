@@ -18,7 +18,7 @@ from detres.distributed import gather_to_main
 from detres.errors import DataError
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth, write_metrics
-from detres.experiments.assembly import evaluation_batches
+from detres.experiments.assembly import evaluation_batches, evaluation_set
 from detres.structures import DetectionBatch, Detections
 
 Precision = Literal["float32", "bf16"]
@@ -88,17 +88,20 @@ def measure(
     ground_truth = coco_ground_truth(images)
     ids = [images.image_id(i) for i in range(len(images))]
     evaluator = DetectionEvaluator(ground_truth, images.class_names, image_ids=ids)
-    batches = evaluation_batches(config, images, device)
+    dataset = evaluation_set(config, images)
+    batches = evaluation_batches(config, dataset, device)
     for image_id, detections in predict_batches(model, batches, device, config.training.precision):
         evaluator.add(image_id, classes(detections))
         if progress is not None:
             progress(len(evaluator))
-    states = gather_to_main(evaluator.state())
+    states, bad = gather_to_main(evaluator.state()), gather_to_main(dataset.undecodable())
     if states is None:
         return None
     for state in states:
         evaluator.merge(state)
     metrics = evaluator.summarize() | {"set": images.name, "annotations": images.digest()}
+    unreadable = sorted({problem.file for of_rank in bad or [] for problem in of_rank})
+    metrics["unreadable_images"] = unreadable
     return Measured(metrics, evaluator.results(), ground_truth)
 
 

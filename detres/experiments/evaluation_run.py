@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def evaluate(
     """The content of metrics.json; None on ranks that are not the main one.
 
     weights decide the model and how images are fed to it. The data are those of cfg, of layers (--data), or of the run
-    the weights lie in. overrides win. split: None is test where there is one, else val.
+    the weights lie in; so is the precision, which is float32 for a file that lies elsewhere. overrides win.
+    split: None is test where there is one, else val.
     out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
     """
     file = locate_detector(weights)
@@ -53,9 +55,13 @@ def evaluate(
     where = local_device(device)
     with process_group(where):
         images = load_dataset(config.data, split)
-        model = build_from_settings(settings_with(settings, config), str(file))
+        if not len(images.boxes):
+            say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
+        named = replace(settings, model=config.model, test=config.test)
+        model = build_from_settings(named, str(file), own_code=config.model.backbone.name if cfg else None)
         load_strictly(model, tensors, str(file))
-        say(f"{file}: {settings.recipe or 'detector'}; {images.name}: {len(images)} images")
+        precision = config.training.precision
+        say(f"{file}: {settings.recipe or 'detector'}; {images.name}: {len(images)} images, in {precision}")
         absent = map_classes(model.class_names, images.class_names).absent
         if absent:
             say(f"{len(absent)} classes of the model are not in the set and left out: {', '.join(absent[:10])}")
@@ -65,8 +71,10 @@ def evaluate(
         measured = measure(prepare_for(model, config, where), config, images, where, progress=progress)
         if measured is None:
             return None
-    measured.metrics.update(split=split, weights=file_digest(file))
+    measured.metrics.update(split=split, weights=file_digest(file), precision=config.training.precision)
     write_measured(folder, measured, config.data.format)
+    if unreadable := measured.metrics["unreadable_images"]:
+        say(f"warning: {len(unreadable)} images could not be read and count as grey ones: {', '.join(unreadable[:5])}")
     for line in metric_lines(measured.metrics):
         say(line)
     say(f"written to {folder}")
@@ -91,16 +99,10 @@ def evaluation_config(
         "model": settings.model.model_dump(mode="json"),
         "data": fed,
         "test": settings.test.model_dump(mode="json"),
+        "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(str(file), own)]
     return resolve([*layered, *(read_override(text) for text in overrides)])
-
-
-def settings_with(settings: DetectorSettings, config: Config) -> DetectorSettings:
-    """The file's settings with what overrides changed of the model and the test."""
-    from dataclasses import replace
-
-    return replace(settings, model=config.model, test=config.test)
 
 
 def run_folder(file: Path) -> Path | None:
@@ -114,12 +116,16 @@ def default_split(config: Config) -> SplitName:
 
 
 def default_folder(file: Path, images: AnnotatedImages, split: str) -> Path:
-    """RUN/eval/SET-SPLIT-CHECKPOINT; beside a file that lies in no run."""
+    """RUN/eval/SET-SPLIT-CHECKPOINT; for a file that lies in no run, below runs/ with its own name."""
     name = images.name.replace("/", "-")
     name = name if name.endswith(split) else f"{name}-{split}"
-    if run := run_folder(file):
-        return run / "eval" / f"{name}-{file.resolve().parent.name}"
-    return file.parent / "eval" / f"{name}-{file.stem}"
+    checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
+    return default_place(file) / "eval" / f"{name}-{checkpoint}"
+
+
+def default_place(file: Path) -> Path:
+    """Where what is made of a weights file goes: its run, else runs/NAME (the file may lie in a cache)."""
+    return run_folder(file) or Path("runs") / file.stem
 
 
 def file_digest(file: Path) -> str:

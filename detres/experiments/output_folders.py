@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from detres.errors import ConfigError
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Stems; of those that stand more than once, all get their place in the list in front."""
+    counts = Counter(path.stem for path in paths)
+    return [path.stem if counts[path.stem] == 1 else f"{i:06d}_{path.stem}" for i, path in enumerate(paths)]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all: a run killed at this moment keeps the file it had."""
+    partial = path.with_name(f".{path.name}.new")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def make_folder(folder: Path) -> Path:

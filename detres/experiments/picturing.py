@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detres.config.loading import Layer, load_config, resolve
+from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
 from detres.data.datasets import SplitName, load_dataset
 from detres.data.images import read_image
@@ -15,8 +15,8 @@ from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError
 from detres.experiments.evaluating import map_classes
-from detres.experiments.evaluation_run import default_split, evaluation_config, run_folder
-from detres.experiments.output_folders import make_folder
+from detres.experiments.evaluation_run import default_place, default_split, evaluation_config
+from detres.experiments.output_folders import make_folder, unique_names
 from detres.experiments.predicting import write_picture
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
@@ -46,8 +46,9 @@ def draw_set(
     detector = Detector.from_checkpoint(weights, device=device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
-    out, pictures, names = make_folder(out or folder), [], []
-    for i in chosen:
+    names = unique_names([Path(images.file_name(i)) for i in chosen])
+    out, pictures = make_folder(out or folder), []
+    for i, name in zip(chosen, names, strict=True):
         rgb = read_image(images.path(i), exif=bool(images.turned[i]))
         target = images.target(i)
         if detector and classes:
@@ -56,9 +57,8 @@ def draw_set(
         else:
             whole = Detections(target.boxes, target.boxes.new_ones(len(target)), target.labels, rgb.shape[:2])
             picture = draw_detections(rgb, whole, images.class_names)
-        names.append(Path(images.file_name(i)).stem)
         pictures.append(picture)
-        write_picture(out / f"{names[-1]}.jpg", picture)
+        write_picture(out / f"{name}.jpg", picture)
     first = slice(0, SHEET_PICTURES)
     title = f"{images.name}, {'ground truth beside predictions' if detector else 'ground truth'}"
     sheet = picture_sheet(
@@ -74,10 +74,10 @@ def _what(
     """The config whose data are drawn, and the folder for the pictures."""
     if weights is not None:
         file = locate_detector(weights)
-        folder = (run_folder(file) or file.parent) / "pictures"
+        folder = default_place(file) / "pictures"
         return evaluation_config(read_detector(file)[1], file, cfg, layers, overrides), folder
     if cfg is not None:
         return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / Path(cfg).stem
     if layers:
-        return resolve(layers), Path("runs/pictures") / Path(layers[0].source).stem
+        return resolve([*layers, *map(read_override, overrides)]), Path("runs/pictures") / Path(layers[0].source).stem
     raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")

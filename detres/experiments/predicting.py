@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detres.data.images import find_images, read_image
 from detres.errors import DataError
-from detres.experiments.output_folders import make_folder
+from detres.experiments.output_folders import make_folder, unique_names
 from detres.prediction import Detector, NamedDetections
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -58,13 +58,7 @@ def find_inputs(given: Sequence[str]) -> list[Input]:
         if not found:
             raise DataError(f"{text}: no such file, no images in such a folder, and nothing matches it as a pattern")
         paths += found
-    return [Input(path, name) for path, name in zip(paths, _unique_names(paths), strict=True)]
-
-
-def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """Stems; those that stand more than once get their place in front."""
-    stems = [path.stem for path in paths]
-    return [f"{i:06d}_{stem}" if stems.count(stem) > 1 else stem for i, stem in enumerate(stems)]
+    return [Input(path, name) for path, name in zip(paths, unique_names(paths), strict=True)]
 
 
 def predict_files(
@@ -85,7 +79,7 @@ def predict_files(
     done = Done(0, 0, [])
     with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
         images = [item for item in inputs if not item.is_video]
-        pictures = _read_images(images, done, say)
+        pictures = _read_images(images, detector.exif, done, say)
         while chunk := list(islice(pictures, batch)):
             for (item, rgb), found in zip(
                 chunk, detector.predict_many((r for _, r in chunk), batch=batch), strict=True
@@ -112,10 +106,10 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
     assert written
 
 
-def _read_images(items: Sequence[Input], done: Done, say: Say) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
+def _read_images(items: Sequence[Input], exif: bool, done: Done, say: Say) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
     for item in items:
         try:
-            yield item, read_image(item.path)
+            yield item, read_image(item.path, exif=exif)
         except DataError as error:
             done.bad.append(item.path)
             say(f"left out: {error}")
@@ -153,6 +147,8 @@ def _predict_video(
                         rate = video.get(cv2.CAP_PROP_FPS) or 25.0
                         code = cv2.VideoWriter_fourcc(*"mp4v")
                         writer = cv2.VideoWriter(str(out / f"{item.name}.mp4"), code, rate, drawn.shape[1::-1])
+                        if not writer.isOpened():
+                            raise DataError(f"{out / item.name}.mp4: OpenCV cannot write it; --no-images leaves it out")
                     writer.write(np.ascontiguousarray(drawn[..., ::-1]))
     finally:
         video.release()

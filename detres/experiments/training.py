@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,25 +14,17 @@ from detres.config.loading import dump_config, load_config
 from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
 from detres.data.datasets import load_dataset
-from detres.detection.detector_files import build_from_settings, read_detector, settings_of
+from detres.detection.detector_files import settings_of
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.published import locate_detector
-from detres.detection.transfer import transfer_detector
-from detres.distributed import barrier, is_main, local_device, process_group, world_size
+from detres.distributed import broadcast_from_main, is_main, local_device, process_group, share_buffers, world_size
 from detres.errors import ConfigError
-from detres.experiments.assembly import (
-    build_detector,
-    optimizer_of,
-    prepare_for,
-    schedule_of,
-    training_batches,
-    training_set,
-)
-from detres.experiments.evaluating import measure
-from detres.experiments.output_folders import make_folder
+from detres.experiments.assembly import optimizer_of, prepare_for, schedule_of, training_batches, training_set
+from detres.experiments.evaluating import map_classes, measure
+from detres.experiments.models import build_detector, detector_from_weights, detector_of_checkpoint
+from detres.experiments.output_folders import make_folder, write_text
 from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume
 from detres.training.ema import MovingAverage
-from detres.training.running import Finished, Intervals, run_training
+from detres.training.running import Evaluate, Finished, Intervals, run_training
 
 Say = Callable[[str], None]
 
@@ -77,76 +68,63 @@ def _train(
     if found and (run / "config.yaml").is_file():
         check_resumable(load_config(run / "config.yaml"), config, str(run))
     images = load_training_images(config, say)
-    model = _model(config, images.class_names, found, weights, say)
+    if found:
+        model = detector_of_checkpoint(config, found / MODEL_FILE)
+    elif weights is not None:
+        model = detector_from_weights(config, images.class_names, weights, say)
+    else:
+        model = build_detector(config, images.class_names)
+        say_loaded(model, say)
     settings = settings_of(model, config.model, config.data, config.test, config.recipe)
-    if is_main():
-        (run / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    barrier()
-
     model = prepare_for(model, config, device)
+    evaluate = _evaluator(model, config, device, say)
+    if is_main():
+        write_text(run / "config.yaml", dump_config(config))
+
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
     training = config.training
     wrapped = model
     if world_size() > 1:
         wrapped = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
-    finished = run_training(
-        wrapped,
-        optimizer_of(model, config),
-        schedule_of(config),
-        batches,
-        run=run,
-        steps=training.steps,
-        device=device,
-        accumulate=accumulate,
-        precision=training.precision,
-        clip_norm=training.clip_norm,
-        ema=MovingAverage(model, training.ema) if training.ema else None,
-        seed=training.seed,
-        intervals=Intervals(training.log_every, training.checkpoint_every, training.keep_every, training.eval_every),
-        evaluate=_evaluator(model, config, device),
-        best_metric=training.best_metric,
-        metadata=settings.to_metadata(),
-        terminal=terminal,
-        resume=resume,
-    )
-    for problem in dataset.undecodable():
-        say(f"warning: {problem}")
+    try:
+        finished = run_training(
+            wrapped,
+            optimizer_of(model, config),
+            schedule_of(config),
+            batches,
+            run=run,
+            steps=training.steps,
+            device=device,
+            accumulate=accumulate,
+            precision=training.precision,
+            clip_norm=training.clip_norm,
+            ema=MovingAverage(model, training.ema) if training.ema else None,
+            seed=training.seed,
+            intervals=Intervals(
+                training.log_every, training.checkpoint_every, training.keep_every, training.eval_every
+            ),
+            evaluate=evaluate,
+            best_metric=training.best_metric,
+            metadata=settings.to_metadata(),
+            terminal=terminal,
+            resume=resume,
+        )
+    finally:  # Said however the run ends; each rank's own workers have met their own.
+        for problem in dataset.undecodable():
+            say(f"warning: {problem}")
     _say_finished(finished, run, say)
     return run
 
 
-def _model(
-    config: Config, class_names: tuple[str, ...], found: Path | None, weights: str | Path | None, say: Say
-) -> FasterRCNN:
-    """From the checkpoint's own description where the run goes on, from --weights, or from the config alone."""
-    own_code = ":" in config.model.backbone.name  # Only a config may name code; no file can rebuild such a model.
-    if found and not own_code:
-        path = found / MODEL_FILE
-        model = build_from_settings(read_detector(path)[1], str(path))
-    elif weights is not None and not found:
-        path = locate_detector(weights)
-        settings = read_detector(path)[1]
-        named = config.model.model_copy(update={"class_names": class_names})
-        model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
-        for line in transfer_detector(model, path).lines():
-            say(line)
-    else:
-        model = build_detector(config, class_names)
-        _say_loaded(model, say)
-        return model
-    if config.model.backbone.frozen_stages:
-        model.backbone.freeze_stages(config.model.backbone.frozen_stages)
-    return model
-
-
 def load_training_images(config: Config, say: Say = lambda line: None) -> AnnotatedImages:
     """The training split, what is wrong with it said once. One process makes or unpacks what must be made first."""
-    if not is_main():
-        barrier()
-    images = load_dataset(config.data, "train")
     if is_main():
-        barrier()
+        images = load_dataset(config.data, "train")
+    # By way of the host, where waiting has no time limit of minutes: a first index of a large set takes long.
+    broadcast_from_main(None)
+    if not is_main():
+        images = load_dataset(config.data, "train")
     say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
     for kind, count in images.problem_counts().items():
         example = next(problem for problem in images.problems if problem.kind == kind)
@@ -156,23 +134,29 @@ def load_training_images(config: Config, say: Say = lambda line: None) -> Annota
     return images
 
 
-def _evaluator(
-    model: FasterRCNN, config: Config, device: torch.device
-) -> Callable[[int], dict[str, Any] | None] | None:
-    """Measures on val, or on test where there is no val; None where there is neither."""
+def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say) -> Evaluate | None:
+    """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated."""
     split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
     if split is None:
         return None
     images = load_dataset(config.data, split)
+    if not len(images.boxes):
+        say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes its comp4 files")
+        return None
+    map_classes(model.class_names, images.class_names)  # A contradiction shows now, not after the training.
+    if split == "test" and config.training.eval_every:
+        say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
 
     def evaluate(step: int) -> dict[str, Any] | None:
+        share_buffers(model)
         measured = measure(model, config, images, device)
         return measured.metrics if measured else None
 
     return evaluate
 
 
-def _say_loaded(model: FasterRCNN, say: Say) -> None:
+def say_loaded(model: FasterRCNN, say: Say) -> None:
+    """What became of the backbone's weights."""
     report = getattr(model.backbone, "load_report", None)
     if report is not None:
         for line in report.lines():

@@ -201,7 +201,7 @@ def test_losses_agree_term_by_term_on_the_same_samples() -> None:
     }
     for mine, other in names.items():
         assert expected[other] > 0
-        torch.testing.assert_close(losses[mine], expected[other], rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(losses[mine], expected[other].double(), rtol=1e-6, atol=1e-9)
 
 
 def rpn_samples(ours: FasterRCNN, anchors: Sequence[Tensor], sampler: FirstOnes) -> list[Sample]:

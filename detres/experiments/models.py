@@ -1,0 +1,91 @@
+"""Where an experiment's detector comes from: its config, another detector's weights, or its own checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from detres.backbones import build_backbone
+from detres.config.schema import Config
+from detres.data.classes import COCO_CLASSES, VOC_CLASSES
+from detres.data.shape_drawing import SHAPES
+from detres.detection.building import assemble
+from detres.detection.detector_files import build_from_settings, read_detector
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
+from detres.detection.published import locate_detector
+from detres.detection.transfer import transfer_detector
+from detres.draws import Purpose, key
+from detres.errors import ConfigError
+
+Say = Callable[[str], None]
+
+# What a format's own set names, where neither the config nor a data set at hand does.
+_USUAL_CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES}
+
+
+def build_detector(config: Config, class_names: Sequence[str] | None = None) -> FasterRCNN:
+    """The config's detector, its backbone's weights loaded, the rest drawn from training.seed.
+
+    class_names: the data set's; None: model.class_names, data.classes, or those the format's own set is known for.
+    model.backbone.load_report says what was loaded.
+    """
+    names = agreed_class_names(config, class_names)
+    layout, section = config.model.layout, config.model.backbone
+    options = section.model_dump(exclude={"name", "weights"}, exclude_defaults=True)
+    if OUTPUT_STRIDES[layout] != 32:
+        if section.name.startswith("timm/"):
+            raise ConfigError(
+                f"model.layout={layout} dilates the last stage of a ResNet, which {section.name} is not; use fpn"
+            )
+        options["output_stride"] = OUTPUT_STRIDES[layout]
+    with _seeded(config):
+        backbone = build_backbone(section.name, weights=section.weights, outputs=OUTPUTS[layout], **options)
+        return assemble(backbone, config.model.model_copy(update={"class_names": names}), config.test)
+
+
+def detector_from_weights(
+    config: Config, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
+) -> FasterRCNN:
+    """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
+    path = locate_detector(weights)
+    settings = read_detector(path)[1]
+    named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names)})
+    with _seeded(config):
+        model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
+    for line in transfer_detector(model, path).lines():
+        say(line)
+    return model
+
+
+def detector_of_checkpoint(config: Config, file: Path) -> FasterRCNN:
+    """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
+    return build_from_settings(read_detector(file)[1], str(file), own_code=config.model.backbone.name)
+
+
+def agreed_class_names(config: Config, class_names: Sequence[str] | None) -> tuple[str, ...]:
+    """The names to train on. Raises ConfigError where config and data name different ones, or nobody names any."""
+    stated = config.model.class_names
+    if class_names is None:
+        names = stated or config.data.classes or _USUAL_CLASSES.get(config.data.format)
+        if names is None:
+            raise ConfigError("nothing names the classes; set model.class_names, or data.classes")
+        return tuple(names)
+    if stated is not None and tuple(class_names) != stated:
+        raise ConfigError(
+            f"model.class_names are {', '.join(stated)}, but the data's classes are {', '.join(class_names)}; "
+            "leave model.class_names out, or select and order the data's with data.classes"
+        )
+    return tuple(class_names)
+
+
+@contextmanager
+def _seeded(config: Config) -> Iterator[None]:
+    """Layers draw their first weights from torch's global generator: here from the seed, and nobody else notices."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(config.training.seed, Purpose.INITIALIZATION))
+        yield
