@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -37,7 +38,8 @@ def load_shapes(root: Path, split: str, *, classes: Sequence[str] | None = None)
     if split not in SPLIT_SIZES:
         raise DataError(f"split {split}: the shapes set has {', '.join(SPLIT_SIZES)}")
     make_shapes(root)
-    return load_coco(root, f"coco/instances_{split}.json:JPEGImages", classes=classes)
+    images = load_coco(root, f"coco/instances_{split}.json:JPEGImages", classes=classes)
+    return replace(images, name=f"shapes-{split}")
 
 
 def make_shapes(root: Path) -> None:
