@@ -136,7 +136,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, write_tiny_set: Callable[...,
 @pytest.fixture(scope="session")
 def datasets_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """DETRES_DATASETS points here for the rest of the session; holds the shapes set."""
-    folder = tmp_path_factory.getbasetemp().parent / "datasets"  # shared by the workers of pytest-xdist
+    base = tmp_path_factory.getbasetemp()
+    # The workers of pytest-xdist have a folder each, below one that is the session's.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "datasets"
     make_shapes(folder / "shapes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DETRES_DATASETS", str(folder))

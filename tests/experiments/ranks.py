@@ -1,7 +1,7 @@
 """What every rank of a run does in test_ranks.py: python ranks.py CONFIG RUN OUT, started as torchrun starts it.
 
-Writes to OUT, each named by the number of ranks: the weights after five steps, the names of parameters without a
-gradient, the images each rank was given to evaluate, and an evaluation of RUN.
+Writes to OUT: the weights after five steps, the names of parameters without a gradient, the images each rank was given
+to evaluate, an evaluation of RUN, and a run of three steps.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from detres.detection.faster_rcnn import FasterRCNN
 from detres.distributed import gather_to_main, process_group, rank, world_size
 from detres.experiments.assembly import optimizer_of, schedule_of, training_batches, training_set
 from detres.experiments.evaluation_run import evaluate
+from detres.experiments.training import train
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.training.loop import train_steps
 
@@ -88,18 +89,18 @@ def main(cfg: str, run: str, out: str) -> None:
     torch.set_num_threads(1)
     folder = Path(out)
     with process_group(CPU):
-        told: dict[str, Any] = {}
-        for normalizer in ("constant", "samples"):
-            overrides = [f"model.{part}.normalizer={normalizer}" for part in ("rpn", "roi")]
-            config = load_config(
-                Path(cfg), [*overrides, "training.batch=4", "optimizer.lr=0.02", "model.backbone.norm=group"]
-            )
-            tensors = five_steps(config)
-            if rank() == 0:
-                folder.mkdir(parents=True, exist_ok=True)
-                save_file({name: t.contiguous() for name, t in tensors.items()}, folder / f"{normalizer}.safetensors")
-            told[normalizer] = untouched_by_an_empty_rank(config)
+        # Both normalizers: one is the same on every rank, the other is summed over them.
+        normalizers = ["model.rpn.normalizer=samples", "model.roi.normalizer=constant"]
+        stated = [*normalizers, "training.batch=4", "optimizer.lr=0.02", "model.backbone.norm=group"]
+        config = load_config(Path(cfg), stated)
+        tensors = five_steps(config)
+        if rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({name: t.contiguous() for name, t in tensors.items()}, folder / "weights.safetensors")
+        told: dict[str, Any] = {"untouched": untouched_by_an_empty_rank(config)}
         told["images"] = evaluated_images(Path(run), folder / "eval")
+        short = load_config(Path(cfg), ["training.steps=3", "training.batch=4", "training.ema=0.9", "data.workers=1"])
+        train(short, folder / "run", device="cpu")
         by_rank = gather_to_main(told)
         if by_rank is not None:
             (folder / "ranks.json").write_text(json.dumps(by_rank))

@@ -102,12 +102,14 @@ def test_the_fpn_detectors_have_as_many_parameters_as_torchvisions(stem: str, de
 
 
 def test_the_papers_detector_has_the_parameters_of_its_parts() -> None:
-    """ResNet-101 without fc; an RPN of 1024 -> 1024, 5 sizes × 3 ratios; 81 classes and 80 boxes on 2048 features."""
-    anchors = 15
+    """ResNet-101 without fc; an RPN of 1024 -> 1024 and its anchors; 81 classes and 80 boxes on 2048 features."""
+    config = load_config("coco_r101")
+    (sizes,) = config.model.anchors.sizes
+    anchors = len(sizes) * len(config.model.anchors.ratios)
     rpn = 9 * 1024 * 1024 + 1024 + (1024 + 1) * anchors * 5
     heads = (2048 + 1) * (81 + 4 * 80)
     resnet101 = 44_549_160 - (2048 + 1) * 1000
-    assert count(built_on_meta(load_config("coco_r101"), 80)) == resnet101 + rpn + heads
+    assert count(built_on_meta(config, 80)) == resnet101 + rpn + heads
 
 
 @pytest.mark.slow
@@ -127,8 +129,11 @@ def test_the_embedded_configs_are_dry_run(stem: str, datasets_folder: Path) -> N
 @pytest.mark.slow
 def test_a_dry_run_needs_neither_data_nor_weights(nowhere: Path) -> None:
     said: list[str] = []
-    overrides = ["model.backbone.name=resnet18", "model.rpn.pre_nms_test=50"]
-    dry_run(load_config("coco_r50_fpn", overrides), say=said.append, data_is_stated=False)
+    dry_run(
+        load_config("coco_r50_fpn", ["model.rpn.post_nms_test=50", "model.rpn.post_nms_train=50"]),
+        say=said.append,
+        data_is_stated=False,
+    )
     assert any(line.startswith("data: not here") for line in said)
     assert any("random weights stand in for it" in line for line in said)
     assert said[-1].endswith("dry run done")

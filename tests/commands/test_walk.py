@@ -1,0 +1,384 @@
+"""The way of a user: train, evaluate, predict, draw, check. Every file that is promised is there and right."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from safetensors import safe_open
+
+from detres.commands.main import COMMANDS, main
+from detres.training.checkpoints import load_checkpoint
+
+Done = Callable[..., str]
+
+LOSSES = ("loss_rpn_objectness", "loss_rpn_box", "loss_roi_class", "loss_roi_box")
+COCO_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
+
+
+@pytest.fixture
+def done(capsys: pytest.CaptureFixture[str]) -> Done:
+    """Run a command that must succeed; returns what it printed."""
+
+    def run(*argv: str | Path) -> str:
+        status = main([str(part) for part in argv])
+        told = capsys.readouterr()
+        assert status == 0, told.err
+        return told.out
+
+    return run
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def pycocotools_ap(folder: Path, ground_truth: Path) -> dict[str, float]:
+    """AP, AP50 and AR100 as pycocotools computes them from the files alone."""
+    truth = COCO(str(ground_truth))
+    evaluation = COCOeval(truth, truth.loadRes(str(folder / "detections.json")), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return {"AP": evaluation.stats[0], "AP50": evaluation.stats[1], "AR100": evaluation.stats[8]}
+
+
+# Training.
+
+
+def test_a_run_folder_holds_what_is_promised(trained: Path) -> None:
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {"last", "best"}
+    for checkpoint in (trained / "checkpoints").iterdir():
+        assert {path.name for path in checkpoint.iterdir()} == {"model.safetensors", "trainer.pt"}
+    resolved = yaml.safe_load((trained / "config.yaml").read_text())
+    assert resolved["recipe"] == "tiny"
+    assert resolved["training"]["steps"] == 50
+    assert resolved["model"]["rpn"]["nms"] == 0.7, "the defaults are there, too"
+    assert (trained / "log.txt").read_text().startswith("step 10 ")
+    assert list((trained / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_metrics_jsonl_names_every_loss_and_the_evaluation(trained: Path) -> None:
+    lines = read_lines(trained / "metrics.jsonl")
+    train = [line for line in lines if line["kind"] == "train"]
+    assert [line["step"] for line in train] == [10, 20, 30, 40, 50]
+    for line in train:
+        assert line["loss"] == pytest.approx(sum(line[name] for name in LOSSES), rel=1e-6)
+        assert line["lr"] > 0
+    assert train[-1]["loss"] < train[0]["loss"]
+    (evaluation,) = [line for line in lines if line["kind"] == "eval"]
+    assert evaluation["step"] == 50
+    assert evaluation["mAP50"] > 0.2, "the tiny detector has not learned"
+
+
+def test_a_weights_file_describes_its_model_and_what_feeds_it(trained: Path) -> None:
+    with safe_open(trained / "checkpoints" / "last" / "model.safetensors", framework="pt") as file:
+        told = json.loads(file.metadata()["detres"])
+        assert file.metadata()["step"] == "50"
+    assert told["schema"] == 1
+    assert told["task"] == "detection"
+    assert told["class_names"] == ["disc", "square"]
+    assert told["recipe"] == "tiny"
+    assert told["backbone"]["stride_in"] == "3x3"
+    assert told["backbone"]["pixel_stats"]["order"] == "rgb"
+    assert told["preprocessing"] == {"shortest_side": [64], "longest_side": 96, "rounding": "floor", "exif": True}
+    assert told["test"]["score"] == 0.05
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_sigterm_end_with_130_and_a_checkpoint_that_goes_on(
+    tiny: Any, run_folder: Path, run_python: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    root = str(Path(__file__).parents[2])
+    start = [sys.executable, "-m", "detres", "train_det", "--device", "cpu", "--out", str(run_folder)]
+    first = [*start, "--cfg", str(tiny.cfg), "training.steps=10000"]
+    reached = 0
+    # What goes on needs no more than the folder.
+    for command, number in ((first, signal.SIGINT), ([*start, "--resume"], signal.SIGTERM)):
+        process = subprocess.Popen(
+            command,
+            cwd=root,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_a_step(process, run_folder, reached + 2)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 130, told
+        step = load_checkpoint(run_folder / "checkpoints" / "last").trainer["step"]
+        assert step > reached
+        assert f"interrupted by {number.name} after step {step}" in told
+        assert "--resume goes on" in told
+        assert "Traceback" not in told
+        reached = step
+    steps = [line["step"] for line in read_lines(run_folder / "metrics.jsonl") if line["kind"] == "train"]
+    assert steps == list(range(1, reached + 1))
+
+
+def wait_for_a_step(process: subprocess.Popen[str], run: Path, step: int) -> None:
+    for _ in range(1200):
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[1])
+        lines = (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").is_file() else []
+        if any(f'"step": {step}' in line for line in lines):
+            return
+        time.sleep(0.1)
+    raise AssertionError("no step was reached")
+
+
+def test_best_last_and_every_kth_checkpoint_are_kept(done: Done, tiny: Any, run_folder: Path) -> None:
+    told = done(
+        *("train_det", "--cfg", tiny.cfg, "--out", run_folder, "--device", "cpu", "training.steps=4"),
+        *("training.keep_every=2", "training.eval_every=2"),
+    )
+    names = {path.name for path in (run_folder / "checkpoints").iterdir()}
+    assert names - {"best"} == {"last", "step_00000002", "step_00000004"}
+    assert "step 4 lr 0.0200 loss" in told
+    again = done("train_det", "--out", run_folder, "--resume", "--device", "cpu")
+    assert "finished 4 steps" in again
+
+
+def test_another_batch_scales_rate_and_steps_and_says_so(done: Done, tiny: Any) -> None:
+    told = done("train_det", "--cfg", tiny.cfg, "training.batch=1", "--dry-run")
+    assert "scaled to training.batch=1: optimizer.lr" in told
+    assert "learning rate 0.01 at 0" in told
+    kept = done("train_det", "--cfg", tiny.cfg, "training.batch=1", "optimizer.lr=0.5", "--dry-run")
+    assert "optimizer.lr" not in [line.split(":")[1].strip()[:12] for line in kept.splitlines() if "scaled" in line]
+    assert "learning rate 0.5 at 0" in kept
+
+
+# Evaluation.
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Path, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of an evaluation as VOC and one as COCO, with many detections."""
+    folders = {}
+    for data in ("voc", "coco"):
+        folders[data] = tmp_path_factory.mktemp(data)
+        command = ["eval_det", "--weights", trained, "--data", getattr(tiny, data), "--out", folders[data]]
+        assert main([str(part) for part in [*command, "--device", "cpu", "test.score=0.01"]]) == 0
+    return folders
+
+
+@pytest.mark.parametrize("data", ["voc", "coco"])
+def test_metrics_json_has_every_promised_key(evaluated: dict[str, Path], data: str) -> None:
+    metrics = json.loads((evaluated[data] / "metrics.json").read_text())
+    for name in (*COCO_METRICS, "mAP50", "mAP50_07"):
+        assert metrics[name] is None or 0 <= metrics[name] <= 1, name
+    assert metrics["APl"] is None, "nothing is large here: what is undefined is null"
+    assert metrics["mAP50"] > 0.2
+    assert metrics["images"] == 5
+    assert metrics["split"] == "test"
+    assert metrics["set"]
+    assert metrics["schema_version"] == 1
+    assert len(metrics["weights"]) == 16
+    assert metrics["annotations"]
+    assert set(metrics["per_class"]) == {"square", "disc"}
+    mean = np.mean([row["AP"] for row in metrics["per_class"].values()])
+    assert metrics["AP"] == pytest.approx(mean, abs=1e-9)
+
+
+@pytest.mark.parametrize("data", ["voc", "coco"])
+def test_pycocotools_reads_the_files_as_they_are_and_agrees(
+    evaluated: dict[str, Path], tiny: Any, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = evaluated[data]
+    if data == "coco":
+        assert not (folder / "ground_truth.json").exists(), "a COCO set has its own"
+    truth = tiny.root / "coco" / "test.json" if data == "coco" else folder / "ground_truth.json"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for name, value in pycocotools_ap(folder, truth).items():
+        assert metrics[name] == pytest.approx(value, abs=1e-9), name
+    detections = json.loads((folder / "detections.json").read_text())
+    assert len(detections) > 10
+    assert {tuple(sorted(detection)) for detection in detections} == {("bbox", "category_id", "image_id", "score")}
+    if data == "coco":
+        assert {detection["category_id"] for detection in detections} <= {3, 7}
+
+
+def test_the_same_images_as_voc_and_as_coco_measure_the_same(evaluated: dict[str, Path]) -> None:
+    """A difficult object and a crowd are both neither hit nor miss in VOC's measure."""
+    one, other = (json.loads((evaluated[data] / "metrics.json").read_text()) for data in ("voc", "coco"))
+    assert one["mAP50"] == pytest.approx(other["mAP50"], abs=1e-9)
+    assert one["weights"] == other["weights"]
+    assert one["annotations"] != other["annotations"]
+
+
+def test_comp4_files_hold_every_detection_from_pixel_one(evaluated: dict[str, Path]) -> None:
+    folder = evaluated["voc"]
+    truth = json.loads((folder / "ground_truth.json").read_text())
+    stems = {image["id"]: Path(image["file_name"]).stem for image in truth["images"]}
+    names = {category["id"]: category["name"] for category in truth["categories"]}
+    expected: dict[str, list[str]] = {"square": [], "disc": []}
+    for detection in json.loads((folder / "detections.json").read_text()):
+        x, y, width, height = detection["bbox"]
+        row = f"{x + 1:.3f} {y + 1:.3f} {x + width:.3f} {y + height:.3f}"
+        expected[names[detection["category_id"]]].append(
+            f"{stems[detection['image_id']]} {detection['score']:.8f} {row}"
+        )
+    for name, rows in expected.items():
+        lines = (folder / f"comp4_det_test_{name}.txt").read_text().splitlines()
+        assert sorted(lines) == sorted(rows)
+        assert all(min(map(float, line.split()[2:4])) >= 1 for line in lines)
+    assert not list(evaluated["coco"].glob("comp4*"))
+
+
+def test_an_evaluation_says_which_checkpoint_and_where_its_files_are(done: Done, trained: Path) -> None:
+    told = done("eval_det", "--weights", trained, "--device", "cpu")
+    assert f"{trained}/checkpoints/best/model.safetensors: tiny; set-test: 5 images" in told
+    assert "mAP@0.5" in told.splitlines()[1]
+    folder = trained / "eval" / "set-test-best"
+    assert f"written to {folder}" in told
+    assert json.loads((folder / "metrics.json").read_text())["split"] == "test"
+    last = done("eval_det", "--weights", trained / "checkpoints" / "last", "--device", "cpu", "--split", "train")
+    assert "checkpoints/last/model.safetensors" in last
+    assert (trained / "eval" / "set-train-last" / "detections.json").is_file()
+
+
+def test_a_relative_path_within_the_run_finds_its_data(
+    done: Done, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained / "checkpoints" / "last")
+    assert f"written to {trained}/eval/set-test-last" in done("eval_det", "--weights", "model.safetensors")
+
+
+# Prediction.
+
+
+def test_predict_writes_a_line_and_a_picture_for_each_file(
+    done: Done, trained: Path, tiny: Any, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    (folder / "below").mkdir(parents=True)
+    one, two, three = tiny.pictures()[:3]
+    shutil.copy(one, folder / "one.png")
+    shutil.copy(two, folder / "below" / "two.png")
+    (folder / "bad.jpg").write_bytes(b"no image")
+    write_video(tmp_path / "clip.avi", one)
+    told = done(
+        *("predict", "--weights", trained, folder, tiny.root / "JPEGImages" / "00001[02].png", tmp_path / "clip.avi"),
+        *("--out", out, "--score", "0.2", "--batch", "2", "--device", "cpu"),
+    )
+    assert "bad.jpg: this is no image that can be decoded" in told
+    assert "7 pictures" in told
+    assert "1 bad files" in told
+    lines = read_lines(out / "predictions.jsonl")
+    names = [Path(line["file"]).name for line in lines]
+    assert names == ["two.png", "one.png", three.name, "000012.png", "clip.avi", "clip.avi", "clip.avi"]
+    assert [line.get("frame") for line in lines] == [None] * 4 + [0, 1, 2]
+    for line in lines:
+        height, width = cv2.imread(line["file"]).shape[:2] if line["file"].endswith("png") else (80, 80)
+        assert (line["height"], line["width"]) == (height, width)
+        assert len(line["boxes"]) == len(line["labels"]) == len(line["names"]) == len(line["scores"])
+        assert all(score >= 0.2 for score in line["scores"])
+        assert line["names"] == [["disc", "square"][label] for label in line["labels"]]
+        assert all(0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height for x1, y1, x2, y2 in line["boxes"])
+    assert sum(len(line["boxes"]) for line in lines) > 0
+    assert {path.name for path in out.iterdir()} >= {"one.jpg", "two.jpg", "000012.jpg", "clip.mp4"}
+    assert cv2.imread(str(out / "one.jpg")) is not None
+
+
+def write_video(path: Path, picture: Path) -> None:
+    image = cv2.imread(str(picture))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, image.shape[1::-1])
+    assert writer.isOpened(), "this OpenCV writes no MJPG"
+    for _ in range(3):
+        writer.write(image)
+    writer.release()
+
+
+def test_predict_without_images_writes_lines_alone(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
+    done("predict", "--weights", trained, *tiny.pictures(), "--out", tmp_path, "--no-images", "--device", "cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
+    assert len(read_lines(tmp_path / "predictions.jsonl")) == 5
+
+
+def test_files_of_one_name_get_pictures_of_their_own(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(tiny.pictures()[0], tmp_path / folder / "same.png")
+    done("predict", "--weights", trained, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out", "--device", "cpu")
+    assert len(list((tmp_path / "out").glob("*same.jpg"))) == 2
+
+
+# Pictures and data.
+
+
+def test_visualize_draws_ground_truth_beside_predictions(done: Done, trained: Path) -> None:
+    told = done("visualize", "--weights", trained, "--limit", "3", "--device", "cpu")
+    assert told.startswith("3 pictures")
+    pictures = trained / "pictures"
+    assert {path.name for path in pictures.iterdir()} == {"000008.jpg", "000010.jpg", "000012.jpg", "sheet.png"}
+    width = cv2.imread(str(pictures / "000008.jpg")).shape[1]
+    assert width > 2 * 64, "two pictures side by side"
+    assert cv2.imread(str(pictures / "sheet.png")).shape[1] > width
+
+
+def test_visualize_draws_a_set_alone(done: Done, tiny: Any, tmp_path: Path) -> None:
+    told = done("visualize", "--data", tiny.coco, "--split", "train", "--out", tmp_path, "--limit", "100")
+    assert told.startswith("7 pictures")
+    assert len(list(tmp_path.glob("*.jpg"))) == 7
+
+
+def test_check_data_tells_what_is_there_and_what_is_wrong_and_mends_it(done: Done, tiny: Any, tmp_path: Path) -> None:
+    clean = done("check_data", "--cfg", tiny.cfg)
+    assert "7 images" in clean
+    assert "square" in clean
+    root, fixed = tmp_path / "broken", tmp_path / "fixed"
+    shutil.copytree(tiny.root, root)
+    (root / "JPEGImages" / "000002.png").write_bytes(b"no image")
+    told = done("check_data", "--data", root / "voc.yaml", "--fix", fixed)
+    assert "000002.png" in told
+    assert f"use them with --data {fixed / 'data.yaml'}" in told
+    again = done("check_data", "--data", fixed / "data.yaml")
+    assert "6 images" in again
+    assert "000002.png" not in again
+
+
+# The commands themselves.
+
+
+def test_configs_and_help_are_printed(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "coco_r101 " in done("configs")
+    assert json.loads(done("configs", "--schema"))["title"] == "Config"
+    overview = done("--help")
+    assert all(name in overview for name in COMMANDS)
+    assert done("--version").strip().count(".") == 2
+    assert main([]) == 2
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as stopped:
+            main([name, "--help"])
+        assert stopped.value.code == 0
+    assert "usage: detres train_det" in capsys.readouterr().out
+
+
+def test_doctor_tells_versions_and_finds_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["doctor"])
+    told = capsys.readouterr().out
+    assert "torch " in told
+    assert ("no problems found" in told) == (status == 0)
+
+
+def test_numbers_on_the_screen_are_per_cent_of_those_in_the_file(done: Done, trained: Path, tmp_path: Path) -> None:
+    told = done("eval_det", "--weights", trained, "--out", tmp_path, "--device", "cpu")
+    shown = float(told.splitlines()[1].split()[1])
+    assert math.isclose(shown, 100 * json.loads((tmp_path / "metrics.json").read_text())["mAP50"], abs_tol=0.005)
