@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from detres.backbones.norms import fold_norms
 from detres.data.images import read_image
@@ -69,11 +71,14 @@ class Detector:
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
+        if precision == "bf16":
+            _round_weights(self.model)
         if score is not None:
             self.model.roi.score = score
         if compile:
-            self.model.backbone.compile()
-            self.model.neck.compile()
+            self.model.backbone.compile(dynamic=False)
+            self.model.neck.compile(dynamic=False)
+        self._constant = compile and self.device.type == "cpu"
         data = settings.preprocessing
         self._exif = data.exif
         self._transform = DetectionTransform(
@@ -112,7 +117,8 @@ class Detector:
             image, target = self._transform(rgb, DetectionTarget.empty())
             samples.append(DetectionSample(image, (rgb.shape[0], rgb.shape[1]), place, target, sample_key=0))
         batch = collate(samples, self.model.pad_to).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        with autocast, weights_as_constants(self._constant):
             found = self.model.predict(batch)
         return [
             NamedDetections(d.boxes.cpu(), d.scores.cpu(), d.labels.cpu(), d.image_size, self.class_names)
@@ -128,3 +134,23 @@ class Detector:
                 f"a picture must be uint8 RGB (H, W, 3), a PIL image or a path; got {array.dtype} {array.shape}"
             )
         return array
+
+
+def weights_as_constants(enabled: bool = True) -> AbstractContextManager[None]:
+    """What is compiled within, without gradients, takes its weights for constants.
+
+    They are then laid out for the processor once instead of at every call, and additions and activations join their
+    convolutions: a fifth of the time of a ResNet on a CPU. Later changes of the weights go unnoticed.
+    """
+    if not enabled:
+        return nullcontext()
+    import torch._inductor.config  # the compiler is slow to import
+
+    return torch._inductor.config.patch(freezing=True)
+
+
+def _round_weights(model: nn.Module) -> None:
+    """Round weights to bf16 in place: autocast would make the same numbers of them anew for every image."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.to(torch.bfloat16)

@@ -60,15 +60,17 @@ class RoIPooler(nn.Module):
         if len(self.strides) == 1:
             return self._align(pyramid[0], rois, image_index, self.strides[0])
         levels = self.levels(rois)
-        order, pooled = [], []
-        for level, stride in enumerate(self.strides):
-            index = (levels == level).nonzero().squeeze(1)
-            order.append(index)
-            # Levels without RoIs are pooled too: every parameter is touched in every step, on every rank.
-            pooled.append(self._align(pyramid[level], rois[index], image_index[index], stride))
-        place = torch.empty_like(levels)
-        place[torch.cat(order)] = torch.arange(len(levels), device=levels.device)
-        return torch.cat(pooled)[place]
+        indices = [(levels == level).nonzero().squeeze(1) for level in range(len(self.strides))]
+        # Levels without RoIs are pooled too: every parameter is touched in every step, on every rank.
+        parts = [
+            self._align(features, rois[index], image_index[index], stride)
+            for features, index, stride in zip(pyramid, indices, self.strides, strict=False)
+        ]
+        pooled = parts[0].new_empty(len(rois), *parts[0].shape[1:])
+        # Each is written to its place: to concatenate and then gather them would move every value once more.
+        for index, part in zip(indices, parts, strict=True):
+            pooled[index] = part
+        return pooled
 
     def _align(self, features: Tensor, rois: Tensor, image_index: Tensor, stride: int) -> Tensor:
         return roi_align(

@@ -72,7 +72,7 @@ class RPN(nn.Module):
         logits, deltas = [], []
         for features in pyramid:
             for conv in self.convs:
-                features = F.relu(conv(features))
+                features = conv(features).relu_()
             logits.append(_rows(self.objectness(features), 1).squeeze(-1))
             deltas.append(_rows(self.deltas(features), 4))
         return RpnOutput(logits, deltas)

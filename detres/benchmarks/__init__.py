@@ -1,0 +1,1 @@
+"""detres held against its peers: torchvision, timm and pycocotools, on the same work and in the same process."""

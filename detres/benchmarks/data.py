@@ -1,0 +1,212 @@
+"""Images a second on one core: from JPEG files to an augmented batch of a detector's size.
+
+Each side runs in a worker process of its own, set up as its loader sets up a worker, and its processor time counts.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.transforms.v2 import functional as F
+
+from detres.benchmarks.machine import Machine
+from detres.benchmarks.rows import Check, Row
+from detres.benchmarks.scenes import smooth_picture
+from detres.benchmarks.timing import Plan
+from detres.data.coco import load_coco
+from detres.data.loaders import DetectionDataset, collate, settle_worker
+from detres.data.samplers import Place
+from detres.data.transforms import DetectionTransform
+from detres.structures import IMAGENET_STATS, DetectionBatch
+
+TARGET = 8.0
+_FLIP = ({"HorizontalFlip": {"p": 0.5}},)
+_QUALITY = 90
+# White noise on the patches; with it a file has the bytes a pixel of COCO's, and so the decoder its work.
+_NOISE = 0.25
+# A mean colour in 0..1 moves by less in another interpolation; boxes, in pixels, by rounding alone.
+_SAME_COLOUR, _SAME_BOX = 0.01, 0.01
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The files that are read. objects: boxes on each. batch: images of one batch."""
+
+    count: int = 32
+    height: int = 480
+    width: int = 640
+    shortest_side: int = 800
+    longest_side: int = 1333
+    objects: int = 7
+    batch: int = 4
+
+    @property
+    def work(self) -> str:
+        return (
+            f"JPEGs of {self.height}×{self.width} to batches of {self.batch} at {self.shortest_side} pixels, one core"
+        )
+
+
+Batches = Callable[[Path, Photos], Iterator[object]]
+
+
+def measure_data(machine: Machine, photos: Photos, plan: Plan) -> list[Row]:
+    """The row data/detection."""
+    with tempfile.TemporaryDirectory() as name, _Worker(settle_worker) as ours, _Worker(_one_thread) as theirs:
+        folder = Path(name)
+        bytes_each = write_photos(folder, photos)
+        check = same_batches(our_batches(folder, photos), their_batches(folder, photos))
+        times: tuple[list[float], list[float]] = ([], [])
+        for done in range(plan.rounds + 1):
+            for side, (worker, batches) in enumerate(((ours, our_batches), (theirs, their_batches))):
+                seconds = worker.submit(_processor_time, batches, folder, photos).result()
+                if done:  # The first time, modules are imported and files come from the disk.
+                    times[side].append(seconds)
+    return [
+        Row(
+            name="data/detection",
+            ours=photos.count / median(times[0]),
+            peer=photos.count / median(times[1]),
+            unit="images/s",
+            peer_name="torchvision's reference transforms and in-model resize",
+            work=f"{photos.work}, {bytes_each / 1000:.0f} kB a file",
+            target=TARGET,
+            rounds=plan.rounds,
+            check=check,
+        )
+    ]
+
+
+class _Worker(ProcessPoolExecutor):
+    """One process that was set up by `settle`."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        super().__init__(1, mp_context=multiprocessing.get_context("spawn"), initializer=settle)
+
+
+def _one_thread() -> None:
+    """What torch's DataLoader does in each of its workers, and no more."""
+    torch.set_num_threads(1)
+
+
+def _processor_time(batches: Batches, folder: Path, photos: Photos) -> float:
+    """Processor seconds of going through all photos once; the batches are let go at once, as a step would."""
+    reader = batches(folder, photos)
+    begun = time.process_time()
+    for _ in reader:
+        pass
+    return time.process_time() - begun
+
+
+def write_photos(folder: Path, photos: Photos) -> float:
+    """JPEG files and instances.json, in COCO's layout; the files' mean number of bytes."""
+    draws = np.random.default_rng(0)
+    images, annotations = [], []
+    for place in range(photos.count):
+        file = folder / f"{place:06d}.jpg"
+        picture = smooth_picture(photos.height, photos.width, place, noise=_NOISE)
+        Image.fromarray(picture).save(file, quality=_QUALITY)
+        images.append({"id": place + 1, "file_name": file.name, "height": photos.height, "width": photos.width})
+        sides = np.array([photos.width, photos.height])
+        for size, corner in zip(
+            draws.uniform(0.1, 0.5, (photos.objects, 2)), draws.random((photos.objects, 2)), strict=True
+        ):
+            box = np.concatenate([corner * (1 - size) * sides, size * sides])
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": place + 1,
+                    "category_id": 1,
+                    "bbox": box.tolist(),
+                    "area": float(box[2] * box[3]),
+                    "iscrowd": 0,
+                }
+            )
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
+    (folder / "instances.json").write_text(json.dumps(content), encoding="utf-8")
+    return float(np.mean([file.stat().st_size for file in folder.glob("*.jpg")]))
+
+
+def our_batches(folder: Path, photos: Photos) -> Iterator[DetectionBatch]:
+    """As a worker of training_loader makes them."""
+    transform = DetectionTransform(
+        _FLIP, shortest_side=(photos.shortest_side,), longest_side=photos.longest_side, training=True
+    )
+    dataset = DetectionDataset(load_coco(folder, "instances.json"), transform)
+    for first in range(0, photos.count, photos.batch):
+        places = range(first, min(first + photos.batch, photos.count))
+        yield collate([dataset[Place(place, 0, place)] for place in places], pad_to=32)
+
+
+def their_batches(folder: Path, photos: Photos) -> Iterator[tuple[ImageList, list[dict[str, Tensor]]]]:
+    """torchvision's reference: PIL, a flip, float32 in the worker; its model then normalizes, resizes and batches."""
+    content = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
+    stats = [[value / 255 for value in values] for values in (IMAGENET_STATS.mean, IMAGENET_STATS.std)]
+    resize = GeneralizedRCNNTransform(photos.shortest_side, photos.longest_side, *stats).train()
+    boxes_of: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
+    for annotation in content["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        boxes_of[annotation["image_id"]].append([x, y, x + width, y + height])
+    draws = random.Random(0)
+    for first in range(0, photos.count, photos.batch):
+        images, targets = [], []
+        for image in content["images"][first : first + photos.batch]:
+            picture = Image.open(folder / image["file_name"]).convert("RGB")
+            boxes = torch.tensor(boxes_of[image["id"]]).reshape(-1, 4)
+            if draws.random() < 0.5:
+                picture = F.horizontal_flip(picture)
+                boxes = torch.stack(
+                    [picture.width - boxes[:, 2], boxes[:, 1], picture.width - boxes[:, 0], boxes[:, 3]], 1
+                )
+            images.append(F.to_dtype(F.pil_to_tensor(picture), torch.float32, scale=True))
+            targets.append({"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64)})
+        yield resize(images, targets)
+
+
+def same_batches(
+    ours: Iterator[DetectionBatch], theirs: Iterator[tuple[ImageList, Sequence[dict[str, Tensor]]]]
+) -> Check:
+    """As many batches of the same sizes, with pictures of the same colours and boxes that a flip at most sets apart."""
+    count, differing = 0, []
+    mean, std = (torch.tensor(values) / 255 for values in (IMAGENET_STATS.mean, IMAGENET_STATS.std))
+    for mine, (images, targets) in zip(ours, theirs, strict=True):
+        if mine.images.permute(0, 3, 1, 2).shape != images.tensors.shape or len(targets) != len(mine):
+            differing.append(f"shapes {tuple(mine.images.shape)} and {tuple(images.tensors.shape)}")
+            continue
+        for place, (height, width) in enumerate(images.image_sizes):
+            count += 1
+            mine_colour = mine.images[place, :height, :width].float().mean(dim=(0, 1)) / 255
+            their_colour = images.tensors[place, :, :height, :width].mean(dim=(1, 2)) * std + mean
+            same = (
+                mine.sizes[place].tolist() == [height, width]
+                and float((mine_colour - their_colour).abs().max()) <= _SAME_COLOUR
+                and _same_boxes(mine.targets[place].boxes, targets[place]["boxes"], width)
+            )
+            if not same:
+                differing.append(f"image {count}")
+    what = (
+        f"{count} images of the same sizes, colours and boxes" if not differing else f"differ: {'; '.join(differing)}"
+    )
+    return Check(count > 0 and not differing, what)
+
+
+def _same_boxes(ours: Tensor, theirs: Tensor, width: int) -> bool:
+    if ours.shape != theirs.shape:
+        return False
+    flipped = torch.stack([width - theirs[:, 2], theirs[:, 1], width - theirs[:, 0], theirs[:, 3]], dim=1)
+    return any(torch.allclose(ours, boxes, rtol=0, atol=_SAME_BOX) for boxes in (theirs, flipped))

@@ -1,0 +1,61 @@
+"""Peak memory of one contender, with nothing of the others in it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from detres.benchmarks.timing import Call
+
+_MIB = 2**20
+
+
+def peak_of_process(make: Callable[[], Call], threads: int) -> float:
+    """MiB: the most that a fresh process has held while it made the call and called it twice.
+
+    make: picklable, such as a partial of a module's function. All that a user's process would hold is counted:
+    Python, torch, the weights, and the compiler where the call compiles.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        return process.submit(_run, make, threads).result()
+
+
+def _run(make: Callable[[], Call], threads: int) -> float:
+    torch.set_num_threads(threads)
+    call = make()
+    for _ in range(2):
+        call()
+    return high_water_mark()
+
+
+def high_water_mark() -> float:
+    """MiB that this process held at most.
+
+    From /proc where there is one: getrusage would report what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+
+
+def peak_of_device(call: Call, own: Iterable[Tensor], device: torch.device) -> float:
+    """MiB that a call holds at most on a CUDA device: what it adds, and its `own` tensors, which lie there already."""
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    call()
+    torch.cuda.synchronize(device)
+    added = torch.cuda.max_memory_allocated(device) - before
+    return (added + sum(tensor.nbytes for tensor in own)) / _MIB

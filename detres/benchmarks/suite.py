@@ -1,0 +1,94 @@
+"""All benchmarks by name, at full size, at a size for a quick look, and as they fit the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from detres.benchmarks.backbone import Pictures, measure_backbone
+from detres.benchmarks.data import Photos, measure_data
+from detres.benchmarks.detector import measure_detector
+from detres.benchmarks.evaluation import Results, measure_evaluation
+from detres.benchmarks.machine import Machine
+from detres.benchmarks.rows import Row
+from detres.benchmarks.scenes import Scene
+from detres.benchmarks.timing import Plan
+from detres.benchmarks.train import measure_train
+from detres.config.problems import nearest
+from detres.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A benchmark. on_cpu, on_gpu: the full work there. quick: a small one, for a look at whether all is in order.
+
+    on_device: whether it runs on the device at all; loading and evaluating are work of the CPU.
+    """
+
+    measure: Callable[[Machine, Any, Plan], list[Row]]
+    on_cpu: Any
+    on_gpu: Any
+    quick: Any
+    plan: Plan
+    on_device: bool = True
+
+
+PARTS: dict[str, Part] = {
+    "backbone": Part(
+        measure_backbone,
+        on_cpu=Pictures(),
+        on_gpu=Pictures(images=128),
+        quick=Pictures("resnet18", images=4, side=96),
+        plan=Plan(rounds=7, seconds=60, memory=False),
+    ),
+    "detector": Part(
+        measure_detector,
+        on_cpu=Scene(),
+        on_gpu=Scene(images=8),
+        quick=Scene("resnet18", 192, 256),
+        plan=Plan(rounds=9, seconds=60),
+    ),
+    "train": Part(
+        measure_train,
+        on_cpu=Scene(images=2),
+        on_gpu=Scene(images=8),
+        quick=Scene("resnet18", 192, 256),
+        plan=Plan(rounds=7, seconds=150),
+    ),
+    "data": Part(
+        measure_data, on_cpu=Photos(), on_gpu=Photos(), quick=Photos(count=8), plan=Plan(rounds=7), on_device=False
+    ),
+    "eval": Part(
+        measure_evaluation,
+        on_cpu=Results(),
+        on_gpu=Results(),
+        quick=Results(images=100),
+        plan=Plan(rounds=3, warm_up=False),
+        on_device=False,
+    ),
+}
+
+_QUICK_PLAN = Plan(rounds=3, memory=False)
+
+
+def parts_named(names: Sequence[str], device: torch.device) -> list[str]:
+    """The parts that `names` mean, in order; "all" on a GPU is what runs on it. ConfigError for a name of none."""
+    for name in names:
+        if name not in (*PARTS, "all"):
+            close = nearest(name, PARTS)
+            mend = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(PARTS)} and all"
+            raise ConfigError(f"benchmark {name!r} is unknown; {mend}")
+    if "all" not in names:
+        return list(dict.fromkeys(names))
+    return [name for name, part in PARTS.items() if device.type == "cpu" or part.on_device]
+
+
+def run_part(name: str, machine: Machine, *, quick: bool) -> list[Row]:
+    """The rows of one part."""
+    part = PARTS[name]
+    if quick:
+        return part.measure(machine, part.quick, _QUICK_PLAN)
+    return part.measure(machine, part.on_cpu if machine.device.type == "cpu" else part.on_gpu, part.plan)
