@@ -89,8 +89,8 @@ def main(cfg: str, run: str, out: str) -> None:
     torch.set_num_threads(1)
     folder = Path(out)
     with process_group(CPU):
-        # Both normalizers: one is the same on every rank, the other is summed over them.
-        normalizers = ["model.rpn.normalizer=samples", "model.roi.normalizer=constant"]
+        # Both normalizers, and every anchor that is not ignored: ranks then have different numbers of samples.
+        normalizers = ["model.rpn.normalizer=samples", "model.roi.normalizer=constant", "model.rpn.batch_per_image=512"]
         stated = [*normalizers, "training.batch=4", "optimizer.lr=0.02", "model.backbone.norm=group"]
         config = load_config(Path(cfg), stated)
         tensors = five_steps(config)
