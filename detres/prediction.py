@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
@@ -80,19 +80,27 @@ class Detector:
             self.model.neck.compile(dynamic=False)
         self._constant = compile and self.device.type == "cpu"
         data = settings.preprocessing
-        self._exif = data.exif
+        self.exif = data.exif
         self._transform = DetectionTransform(
             shortest_side=data.shortest_side, longest_side=data.longest_side, rounding=data.rounding
         )
 
     @classmethod
-    def from_checkpoint(cls, weights: str | Path, **options: Any) -> Self:
-        """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, or a safetensors file.
+    def from_checkpoint(
+        cls,
+        weights: str | Path,
+        *,
+        device: str | None = None,
+        score: float | None = None,
+        precision: Literal["float32", "bf16"] = "float32",
+        compile: bool = False,
+    ) -> Self:
+        """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag.
 
-        options: device, score, precision, compile, as the constructor takes them. Raises WeightsError.
+        The rest is as the constructor takes it. Raises WeightsError.
         """
         model, settings = load_detector(locate_detector(weights))
-        return cls(model, settings, **options)
+        return cls(model, settings, device=device, score=score, precision=precision, compile=compile)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -127,7 +135,7 @@ class Detector:
 
     def _rgb(self, picture: Picture) -> NDArray[np.uint8]:
         if isinstance(picture, str | Path):
-            return read_image(picture, exif=self._exif)
+            return read_image(picture, exif=self.exif)
         array = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
             raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,7 @@ Precision = Literal["float32", "bf16"]
 _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 # Side of the square matrices: large enough that their product runs at the machine's full rate.
 _SIDES = {"cpu": 2048, "cuda": 8192}
-_PRODUCTS = 10
+_PRODUCTS = 20
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -87,9 +87,15 @@ def _as_convolutions_do() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def exact_float32() -> AbstractContextManager[None]:
-    """No TF32: for checks that two networks compute the same."""
-    return torch.backends.cudnn.flags(allow_tf32=False)
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """No TF32 in convolutions: for checks that two networks compute the same."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def count_operations(call: Callable[[], object]) -> int:

@@ -41,7 +41,8 @@ class FPN(nn.Module):
         pyramid = [self.output[-1](top_down)]
         for level in range(len(self.names) - 2, -1, -1):
             lateral = self.lateral[level](features[self.names[level]])
-            top_down = lateral + F.interpolate(top_down, size=lateral.shape[-2:], mode="nearest")
+            # In place: on the finest level the maps are the largest of the whole network.
+            top_down = lateral.add_(F.interpolate(top_down, size=lateral.shape[-2:], mode="nearest"))
             pyramid.insert(0, self.output[level](top_down))
         pyramid.append(F.max_pool2d(pyramid[-1], kernel_size=1, stride=2))
         return pyramid
