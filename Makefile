@@ -20,7 +20,7 @@ demo: $(STAMP)
 	$(BIN)/python tools/visualize.py --weights $(RUN) --limit 12
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --quiet
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
