@@ -2,7 +2,8 @@
 
   detres predict --weights runs/shapes_r18 photo.jpg folder/ 'more/*.png' clip.mp4
 
-Writes predictions.jsonl (one line a picture: file, size, boxes, labels, names, scores) and the pictures.
+Writes predictions.jsonl (one line a picture: file, size as width and height, boxes, labels,
+names, scores) and the pictures.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from detres.detection.published import locate_detector
     from detres.errors import ConfigError
     from detres.experiments.predicting import find_inputs, predict_files
     from detres.prediction import Detector
@@ -32,8 +34,10 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.score <= 1 or arguments.batch < 1:
         raise ConfigError(f"--score is {arguments.score} (0 to 1), --batch is {arguments.batch} (1 or more)")
     inputs = find_inputs(arguments.inputs)
+    file = locate_detector(arguments.weights)
+    print(f"weights: {file}")
     detector = Detector.from_checkpoint(
-        arguments.weights, device=arguments.device, score=arguments.score, precision=arguments.precision
+        file, device=arguments.device, score=arguments.score, precision=arguments.precision
     )
     done = predict_files(
         detector,

@@ -30,7 +30,13 @@ def locate_detector(weights: str | Path) -> Path:
     """The safetensors file of a detector. Raises WeightsError where there is none."""
     publisher, _, name = str(weights).partition("/")
     if publisher != "torchvision" or Path(weights).exists():
-        return find_weights_file(weights)
+        file = find_weights_file(weights)
+        if file.suffix in (".pth", ".pt", ".pkl", ".bin"):
+            raise WeightsError(
+                f"--weights {weights}: detectors are safetensors of detres's own; convert this one first: "
+                f"detres convert_weights --from torchvision {file} {file.stem}.safetensors"
+            )
+        return file
     if name not in _PUBLISHED:
         known = ", ".join(f"torchvision/{tag}" for tag in _PUBLISHED)
         raise WeightsError(f"--weights {weights}: no such detector; there are {known}")

@@ -117,7 +117,7 @@ def _read_images(items: Sequence[Input], exif: bool, done: Done, say: Say) -> It
 
 def _write_line(lines: TextIO, found: NamedDetections, done: Done, **where: str | int) -> None:
     height, width = found.image_size
-    lines.write(json.dumps({**where, "width": width, "height": height, **found.to_dict()}) + "\n")
+    lines.write(json.dumps({**where, "size": [width, height], **found.to_dict()}) + "\n")
     done.pictures += 1
     done.detections += len(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +25,7 @@ from detres.experiments.models import build_detector, detector_from_weights, det
 from detres.experiments.output_folders import make_folder, write_text
 from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume
 from detres.training.ema import MovingAverage
+from detres.training.run_lock import only_run_in
 from detres.training.running import Evaluate, Finished, Intervals, run_training
 
 Say = Callable[[str], None]
@@ -45,11 +47,11 @@ def train(
     checkpoint. terminal: where progress is shown. say: told what was loaded and left out, a line at a time.
     Raises UserError; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
     """
-    where = local_device(device)
-    with process_group(where):
-        return _train(
-            config, Path(out or f"runs/{config.recipe or 'detection'}"), weights, resume, where, terminal, say
-        )
+    where, run = local_device(device), Path(out or f"runs/{config.recipe or 'detection'}")
+    with process_group(where), ExitStack() as stack:
+        if is_main():
+            stack.enter_context(only_run_in(make_folder(run)))
+        return _train(config, run, weights, resume, where, terminal, say)
 
 
 def _train(
@@ -63,8 +65,6 @@ def _train(
 ) -> Path:
     say = say if is_main() else lambda line: None
     found = checkpoint_to_resume(run, resume)
-    if is_main():
-        make_folder(run)
     if found and (run / "config.yaml").is_file():
         check_resumable(load_config(run / "config.yaml"), config, str(run))
     images = load_training_images(config, say)

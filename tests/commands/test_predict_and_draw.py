@@ -46,7 +46,7 @@ def test_predict_writes_a_line_and_a_picture_for_each_file(
     assert [line.get("frame") for line in lines] == [None] * 4 + [0, 1, 2]
     for line in lines:
         height, width = cv2.imread(line["file"]).shape[:2] if line["file"].endswith("png") else (80, 80)
-        assert (line["height"], line["width"]) == (height, width)
+        assert line["size"] == [width, height]
         assert len(line["boxes"]) == len(line["labels"]) == len(line["names"]) == len(line["scores"])
         assert all(score >= 0.2 for score in line["scores"])
         assert line["names"] == [["disc", "square"][label] for label in line["labels"]]

@@ -1,0 +1,32 @@
+"""One process at a time trains in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from detres.errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there the folder is not guarded.
+    fcntl = None
+
+LOCK_FILE = ".lock"
+
+
+@contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Hold the folder; the system lets go of it however the process ends. Raises ConfigError where another holds it."""
+    with (folder / LOCK_FILE).open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(
+                    f"{folder}: another process is training in this run folder; wait for it, or name another with --out"
+                ) from None
+            except OSError:
+                pass  # A file system without locks.
+        yield
