@@ -15,6 +15,7 @@ from torch import Tensor
 
 from detres.backbones.building import build_backbone
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.pretrained import metadata_of
 from detres.backbones.resnet import ResNet
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.building import assemble
@@ -94,16 +95,8 @@ def settings_of(
     """The settings of a model that was built from this config."""
     backbone = model.backbone
     known, norms = None, dict(model.stage_norms)
-    if isinstance(backbone, ResNet):
-        known = WeightsMetadata(
-            backbone.name,
-            backbone.pixel_stats,
-            backbone.stride_in,
-            backbone.pool,
-            backbone.norm_eps,
-            backbone.shortcut,
-            recipe=recipe,
-        )
+    if isinstance(backbone, ResNet) and ":" not in config.backbone.name:
+        known = metadata_of(backbone, recipe=recipe)
     elif config.backbone.name.startswith("timm/"):
         known = WeightsMetadata(backbone.name, backbone.pixel_stats, recipe=recipe)
         norms = {"all": "frozen" if backbone.norms_frozen else "batch"}

@@ -1,0 +1,103 @@
+"""A detector comes from its config, and its file alone brings it back as it was."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from detres.backbones import build_backbone
+from detres.config.loading import Layer, resolve
+from detres.config.schema import Config
+from detres.detection.detector_files import build_from_settings, load_detector, read_detector, settings_of
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.errors import ConfigError, WeightsError
+from detres.experiments.models import build_detector, detector_from_weights
+from detres.structures import PixelStats
+
+
+def config_of(backbone: dict, **model: object) -> Config:
+    section = {"backbone": backbone, "roi": {"head_fc_channels": 16}, "fpn": {"channels": 32}, **model}
+    return resolve([Layer("test", {"data": {"format": "shapes"}, "model": section})])
+
+
+def saved(model: FasterRCNN, config: Config, path: Path) -> Path:
+    settings = settings_of(model, config.model, config.data, config.test, "test")
+    save_file({n: t.contiguous() for n, t in model.state_dict().items()}, path, settings.to_metadata())
+    return path
+
+
+def own_backbone(**options: object) -> nn.Module:
+    """What a user's module:callable may return."""
+    return build_backbone("resnet18", **options)
+
+
+def test_class_names_come_from_model_data_or_the_format() -> None:
+    config = config_of({"name": "resnet18"})
+    assert build_detector(config).class_names[0] == "circle"
+    assert build_detector(config, ["cat"]).class_names == ("cat",)
+    stated = config_of({"name": "resnet18"}, class_names=["dog"])
+    assert build_detector(stated).class_names == ("dog",)
+    with pytest.raises(ConfigError, match=r"model\.class_names are dog, but the data's classes are cat"):
+        build_detector(stated, ["cat"])
+
+
+def test_the_first_weights_depend_on_the_seed_alone() -> None:
+    config = config_of({"name": "resnet18"})
+    torch.manual_seed(1)
+    first = build_detector(config)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    again = build_detector(config)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_new_classes_on_old_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    config = config_of({"name": "resnet18"})
+    path = saved(build_detector(config, ["cat", "dog"]), config, tmp_path / "old.safetensors")
+    first, again = (detector_from_weights(config, ["dog", "cow"], path) for _ in range(2))
+    old = load_detector(path)[0]
+    assert torch.equal(first.roi.class_logits.weight, again.roi.class_logits.weight)
+    assert torch.equal(first.roi.class_logits.weight[[0, 2]], old.roi.class_logits.weight[[1, 2]])
+    assert torch.equal(first.roi.deltas.weight[:4], old.roi.deltas.weight[4:8])
+    assert not torch.equal(first.roi.class_logits.weight[1], old.roi.class_logits.weight[0])
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen"])
+def test_a_timm_trunk_comes_back_with_its_norms_and_pixel_statistics(norm: str, tmp_path: Path) -> None:
+    config = config_of({"name": "timm/resnet10t"})
+    model = build_detector(config)
+    model.backbone.pixel_stats = PixelStats((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    if norm == "frozen":
+        model.backbone.freeze_norms()
+    back, _ = load_detector(saved(model, config, tmp_path / "timm.safetensors"))
+    assert back.backbone.pixel_stats == model.backbone.pixel_stats
+    trained = [n for n, p in model.named_parameters() if p.requires_grad]
+    assert [n for n, p in back.named_parameters() if p.requires_grad] == trained
+
+
+def test_frozen_stages_stay_frozen_in_a_rebuilt_c4_head(tmp_path: Path) -> None:
+    config = config_of({"name": "resnet18"}, layout="c4")
+    model = build_detector(config)
+    section = config.model.backbone.model_copy(update={"frozen_stages": 5})
+    config = config.model_copy(update={"model": config.model.model_copy(update={"backbone": section})})
+    back, _ = load_detector(saved(model, config, tmp_path / "c4.safetensors"))
+    assert not any(p.requires_grad for p in back.roi.head.parameters())
+    assert not any(p.requires_grad for p in back.backbone.parameters())
+
+
+def test_code_of_the_user_s_is_run_only_where_a_config_names_it(tmp_path: Path) -> None:
+    name = f"{own_backbone.__module__}:own_backbone"
+    config = config_of({"name": name})
+    path = saved(build_detector(config), config, tmp_path / "own.safetensors")
+    settings = read_detector(path)[1]
+    with pytest.raises(WeightsError, match="a weights file never runs code"):
+        build_from_settings(settings, str(path))
+    assert isinstance(build_from_settings(settings, str(path), own_code=name), FasterRCNN)
+
+
+def test_dc5_needs_a_net_that_dilates() -> None:
+    with pytest.raises(ConfigError, match="layout=dc5 dilates the last stage of a ResNet, which timm/resnet10t is not"):
+        build_detector(config_of({"name": "timm/resnet10t"}, layout="dc5"))
