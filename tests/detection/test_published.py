@@ -28,9 +28,7 @@ def test_without_a_network_it_is_said_where_the_file_goes(cache: Path, monkeypat
         raise OSError("no route")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(
-        WeightsError, match=r"put that file at .*/fasterrcnn_resnet50_fpn_coco-258fb6c6\.pth"
-    ):
+    with pytest.raises(WeightsError, match=r"put that file at .*/fasterrcnn_resnet50_fpn_coco-258fb6c6\.pth"):
         locate_detector("torchvision/fasterrcnn_resnet50_fpn")
 
 
