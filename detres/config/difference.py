@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detres.config.schema import Config
+from detres.config.sections import ExperimentConfig
 from detres.errors import ConfigError
 
 # How long, how often a line is written, and on what machine: none of them changes what a step computes.
@@ -37,14 +37,14 @@ class Difference:
         return f"{self.key}: was {self.old!r}, got {self.new!r}"
 
 
-def config_difference(old: Config, new: Config) -> tuple[Difference, ...]:
+def config_difference(old: ExperimentConfig, new: ExperimentConfig) -> tuple[Difference, ...]:
     """Every key that differs, those that may change between runs included, in the schema's order."""
     before, after = dict(_flat(old.model_dump(mode="json"))), dict(_flat(new.model_dump(mode="json")))
     keys = [*before, *(key for key in after if key not in before)]
     return tuple(Difference(k, before.get(k), after.get(k)) for k in keys if before.get(k) != after.get(k))
 
 
-def check_resumable(old: Config, new: Config, run: str) -> None:
+def check_resumable(old: ExperimentConfig, new: ExperimentConfig, run: str) -> None:
     """Raise ConfigError, showing every difference, where `new` would not go on with the run that `old` began."""
     refused = [difference for difference in config_difference(old, new) if difference.key not in MAY_CHANGE]
     if refused:

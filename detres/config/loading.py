@@ -13,13 +13,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from detres.config.problems import all_keys, describe_problems, nearest
+from detres.config.classification_schema import ClassificationConfig
+from detres.config.problems import describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch
 from detres.config.schema import Config
 from detres.config.yaml_dialect import read_yaml, write_yaml
 from detres.errors import ConfigError
 
 KeyPath = tuple[str, ...]
+AnyConfig = Config | ClassificationConfig
+
+SCHEMAS: Mapping[str, type[AnyConfig]] = {"detection": Config, "classification": ClassificationConfig}
+"""What a config may hold, by its task."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,11 @@ class Layer:
 class LoadedConfig:
     """A config, and what was scaled because its batch is not the recipe's."""
 
-    config: Config
+    config: AnyConfig
     scaled: tuple[Scaled, ...]
 
 
-def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = ()) -> Config:
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = ()) -> AnyConfig:
     """The config of a file below configs/ (by its stem) or of a path, with `layers` and then `overrides` laid over it.
 
     overrides: "optimizer.lr=0.02", the value as in yaml. Where they change training.batch, lr and steps are scaled from
@@ -63,18 +68,23 @@ def read_config(
     return LoadedConfig(*scale_to_batch(config, recipe_batch=resolve(recipe).training.batch, explicit=explicit))
 
 
-def resolve(layers: Sequence[Layer]) -> Config:
-    """Lay the layers over each other and the defaults; groups are merged key by key, lists are replaced whole."""
+def resolve(layers: Sequence[Layer]) -> AnyConfig:
+    """Lay the layers over each other and the defaults; groups are merged key by key, lists are replaced whole.
+
+    The last `task` that a layer states decides what a config may hold; detection where none does.
+    """
+    tasks = [layer.values["task"] for layer in layers if "task" in layer.values]
+    schema = SCHEMAS.get(tasks[-1] if tasks else "detection")
+    if schema is None:
+        raise ConfigError(f"task: got {tasks[-1]!r}, expected one of {', '.join(SCHEMAS)}")
     # A group with nothing under it (`model:`) is null in yaml, and states nothing.
-    values: dict[str, Any] = {}
-    for *groups, _ in all_keys(Config):
-        _merge(values, _nest(groups, {}))
+    values = schema().model_dump()
     for layer in layers:
         _merge(values, layer.values)
     try:
-        return Config.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        problems = describe_problems(error, Config)
+        problems = describe_problems(error, schema)
         raise ConfigError("\n".join(_locate(path, sentence, layers) for path, sentence in problems)) from None
 
 
@@ -101,14 +111,14 @@ def read_override(text: str) -> Layer:
     return Layer(text, _nest(path, parsed))
 
 
-def dump_config(config: Config) -> str:
+def dump_config(config: AnyConfig) -> str:
     """The resolved config as yaml; load_config reads it back to an equal one."""
     return write_yaml(config.model_dump(mode="json"))
 
 
-def config_schema() -> dict[str, Any]:
-    """The JSON schema of a config file, from which editors complete and check the yaml."""
-    return Config.model_json_schema()
+def config_schema(task: str = "detection") -> dict[str, Any]:
+    """The JSON schema of a task's config files, from which editors complete and check the yaml."""
+    return SCHEMAS[task].model_json_schema()
 
 
 def config_folder() -> Path:

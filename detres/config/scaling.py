@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from detres.config.schema import Config
+from detres.config.sections import ExperimentConfig
 
 _RATES = (("optimizer", "lr"),)
 _COUNTS = (
@@ -37,8 +37,8 @@ class Scaled:
 
 
 def scale_to_batch(
-    config: Config, *, recipe_batch: int, explicit: Collection[tuple[str, ...]]
-) -> tuple[Config, tuple[Scaled, ...]]:
+    config: ExperimentConfig, *, recipe_batch: int, explicit: Collection[tuple[str, ...]]
+) -> tuple[ExperimentConfig, tuple[Scaled, ...]]:
     """Scale a config that states the recipe's schedule to its own training.batch.
 
     recipe_batch: the batch that rates and counts were chosen for. explicit: paths the user set, which are never scaled.
@@ -55,7 +55,7 @@ def scale_to_batch(
         new = old * factor if (group, key) in _RATES else _scale_count(old, factor)
         values[group][key] = new
         scaled.append(Scaled(f"{group}.{key}", old, new))
-    return Config.model_validate(values), tuple(scaled)
+    return type(config).model_validate(values), tuple(scaled)
 
 
 def _scale_count(count: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:

@@ -1,54 +1,24 @@
-"""Every key a config may hold, with its meaning and default: the only place where they are listed.
+"""Every key a detection config may hold beside the shared sections, with its meaning and default.
 
 Sections are frozen and refuse unknown keys. A yaml states only what differs from the defaults here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0.0)]
-Pixels = Annotated[int, Field(ge=1)]
-Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-Weights4 = tuple[Positive, Positive, Positive, Positive]
-
-
-def _one_as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str | int) else value
-
-
-# Lists that most often have one entry, which may then stand alone: `train: instances.json`.
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
-Sizes = Annotated[tuple[int, ...], BeforeValidator(_one_as_list)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
-
-
-class BackboneConfig(Section):
-    """The arguments of detres.build_backbone."""
-
-    name: str = "resnet50"
-    """An architecture of detres.list_backbones(), timm/NAME, or module:callable."""
-    weights: str | None = None
-    """A file, a tag such as torchvision/IMAGENET1K_V2, or "pretrained": the architecture's usual one."""
-    shortcut: Literal["A", "B", "C", "plain"] | None = None
-    """Zero-padded identity, projection where the shape changes, projection everywhere, or none; null: as usual."""
-    stride_in: Literal["1x1", "3x3"] | None = None
-    """Which convolution of a bottleneck strides; null: as the weights were trained, else 3x3."""
-    norm: Literal["batch", "frozen", "sync", "group"] | None = None
-    """null: frozen where statistics were loaded, batch elsewhere."""
-    frozen_stages: int = Field(default=0, ge=0, le=5)
-    """0 nothing, 1 the stem, 2 the stem and c2, and so on."""
-    zero_init_last: bool = False
-    """Start the last norm of every block at zero, so that it starts as its shortcut."""
-    allow_mismatch: bool = False
-    """Use weights with another stride placement or shortcut than they were trained with."""
-    norm_eps: float | None = None
-    """null: as the weights were trained, else 1e-5."""
+from detres.config.sections import (
+    BackboneConfig,
+    ExperimentConfig,
+    Names,
+    Positive,
+    Section,
+    Sizes,
+    TrainingConfig,
+    Weights4,
+)
 
 
 def _check_groups(section: Any, norm: str, channels: int) -> Any:
@@ -208,63 +178,6 @@ class DataConfig(Section):
     """albumentations by name, each with its arguments, in order, before the resize."""
 
 
-class TrainingConfig(Section):
-    steps: int = Field(default=90_000, ge=1)
-    batch: int = Field(default=16, ge=1)
-    """Images of one optimizer step, over all devices."""
-    per_device_batch: int | None = Field(default=None, ge=1)
-    """Images a device takes at once; null: as many as the step asks of it. Accumulation fills the step up."""
-    precision: Literal["float32", "bf16"] = "float32"
-    channels_last: bool = True
-    compile: bool = False
-    ema: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Decay of the weights' moving average; 0: none."""
-    clip_norm: float | None = Field(default=None, gt=0.0)
-    seed: int = Field(default=0, ge=0)
-    log_every: int = Field(default=20, ge=1)
-    checkpoint_every: int = Field(default=5000, ge=1)
-    keep_every: int | None = Field(default=None, ge=1)
-    """Steps of which a checkpoint is kept for good; null: last and best only."""
-    eval_every: int | None = Field(default=None, ge=1)
-    best_metric: Literal["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "mAP50", "mAP50_07"] = "AP"
-    """The key of metrics.json that decides which checkpoint is best."""
-
-
-class OptimizerConfig(Section):
-    name: Literal["sgd", "adamw"] = "sgd"
-    lr: float = Field(default=0.02, gt=0.0)
-    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
-    nesterov: bool = False
-    weight_decay: float = Field(default=1e-4, ge=0.0)
-    norm_weight_decay: float | None = Field(default=None, ge=0.0)
-    """Of norms and biases; null: the same as weight_decay."""
-
-    @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> Self:
-        if self.nesterov and self.momentum == 0.0:
-            raise ValueError("nesterov=true needs a momentum above 0")
-        return self
-
-
-class ScheduleConfig(Section):
-    name: Literal["constant", "step", "cosine", "poly"] = "step"
-    warmup_steps: int = Field(default=0, ge=0)
-    warmup_factor: float = Field(default=0.001, gt=0.0, le=1.0)
-    milestones: tuple[int, ...] = ()
-    """Steps at which the rate is multiplied by gamma."""
-    gamma: float = Field(default=0.1, gt=0.0)
-    power: float = Field(default=0.9, gt=0.0)
-    end_factor: float = Field(default=0.0, ge=0.0)
-    """The rate at the end of cosine and poly, as a share of the first."""
-
-    @model_validator(mode="after")
-    def _milestones_ascend(self) -> Self:
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must ascend, got {list(self.milestones)}")
-        return self
-
-
 class TestConfig(Section):
     __test__ = False  # pytest collects classes by this prefix
 
@@ -275,22 +188,16 @@ class TestConfig(Section):
     """Images predicted at once, a device."""
 
 
-class Config(Section):
-    """One experiment."""
+class DetectionTrainingConfig(TrainingConfig):
+    best_metric: Literal["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "mAP50", "mAP50_07"] = "AP"
+    """The key of metrics.json that decides which checkpoint is best."""
+
+
+class Config(ExperimentConfig):
+    """One detection experiment."""
 
     task: Literal["detection"] = "detection"
-    recipe: str = ""
-    """What the weights will say they were trained by; the config's name where it is empty."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
-    training: TrainingConfig = TrainingConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    training: DetectionTrainingConfig = DetectionTrainingConfig()
     test: TestConfig = TestConfig()
-
-    @model_validator(mode="after")
-    def _batches_fit(self) -> Self:
-        per_device = self.training.per_device_batch
-        if per_device is not None and self.training.batch % per_device:
-            raise ValueError(f"training.batch={self.training.batch} is no multiple of per_device_batch={per_device}")
-        return self

@@ -165,8 +165,27 @@ def test_the_shipped_configs_have_stems_of_their_own_and_a_first_line():
 def test_the_schema_names_every_group_and_says_what_keys_mean():
     schema = loading.config_schema()
     assert set(schema["properties"]) == set(Config.model_fields)
-    assert "Images of one optimizer step" in schema["$defs"]["TrainingConfig"]["properties"]["batch"]["description"]
+    assert (
+        "Images of one optimizer step"
+        in schema["$defs"]["DetectionTrainingConfig"]["properties"]["batch"]["description"]
+    )
 
 
 def test_no_layer_at_all_is_the_defaults():
     assert resolve([]) == Config()
+
+
+def test_a_config_of_classification_is_read_by_its_own_schema_with_its_own_defaults(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("task: classification\ntraining: {precision: bf16}\n")
+    config = loading.load_config(path, ["loss.smoothing=0.1"])
+    assert (config.task, config.training.batch, config.optimizer.lr) == ("classification", 256, 0.1)
+    assert config.training.precision == "bf16" and config.loss.smoothing == 0.1
+    assert resolve([loading.Layer("dump", loading.read_yaml(loading.dump_config(config), "dump")[0])]) == config
+
+
+def test_a_key_of_another_task_is_refused_and_a_task_that_is_none_too():
+    with pytest.raises(ConfigError, match="roi"):
+        resolve([loading.Layer("mine", {"task": "classification", "model": {"roi": {"pool": 7}}})])
+    with pytest.raises(ConfigError, match="task: got 'classify', expected one of detection, classification"):
+        resolve([loading.Layer("mine", {"task": "classify"})])

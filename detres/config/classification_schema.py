@@ -1,0 +1,128 @@
+"""Every key a classification config may hold beside the shared sections, with its meaning and default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from detres.config.sections import (
+    BackboneConfig,
+    ExperimentConfig,
+    Names,
+    OptimizerConfig,
+    Positive,
+    Section,
+    Sizes,
+    TrainingConfig,
+)
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Pixel = tuple[float, float, float]
+SideRange = Annotated[tuple[int, int], BeforeValidator(lambda side: (side, side) if isinstance(side, int) else side)]
+
+
+class ClassifierConfig(Section):
+    backbone: BackboneConfig = BackboneConfig(norm="batch")
+    class_names: tuple[str, ...] | None = None
+    """null: the data set's."""
+    drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Chance that the last block's residual is left out of an image; it grows from 0 at the first block."""
+    checkpoint_blocks: bool = False
+    """Compute every block anew in the backward pass instead of keeping its maps: less memory, a third more time."""
+    pixel_mean: Pixel | None = None
+    """RGB on the 0..255 scale; null: as the weights were trained, else the architecture's usual one."""
+    pixel_std: tuple[Positive, Positive, Positive] | None = None
+
+
+class ClassificationDataConfig(Section):
+    format: Literal["imagenet", "folder", "cifar10", "webdataset", "shapes"] = "imagenet"
+    root: str | None = None
+    """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
+    train: Names = ("train",)
+    """Splits to train on: folders of class folders below the root; of a webdataset, shards such as a-{000..146}.tar."""
+    val: Names = ("val",)
+    test: Names = ()
+    val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the training images set apart as val; where it is set, no val may be named."""
+    classes: tuple[str, ...] | None = None
+    """Select and order the classes by name; null: the set's own."""
+    images: int | None = Field(default=None, ge=1)
+    """Training images of a webdataset, which cannot count them; an epoch's length."""
+    strict: bool = False
+    """Refuse a set with unreadable images instead of leaving them out."""
+    exif: bool = True
+    workers: int = Field(default=2, ge=0)
+    in_memory: bool | None = None
+    """Decode the set once and keep it on the device; null: for images of one small size, such as CIFAR's."""
+    crop: int = Field(default=224, ge=1)
+    """Side of the training crop."""
+    cropping: Literal["scale", "area", "pad"] = "scale"
+    """scale: the shorter side is drawn from shortest_side, then a square is cut (the paper). area: a share and a ratio
+    are drawn, the cut is resized (Inception). pad: a square is cut from the image padded by `padding` (CIFAR)."""
+    shortest_side: SideRange = (256, 480)
+    area: tuple[Share, Share] = (0.08, 1.0)
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    padding: int = Field(default=4, ge=0)
+    flip: Share = 0.5
+    pca_lighting: float = Field(default=0.0, ge=0.0)
+    """Standard deviation of AlexNet's colour augmentation; 0.1 in the paper."""
+    randaugment: str | None = None
+    """timm's description, such as rand-m7-mstd0.5-inc1."""
+    repeats: int = Field(default=1, ge=1)
+    """Times an image stands in a batch, drawn differently each time (repeated augmentation)."""
+
+
+class LossConfig(Section):
+    name: Literal["cross_entropy", "bce"] = "cross_entropy"
+    smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    mixup: float = Field(default=0.0, ge=0.0)
+    """alpha of mixup's Beta distribution; 0: none."""
+    cutmix: float = Field(default=0.0, ge=0.0)
+    """alpha of CutMix's; where both are given, one of them is drawn for each batch."""
+
+
+class ClassificationTrainingConfig(TrainingConfig):
+    best_metric: Literal["top1_error", "top5_error"] = "top1_error"
+    """The key of metrics.json that decides which checkpoint is best."""
+    recompute_norms: int = Field(default=0, ge=0)
+    """Training images over which batch norm's statistics are averaged anew after the last step; 0: left as they are."""
+
+
+class ClassificationTestConfig(Section):
+    __test__ = False  # pytest collects classes by this prefix
+
+    crops: Literal[1, 10, "dense"] = 1
+    """1: the centre. 10: corners, centre and their mirrors. dense: the whole image, the net made convolutional."""
+    scales: Sizes = (256,)
+    """Shorter sides; the softmax is averaged over them."""
+    crop: int | None = Field(default=None, ge=1)
+    """Side of the crop; null: data.crop."""
+    flip: bool = False
+    """Average over mirrors too; ten crops always do."""
+    batch: int = Field(default=64, ge=1)
+    """Images tested at once, a device."""
+
+
+class ClassificationConfig(ExperimentConfig):
+    """One classification experiment."""
+
+    task: Literal["classification"] = "classification"
+    model: ClassifierConfig = ClassifierConfig()
+    data: ClassificationDataConfig = ClassificationDataConfig()
+    loss: LossConfig = LossConfig()
+    training: ClassificationTrainingConfig = ClassificationTrainingConfig(batch=256, steps=600_000)
+    optimizer: OptimizerConfig = OptimizerConfig(lr=0.1)
+    test: ClassificationTestConfig = ClassificationTestConfig()
+
+    @model_validator(mode="after")
+    def _repeats_fit(self) -> Self:
+        if self.training.batch % self.data.repeats:
+            raise ValueError(f"training.batch={self.training.batch} is no multiple of data.repeats={self.data.repeats}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source_of_val(self) -> Self:
+        if self.data.val and self.data.val_fraction:
+            raise ValueError("data.val and data.val_fraction are both set; a val split has one source")
+        return self
