@@ -180,7 +180,8 @@ def test_a_config_of_classification_is_read_by_its_own_schema_with_its_own_defau
     path.write_text("task: classification\ntraining: {precision: bf16}\n")
     config = loading.load_config(path, ["loss.smoothing=0.1"])
     assert (config.task, config.training.batch, config.optimizer.lr) == ("classification", 256, 0.1)
-    assert config.training.precision == "bf16" and config.loss.smoothing == 0.1
+    assert config.training.precision == "bf16"
+    assert config.loss.smoothing == 0.1
     assert resolve([loading.Layer("dump", loading.read_yaml(loading.dump_config(config), "dump")[0])]) == config
 
 
