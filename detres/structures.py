@@ -143,18 +143,27 @@ class DetectionBatch:
 
 @dataclass(frozen=True)
 class ClassificationBatch:
-    """images: (N, H, W, 3) uint8 RGB. labels: (N,) int64. image_ids: N ids."""
+    """Images of one size.
+
+    images: (N, H, W, 3) uint8 RGB. labels: (N,) int64. image_ids: N ids.
+    sample_keys: (N,) int64, from which what differs between images (colours) is drawn on the device. key: from which
+    what is drawn once for the batch (mixing) is drawn on the host. Both are None where nothing is to be drawn.
+    """
 
     images: Tensor
     labels: Tensor
     image_ids: tuple[int | str, ...]
+    sample_keys: Tensor | None = None
+    key: int | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> ClassificationBatch:
-        images = self.images.to(device, non_blocking=non_blocking)
-        return replace(self, images=images, labels=self.labels.to(device, non_blocking=non_blocking))
+        def move(t: Tensor | None) -> Tensor | None:
+            return None if t is None else t.to(device, non_blocking=non_blocking)
+
+        return replace(self, images=move(self.images), labels=move(self.labels), sample_keys=move(self.sample_keys))
 
     def pin_memory(self) -> ClassificationBatch:
         return replace(self, images=self.images.pin_memory())
