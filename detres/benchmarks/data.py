@@ -1,6 +1,8 @@
 """Images a second on one core: from JPEG files to an augmented batch of a detector's size.
 
 Each side runs in a worker process of its own, set up as its loader sets up a worker, and its processor time counts.
+torchvision's reference makes a mask of every object's polygon, flips it and resizes it, whatever the detector: so it is
+timed as it comes, and once more without, for those who take that out.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -39,6 +45,8 @@ _FLIP = ({"HorizontalFlip": {"p": 0.5}},)
 _QUALITY = 90
 # White noise on the patches; with it a file has the bytes a pixel of COCO's, and so the decoder its work.
 _NOISE = 0.25
+# The mean of COCO's polygons.
+_CORNERS = 24
 # A mean colour in 0..1 moves by less in another interpolation; boxes, in pixels, by rounding alone.
 _SAME_COLOUR, _SAME_BOX = 0.01, 0.01
 
@@ -66,29 +74,33 @@ Batches = Callable[[Path, Photos], Iterator[object]]
 
 
 def measure_data(machine: Machine, photos: Photos, plan: Plan) -> list[Row]:
-    """The row data/detection."""
-    with tempfile.TemporaryDirectory() as name, _Worker(settle_worker) as ours, _Worker(_one_thread) as theirs:
+    """The rows data/detection and data/detection/boxes_only."""
+    theirs = {"": partial(their_batches, masks=True), "/boxes_only": partial(their_batches, masks=False)}
+    with tempfile.TemporaryDirectory() as name, _Worker(settle_worker) as worker, _Worker(_one_thread) as their_worker:
         folder = Path(name)
         bytes_each = write_photos(folder, photos)
-        check = same_batches(our_batches(folder, photos), their_batches(folder, photos))
-        times: tuple[list[float], list[float]] = ([], [])
+        sides = [(worker, our_batches), *((their_worker, batches) for batches in theirs.values())]
+        seconds: list[list[float]] = [[] for _ in sides]
         for done in range(plan.rounds + 1):
-            for side, (worker, batches) in enumerate(((ours, our_batches), (theirs, their_batches))):
-                seconds = worker.submit(_processor_time, batches, folder, photos).result()
+            for times, (process, batches) in zip(seconds, sides, strict=True):
+                measured = process.submit(_processor_time, batches, folder, photos).result()
                 if done:  # The first time, modules are imported and files come from the disk.
-                    times[side].append(seconds)
+                    times.append(measured)
+        checks = [same_batches(our_batches(folder, photos), batches(folder, photos)) for batches in theirs.values()]
+    ours, *peers = (photos.count / median(times) for times in seconds)
     return [
         Row(
-            name="data/detection",
-            ours=photos.count / median(times[0]),
-            peer=photos.count / median(times[1]),
+            name=f"data/detection{suffix}",
+            ours=ours,
+            peer=peer,
             unit="images/s",
-            peer_name="torchvision's reference transforms and in-model resize",
+            peer_name="torchvision's reference transforms and in-model resize" + (", without masks" if suffix else ""),
             work=f"{photos.work}, {bytes_each / 1000:.0f} kB a file",
-            target=TARGET,
+            target=None if suffix else TARGET,
             rounds=plan.rounds,
             check=check,
         )
+        for suffix, peer, check in zip(theirs, peers, checks, strict=True)
     ]
 
 
@@ -135,11 +147,19 @@ def write_photos(folder: Path, photos: Photos) -> float:
                     "bbox": box.tolist(),
                     "area": float(box[2] * box[3]),
                     "iscrowd": 0,
+                    "segmentation": [_outline(box).tolist()],
                 }
             )
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
     (folder / "instances.json").write_text(json.dumps(content), encoding="utf-8")
     return float(np.mean([file.stat().st_size for file in folder.glob("*.jpg")]))
+
+
+def _outline(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An ellipse in a box (x, y, width, height), as a polygon of as many corners as COCO's have: x, y, x, y, ..."""
+    angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
+    unit = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return (box[:2] + box[2:] * (unit + 1) / 2).ravel()
 
 
 def our_batches(folder: Path, photos: Photos) -> Iterator[DetectionBatch]:
@@ -153,29 +173,41 @@ def our_batches(folder: Path, photos: Photos) -> Iterator[DetectionBatch]:
         yield collate([dataset[Place(place, 0, place)] for place in places], pad_to=32)
 
 
-def their_batches(folder: Path, photos: Photos) -> Iterator[tuple[ImageList, list[dict[str, Tensor]]]]:
+def their_batches(folder: Path, photos: Photos, masks: bool) -> Iterator[tuple[ImageList, list[dict[str, Tensor]]]]:
     """torchvision's reference: PIL, a flip, float32 in the worker; its model then normalizes, resizes and batches."""
     content = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
     stats = [[value / 255 for value in values] for values in (IMAGENET_STATS.mean, IMAGENET_STATS.std)]
     resize = GeneralizedRCNNTransform(photos.shortest_side, photos.longest_side, *stats).train()
-    boxes_of: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
+    objects_of: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
-        x, y, width, height = annotation["bbox"]
-        boxes_of[annotation["image_id"]].append([x, y, x + width, y + height])
+        objects_of[annotation["image_id"]].append(annotation)
     draws = random.Random(0)
     for first in range(0, photos.count, photos.batch):
         images, targets = [], []
         for image in content["images"][first : first + photos.batch]:
             picture = Image.open(folder / image["file_name"]).convert("RGB")
-            boxes = torch.tensor(boxes_of[image["id"]]).reshape(-1, 4)
+            target = _their_target(objects_of[image["id"]], picture.height, picture.width, masks)
             if draws.random() < 0.5:
-                picture = F.horizontal_flip(picture)
-                boxes = torch.stack(
-                    [picture.width - boxes[:, 2], boxes[:, 1], picture.width - boxes[:, 0], boxes[:, 3]], 1
-                )
+                picture, target = F.horizontal_flip(picture), _flipped(target, picture.width)
             images.append(F.to_dtype(F.pil_to_tensor(picture), torch.float32, scale=True))
-            targets.append({"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64)})
+            targets.append(target)
         yield resize(images, targets)
+
+
+def _their_target(objects: list[dict[str, Any]], height: int, width: int, masks: bool) -> dict[str, Tensor]:
+    boxes = torch.tensor([each["bbox"] for each in objects]).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    target = {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64)}
+    if masks:
+        outlines = [coco_mask.frPyObjects(each["segmentation"], height, width) for each in objects]
+        target["masks"] = torch.stack([torch.from_numpy(coco_mask.decode(each)).any(dim=2) for each in outlines])
+    return target
+
+
+def _flipped(target: dict[str, Tensor], width: int) -> dict[str, Tensor]:
+    x1, y1, x2, y2 = target["boxes"].unbind(dim=1)
+    flipped = target | {"boxes": torch.stack([width - x2, y1, width - x1, y2], dim=1)}
+    return flipped | ({"masks": target["masks"].flip(-1)} if "masks" in target else {})
 
 
 def same_batches(

@@ -82,7 +82,7 @@ def test_other_images_or_boxes_fail_the_check_of_batches(tmp_path: Path) -> None
 
     def check(ours: str, theirs: str) -> data.Check:
         return data.same_batches(
-            data.our_batches(tmp_path / ours, photos), data.their_batches(tmp_path / theirs, photos)
+            data.our_batches(tmp_path / ours, photos), data.their_batches(tmp_path / theirs, photos, masks=True)
         )
 
     assert check("one", "one").passed
