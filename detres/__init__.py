@@ -26,7 +26,7 @@ _LAZY = {
     "list_backbones": "detres.backbones",
     "build_classifier": "detres.classification.classifier",
     "load_config": "detres.config.loading",
-    "build_detector": "detres.experiments.models",
+    "build_detector": "detres.experiments.detection_models",
     "train": "detres.experiments.training",
     "evaluate": "detres.experiments.evaluation_run",
     "Detector": "detres.prediction",

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from detres.config.loading import load_config, read_override, resolve
     from detres.data.checking import check
     from detres.errors import ConfigError
-    from detres.experiments.assembly import anchor_shapes
+    from detres.experiments.detection_data import anchor_shapes
 
     layers = layers_of(arguments)
     if arguments.cfg:

@@ -1,121 +1,60 @@
-"""From a config to the parts of an experiment. Every part is a pure function of the config, the data and the seed."""
+"""What every experiment is assembled from, whatever its task: pure functions of the config and the seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from detres.config.schema import Config, DataConfig, ModelConfig
-from detres.data.annotations import AnnotatedImages
-from detres.data.checking import AnchorShapes
-from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
-from detres.data.samplers import TrainingSampler
-from detres.data.transforms import DetectionTransform
-from detres.detection.anchors import cell_anchors, default_sizes
-from detres.detection.building import padding_multiple
-from detres.detection.faster_rcnn import FasterRCNN
-from detres.distributed import rank, world_size
-from detres.errors import ConfigError
-from detres.structures import DetectionBatch
+from detres.backbones.weight_tags import find_published, is_tag
+from detres.config.loading import AnyConfig
+from detres.distributed import broadcast_from_main, is_main
+from detres.draws import Purpose, key
+from detres.experiments.parts import Say
 from detres.training.optimizers import build_optimizer
 from detres.training.schedules import StepSchedule
 
-
-def prepare_for(model: FasterRCNN, config: Config, device: torch.device) -> FasterRCNN:
-    """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
-    layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
-    model = model.to(device=device, memory_format=layout)
-    model.memory_format = layout
-    if config.training.compile:
-        # In place: a wrapper would put its own prefix before every name of the state dict.
-        model.backbone.compile()
-        model.neck.compile()
-    return model
+T = TypeVar("T")
 
 
-def optimizer_of(model: nn.Module, config: Config) -> torch.optim.Optimizer:
+def optimizer_of(model: nn.Module, config: AnyConfig) -> torch.optim.Optimizer:
     return build_optimizer(model, **config.optimizer.model_dump())
 
 
-def schedule_of(config: Config) -> StepSchedule:
+def schedule_of(config: AnyConfig) -> StepSchedule:
     return StepSchedule(config.optimizer.lr, config.training.steps, **config.schedule.model_dump())
 
 
-def training_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
-    """Images with augmentation, as the config asks."""
-    transform = transform_of(config.data, training=True)
-    images = images.with_difficult(config.data.difficult)
-    return DetectionDataset(images, transform, seed=config.training.seed, strict=config.data.strict)
+def memory_format_of(config: AnyConfig) -> torch.memory_format:
+    return torch.channels_last if config.training.channels_last else torch.contiguous_format
 
 
-def training_batches(
-    config: Config, dataset: DetectionDataset, device: torch.device
-) -> tuple[Callable[[int], Iterator[DetectionBatch]], int]:
-    """A function from a step to this rank's endless micro-batches, and how many of them make a step.
-
-    Raises ConfigError where the batch cannot be shared out evenly.
-    """
-    common = {
-        "batch": config.training.batch,
-        "seed": config.training.seed,
-        "rank": rank(),
-        "world": world_size(),
-        "per_device_batch": config.training.per_device_batch,
-    }
-
-    def batches_from(step: int) -> Iterator[DetectionBatch]:
-        loader = training_loader(
-            dataset,
-            **common,
-            start_step=step,
-            pad_to=padding_multiple(config.model),
-            workers=config.data.workers,
-            pin_memory=device.type == "cuda",
-        )
-        return iter(loader)
-
-    try:
-        return batches_from, TrainingSampler(dataset.images.aspect_ratios(), **common).micro_batches
-    except ValueError as error:
-        raise ConfigError(
-            f"training.batch={config.training.batch}, per_device_batch={config.training.per_device_batch}: {error}"
-        ) from None
+@contextmanager
+def seeded(config: AnyConfig) -> Iterator[None]:
+    """Layers draw their first weights from torch's global generator: here from the seed, and nobody else notices."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(config.training.seed, Purpose.INITIALIZATION))
+        yield
 
 
-def evaluation_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
-    """Images as they are tested."""
-    return DetectionDataset(images, transform_of(config.data, training=False), strict=config.data.strict)
+def load_once(load: Callable[[], T]) -> T:
+    """A data set on every rank, but one process makes or unpacks what must be made first."""
+    loaded = load() if is_main() else None
+    # By way of the host, where waiting has no time limit of minutes: a first index of a large set takes long.
+    broadcast_from_main(None)
+    return load() if loaded is None else loaded
 
 
-def evaluation_batches(config: Config, dataset: DetectionDataset, device: torch.device) -> Iterator[DetectionBatch]:
-    """This rank's share of the images, each once."""
-    loader = evaluation_loader(
-        dataset,
-        batch=config.test.batch,
-        rank=rank(),
-        world=world_size(),
-        pad_to=padding_multiple(config.model),
-        workers=config.data.workers,
-        pin_memory=device.type == "cuda",
-    )
-    return iter(loader)
-
-
-def transform_of(data: DataConfig, *, training: bool) -> DetectionTransform:
-    return DetectionTransform(
-        data.augment,
-        shortest_side=data.shortest_side,
-        longest_side=data.longest_side,
-        rounding=data.rounding,
-        training=training,
-    )
-
-
-def anchor_shapes(model: ModelConfig) -> AnchorShapes:
-    """The anchors' sides and strides, for a data set to be held against."""
-    strides = {"c4": (16,), "dc5": (16,), "fpn": (4, 8, 16, 32, 64)}[model.layout]
-    sizes = model.anchors.sizes or default_sizes(len(strides))
-    cells = [cell_anchors(s, model.anchors.ratios, rounded=model.anchors.rounded).double().numpy() for s in sizes]
-    return AnchorShapes(tuple(cell[:, 2:] - cell[:, :2] for cell in cells), strides, model.rpn.positive_iou)
+def without_absent_weights(config: AnyConfig, say: Say) -> AnyConfig:
+    """For a dry run, published weights become random ones unless they are in the cache; files are loaded."""
+    section = config.model.backbone
+    if section.weights is None or not is_tag(section.weights) or section.name.startswith("timm/"):
+        return config
+    if find_published(section.weights, section.name).file.is_file():
+        return config
+    say(f"weights: {section.weights} is not in the cache; a dry run downloads nothing, random weights stand in for it")
+    section = section.model_copy(update={"weights": None, "frozen_stages": 0})
+    return config.model_copy(update={"model": config.model.model_copy(update={"backbone": section})})

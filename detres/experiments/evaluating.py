@@ -18,7 +18,7 @@ from detres.distributed import gather_to_main
 from detres.errors import DataError
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth, write_metrics
-from detres.experiments.assembly import evaluation_batches, evaluation_set
+from detres.experiments.detection_data import evaluation_batches, evaluation_set
 from detres.structures import DetectionBatch, Detections
 
 Precision = Literal["float32", "bf16"]

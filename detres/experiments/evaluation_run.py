@@ -22,7 +22,7 @@ from detres.detection.detector_files import (
 from detres.detection.published import locate_detector
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
-from detres.experiments.assembly import prepare_for
+from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluating import map_classes, measure, write_measured
 from detres.experiments.output_folders import make_folder
 
@@ -68,7 +68,7 @@ def evaluate(
         folder = Path(out) if out else default_folder(file, images, split)
         if is_main():
             make_folder(folder)
-        measured = measure(prepare_for(model, config, where), config, images, where, progress=progress)
+        measured = measure(prepare_detector(model, config, where), config, images, where, progress=progress)
         if measured is None:
             return None
     measured.metrics.update(split=split, weights=file_digest(file), precision=config.training.precision)

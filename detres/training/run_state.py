@@ -31,7 +31,7 @@ class Best:
 
 
 class RunState:
-    """The parts of a run, its completed steps, the last step evaluated, and the best so far."""
+    """The parts of a run, its completed steps, the last step evaluated, the one finished after, and the best so far."""
 
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, ema: MovingAverage | None
@@ -39,6 +39,7 @@ class RunState:
         self.model, self.optimizer, self.schedule, self.ema = bare_model(model), optimizer, schedule, ema
         self.step = 0
         self.evaluated = 0
+        self.finished = 0
         self.best: Best | None = None
 
     def save(self, folder: Path, metadata: Mapping[str, str]) -> None:
@@ -49,6 +50,7 @@ class RunState:
         trainer = {
             "step": self.step,
             "evaluated": self.evaluated,
+            "finished": self.finished,
             "best": asdict(self.best) if self.best else None,
             "schedule": self.schedule.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -68,6 +70,7 @@ class RunState:
             raise WeightsError(f"{checkpoint.path}: does not fit the model it is to go on with: {error}") from None
         self.schedule.load_state_dict(trainer["schedule"])
         self.step, self.evaluated = trainer["step"], trainer["evaluated"]
+        self.finished = trainer.get("finished", 0)  # Runs of older versions had nothing to finish.
         self.best = Best(**trainer["best"]) if trainer["best"] else None
 
     def judge(self, metrics: Mapping[str, Any], metric: str) -> None:

@@ -1,8 +1,8 @@
 """A whole run: the loop's reports, and the plain code around them that logs, checkpoints, evaluates and goes on.
 
-At a step where several things are due, their order is: write the line, save `last`, evaluate, save `last` again with
-what the evaluation changed, link `best`. A run killed anywhere in between does what is left when it goes on, so that
-it ends as one that was never cut.
+At a step where several things are due, their order is: write the line, finish the model where it was the last step,
+save `last`, evaluate, save `last` again with what the evaluation changed, link `best`, publish it. A run killed anywhere in
+between does what is left when it goes on, so that it ends as one that was never cut.
 
 *steps* are completed optimizer steps.
 """
@@ -74,6 +74,8 @@ def run_training(
     seed: int = 0,
     intervals: Intervals = Intervals(),
     evaluate: Evaluate | None = None,
+    finish: Callable[[], None] | None = None,
+    publish: Callable[[Path], None] | None = None,
     best_metric: str = "AP",
     metadata: Mapping[str, str] | None = None,
     terminal: TextIO | None = None,
@@ -85,6 +87,9 @@ def run_training(
     make_batches: this rank's endless micro-batches from the first of a step on.
     evaluate: called on every rank after a step, with the averaged weights in the model where there are any; what it
         returns on the main rank counts. It may leave the model in evaluation mode.
+    finish: called on every rank once the last step is done, with the averaged weights in the model where there are any;
+        what it changes of the model is saved and evaluated (of a model with averages, theirs).
+    publish: called on the main rank with the folder of every new best checkpoint.
     metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
     terminal: where to show progress; None: nowhere.
     Raises ConfigError where the folder has checkpoints and resume is not set; NonFiniteLoss; Interrupted.
@@ -96,7 +101,20 @@ def run_training(
         interrupts = stack.enter_context(Interrupts())
         logs = _Logs(run, steps, state, terminal)
         stack.callback(logs.close)
-        keeper = _Keeper(state, model, run, steps, intervals, evaluate, best_metric, metadata or {}, logs, interrupts)
+        keeper = _Keeper(
+            state,
+            model,
+            run,
+            steps,
+            intervals,
+            evaluate,
+            finish,
+            publish,
+            best_metric,
+            metadata or {},
+            logs,
+            interrupts,
+        )
         if found:
             logs.event(state.step, f"goes on from {found}")
         keeper.catch_up()
@@ -134,6 +152,8 @@ class _Keeper:
     steps: int
     intervals: Intervals
     evaluate: Evaluate | None
+    finish: Callable[[], None] | None
+    publish: Callable[[Path], None] | None
     best_metric: str
     metadata: Mapping[str, str]
     logs: _Logs
@@ -145,6 +165,8 @@ class _Keeper:
         if is_main() and self.state.step:
             self._name()
         barrier()
+        if self._finish_if_due():
+            self._save()
         self._evaluate_if_due()
 
     def due(self, step: int) -> bool:
@@ -155,6 +177,7 @@ class _Keeper:
     def after_step(self, report: StepReport) -> None:
         self.state.step = report.step
         self.logs.report(report)
+        self._finish_if_due()
         if self.stopping or self._saves(report.step):
             self._save()
         unfinished = report.step < self.steps or self._evaluates(report.step)
@@ -164,6 +187,21 @@ class _Keeper:
             self.logs.event(report.step, str(error))
             raise error
         self._evaluate_if_due()
+
+    def _finish_if_due(self) -> bool:
+        """After the last step, once; a run that was saved earlier and then made shorter is finished when it goes on."""
+        step = self.state.step
+        if self.finish is None or step != self.steps or self.state.finished == step:
+            return False
+        averages = self.state.ema
+        with averages.applied() if averages is not None else nullcontext():
+            self.finish()
+            if averages is not None:
+                averages.load_state_dict(self.state.model.state_dict())
+        self.model.train()
+        self.state.finished = step
+        self.state.evaluated = min(self.state.evaluated, step - 1)
+        return True
 
     def _evaluate_if_due(self) -> None:
         """Evaluate the state's step unless that was done already; keep the best."""
@@ -201,6 +239,8 @@ class _Keeper:
             link_checkpoint(self._folder("last"), self._folder(step_name(step)))
         if self.state.best is not None and self.state.best.step == step:
             link_checkpoint(self._folder("last"), self._folder("best"))
+            if self.publish is not None:
+                self.publish(self._folder("best"))
 
     def _folder(self, name: str) -> Path:
         return self.run / "checkpoints" / name

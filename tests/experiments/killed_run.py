@@ -8,29 +8,30 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import detres.experiments.training as training
 from detres.config.loading import load_config
-from detres.structures import DetectionBatch
+from detres.training.loop import Batch
 
 
 def main(cfg: str, out: str, kill_at: str, *overrides: str) -> None:
-    whole = training.training_batches
+    run_training = training.run_training
 
-    def killing(*arguments: object) -> tuple[Callable[[int], Iterator[DetectionBatch]], int]:
-        batches_from, accumulate = whole(*arguments)
+    def killing(*parts: Any, accumulate: int, **options: Any) -> Any:
+        *others, batches_from = parts
 
-        def cut_short(step: int) -> Iterator[DetectionBatch]:
+        def cut_short(step: int) -> Iterator[Batch]:
             batches = batches_from(step)
             for _ in range((int(kill_at) - step) * accumulate):
                 yield next(batches)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        return cut_short, accumulate
+        return run_training(*others, cut_short, accumulate=accumulate, **options)
 
-    training.training_batches = killing
+    training.run_training = killing
     training.train(load_config(Path(cfg), overrides), out, device="cpu")
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from detres import build_detector
 from detres.config.loading import load_config
 from detres.data.datasets import load_dataset
-from detres.experiments.assembly import training_batches, training_set
+from detres.experiments.detection_data import training_batches, training_set
 from detres.structures import DetectionTarget
 from detres.training.checkpoints import load_checkpoint
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
 from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
-from detres.draws import Purpose, key
 from detres.errors import ConfigError
-
-Say = Callable[[str], None]
+from detres.experiments.assembly import memory_format_of, seeded
+from detres.experiments.parts import Say
 
 # What a format's own set names, where neither the config nor a data set at hand does.
 _USUAL_CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES}
@@ -43,7 +41,7 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
                 f"model.layout={layout} dilates the last stage of a ResNet, which {section.name} is not; use fpn"
             )
         options["output_stride"] = OUTPUT_STRIDES[layout]
-    with _seeded(config):
+    with seeded(config):
         backbone = build_backbone(section.name, weights=section.weights, outputs=OUTPUTS[layout], **options)
         return assemble(backbone, config.model.model_copy(update={"class_names": names}), config.test)
 
@@ -55,7 +53,7 @@ def detector_from_weights(
     path = locate_detector(weights)
     settings = read_detector(path)[1]
     named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names)})
-    with _seeded(config):
+    with seeded(config):
         model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
     for line in transfer_detector(model, path).lines():
         say(line)
@@ -65,6 +63,18 @@ def detector_from_weights(
 def detector_of_checkpoint(config: Config, file: Path) -> FasterRCNN:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
     return build_from_settings(read_detector(file)[1], str(file), own_code=config.model.backbone.name)
+
+
+def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) -> FasterRCNN:
+    """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
+    layout = memory_format_of(config)
+    model = model.to(device=device, memory_format=layout)
+    model.memory_format = layout
+    if config.training.compile:
+        # In place: a wrapper would put its own prefix before every name of the state dict.
+        model.backbone.compile()
+        model.neck.compile()
+    return model
 
 
 def agreed_class_names(config: Config, class_names: Sequence[str] | None) -> tuple[str, ...]:
@@ -83,9 +93,11 @@ def agreed_class_names(config: Config, class_names: Sequence[str] | None) -> tup
     return tuple(class_names)
 
 
-@contextmanager
-def _seeded(config: Config) -> Iterator[None]:
-    """Layers draw their first weights from torch's global generator: here from the seed, and nobody else notices."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key(config.training.seed, Purpose.INITIALIZATION))
-        yield
+def say_loaded(model: FasterRCNN, say: Say) -> None:
+    """What became of the backbone's weights."""
+    report = getattr(model.backbone, "load_report", None)
+    if report is not None:
+        for line in report.lines():
+            say(line)
+    elif model.stage_norms:
+        say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.stage_norms.items()))

@@ -13,7 +13,7 @@ from detres.config.schema import Config
 from detres.detection.detector_files import build_from_settings, load_detector, read_detector, settings_of
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
-from detres.experiments.models import build_detector, detector_from_weights
+from detres.experiments.detection_models import build_detector, detector_from_weights
 from detres.structures import PixelStats
 
 

@@ -1,0 +1,97 @@
+"""A detection config's data: sets of images with their transforms, and batches of them for training and for testing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from detres.config.schema import Config, DataConfig, ModelConfig
+from detres.data.annotations import AnnotatedImages
+from detres.data.checking import AnchorShapes
+from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
+from detres.data.samplers import TrainingSampler
+from detres.data.transforms import DetectionTransform
+from detres.detection.anchors import cell_anchors, default_sizes
+from detres.detection.building import padding_multiple
+from detres.distributed import rank, world_size
+from detres.errors import ConfigError
+from detres.structures import DetectionBatch
+
+
+def training_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
+    """Images with augmentation, as the config asks."""
+    transform = transform_of(config.data, training=True)
+    images = images.with_difficult(config.data.difficult)
+    return DetectionDataset(images, transform, seed=config.training.seed, strict=config.data.strict)
+
+
+def training_batches(
+    config: Config, dataset: DetectionDataset, device: torch.device
+) -> tuple[Callable[[int], Iterator[DetectionBatch]], int]:
+    """A function from a step to this rank's endless micro-batches, and how many of them make a step.
+
+    Raises ConfigError where the batch cannot be shared out evenly.
+    """
+    common = {
+        "batch": config.training.batch,
+        "seed": config.training.seed,
+        "rank": rank(),
+        "world": world_size(),
+        "per_device_batch": config.training.per_device_batch,
+    }
+
+    def batches_from(step: int) -> Iterator[DetectionBatch]:
+        loader = training_loader(
+            dataset,
+            **common,
+            start_step=step,
+            pad_to=padding_multiple(config.model),
+            workers=config.data.workers,
+            pin_memory=device.type == "cuda",
+        )
+        return iter(loader)
+
+    try:
+        return batches_from, TrainingSampler(dataset.images.aspect_ratios(), **common).micro_batches
+    except ValueError as error:
+        raise ConfigError(
+            f"training.batch={config.training.batch}, per_device_batch={config.training.per_device_batch}: {error}"
+        ) from None
+
+
+def evaluation_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
+    """Images as they are tested."""
+    return DetectionDataset(images, transform_of(config.data, training=False), strict=config.data.strict)
+
+
+def evaluation_batches(config: Config, dataset: DetectionDataset, device: torch.device) -> Iterator[DetectionBatch]:
+    """This rank's share of the images, each once."""
+    loader = evaluation_loader(
+        dataset,
+        batch=config.test.batch,
+        rank=rank(),
+        world=world_size(),
+        pad_to=padding_multiple(config.model),
+        workers=config.data.workers,
+        pin_memory=device.type == "cuda",
+    )
+    return iter(loader)
+
+
+def transform_of(data: DataConfig, *, training: bool) -> DetectionTransform:
+    return DetectionTransform(
+        data.augment,
+        shortest_side=data.shortest_side,
+        longest_side=data.longest_side,
+        rounding=data.rounding,
+        training=training,
+    )
+
+
+def anchor_shapes(model: ModelConfig) -> AnchorShapes:
+    """The anchors' sides and strides, for a data set to be held against."""
+    strides = {"c4": (16,), "dc5": (16,), "fpn": (4, 8, 16, 32, 64)}[model.layout]
+    sizes = model.anchors.sizes or default_sizes(len(strides))
+    cells = [cell_anchors(s, model.anchors.ratios, rounded=model.anchors.rounded).double().numpy() for s in sizes]
+    return AnchorShapes(tuple(cell[:, 2:] - cell[:, :2] for cell in cells), strides, model.rpn.positive_iou)

@@ -1,0 +1,74 @@
+"""What a detection config contributes to a dry run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from detres.config.schema import Config
+from detres.data.datasets import load_dataset
+from detres.data.loaders import DetectionSample, collate
+from detres.data.sizes import resize_image
+from detres.detection.building import padding_multiple
+from detres.errors import DataError
+from detres.experiments.assembly import without_absent_weights
+from detres.experiments.detection_data import transform_of
+from detres.experiments.detection_models import (
+    agreed_class_names,
+    build_detector,
+    detector_from_weights,
+    prepare_detector,
+    say_loaded,
+)
+from detres.experiments.parts import DryParts, Say
+from detres.structures import DetectionBatch, DetectionTarget
+
+SIDES = (96, 128)
+
+
+def detection_dry_parts(
+    config: Config, weights: str | Path | None, device: torch.device, say: Say, data_is_stated: bool
+) -> DryParts:
+    """The detector, and two images with a square on each, one wide and one tall."""
+    names = _class_names(config, say, data_is_stated)
+    transform_of(config.data, training=True)  # A mistyped augmentation shows here.
+    if weights is not None:
+        model = detector_from_weights(config, agreed_class_names(config, names), weights, say)
+    else:
+        model = build_detector(without_absent_weights(config, say), names)
+        say_loaded(model, say)
+    model = prepare_detector(model, config, device)
+
+    def predict(batch: DetectionBatch) -> str:
+        found = sum(len(detections) for detections in model.predict(batch))
+        return f"{found} detections above {config.test.score:g}"
+
+    return DryParts(model, embedded_batch(padding_multiple(config.model), len(model.class_names)), predict)
+
+
+def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
+    """Two images with a square on each, one wide and one tall."""
+    samples = []
+    for place, (height, width) in enumerate([SIDES, SIDES[::-1]]):
+        image = resize_image(np.full((8, 8, 3), 90, dtype=np.uint8), (height, width))
+        image[20:60, 30:80] = (200, 60, 30)
+        target = DetectionTarget(
+            torch.tensor([[30.0, 20.0, 80.0, 60.0]]), torch.tensor([place % num_classes]), torch.tensor([False])
+        )
+        samples.append(DetectionSample(image, (height, width), place, target, sample_key=place))
+    return collate(samples, pad_to)
+
+
+def _class_names(config: Config, say: Say, data_is_stated: bool) -> tuple[str, ...] | None:
+    """The set's; None where it is not there and need not be."""
+    try:
+        images = load_dataset(config.data, "train")
+    except DataError as error:
+        if data_is_stated:
+            raise
+        say(f"data: not here ({error}); the dry run goes on without")
+        return None
+    say(f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}")
+    return images.class_names

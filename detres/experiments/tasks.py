@@ -1,0 +1,21 @@
+"""What there is to train: for each task of a config, the command, and the parts that it contributes to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from detres.experiments.detection_dry_run import detection_dry_parts
+from detres.experiments.detection_parts import detection_parts
+from detres.experiments.parts import DryParts, TrainingParts
+
+
+@dataclass(frozen=True)
+class Task:
+    """training_parts: (config, start, device, say). dry_parts: (config, weights, device, say, data_is_stated)."""
+
+    training_parts: Callable[..., TrainingParts]
+    dry_parts: Callable[..., DryParts]
+
+
+TASKS: Mapping[str, Task] = {"detection": Task(detection_parts, detection_dry_parts)}
