@@ -117,7 +117,10 @@ def _one_thread() -> None:
 
 
 def _processor_time(batches: Batches, folder: Path, photos: Photos) -> float:
-    """Processor seconds of going through all photos once; the batches are let go at once, as a step would."""
+    """Processor seconds of going through all photos once; the batches are let go at once, as a step would.
+
+    What a set costs once and not once an image, its index above all, is outside.
+    """
     reader = batches(folder, photos)
     begun = time.process_time()
     for _ in reader:
@@ -168,9 +171,9 @@ def our_batches(folder: Path, photos: Photos) -> Iterator[DetectionBatch]:
         _FLIP, shortest_side=(photos.shortest_side,), longest_side=photos.longest_side, training=True
     )
     dataset = DetectionDataset(load_coco(folder, "instances.json"), transform)
-    for first in range(0, photos.count, photos.batch):
-        places = range(first, min(first + photos.batch, photos.count))
-        yield collate([dataset[Place(place, 0, place)] for place in places], pad_to=32)
+    starts = range(0, photos.count, photos.batch)
+    batches = (range(first, min(first + photos.batch, photos.count)) for first in starts)
+    return (collate([dataset[Place(place, 0, place)] for place in places], pad_to=32) for places in batches)
 
 
 def their_batches(folder: Path, photos: Photos, masks: bool) -> Iterator[tuple[ImageList, list[dict[str, Tensor]]]]:
@@ -182,16 +185,17 @@ def their_batches(folder: Path, photos: Photos, masks: bool) -> Iterator[tuple[I
     for annotation in content["annotations"]:
         objects_of[annotation["image_id"]].append(annotation)
     draws = random.Random(0)
-    for first in range(0, photos.count, photos.batch):
-        images, targets = [], []
-        for image in content["images"][first : first + photos.batch]:
-            picture = Image.open(folder / image["file_name"]).convert("RGB")
-            target = _their_target(objects_of[image["id"]], picture.height, picture.width, masks)
-            if draws.random() < 0.5:
-                picture, target = F.horizontal_flip(picture), _flipped(target, picture.width)
-            images.append(F.to_dtype(F.pil_to_tensor(picture), torch.float32, scale=True))
-            targets.append(target)
-        yield resize(images, targets)
+
+    def load(image: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        picture = Image.open(folder / image["file_name"]).convert("RGB")
+        target = _their_target(objects_of[image["id"]], picture.height, picture.width, masks)
+        if draws.random() < 0.5:
+            picture, target = F.horizontal_flip(picture), _flipped(target, picture.width)
+        return F.to_dtype(F.pil_to_tensor(picture), torch.float32, scale=True), target
+
+    starts = range(0, photos.count, photos.batch)
+    batches = ([load(image) for image in content["images"][first : first + photos.batch]] for first in starts)
+    return (resize([image for image, _ in batch], [target for _, target in batch]) for batch in batches)
 
 
 def _their_target(objects: list[dict[str, Any]], height: int, width: int, masks: bool) -> dict[str, Tensor]:

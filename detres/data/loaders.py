@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.images import read_image
 from detres.data.samplers import Place, TrainingSampler, evaluation_indices
+from detres.data.sizes import resize_image
 from detres.data.transforms import DetectionTransform
 from detres.draws import Purpose, key
 from detres.errors import DataError
@@ -35,13 +36,21 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _KEPT_BYTES = -1, -3, 1 << 30
 
 @dataclass(frozen=True)
 class DetectionSample:
-    """One image, ready for a batch. original_size: (height, width) of the file as read."""
+    """One image, ready for a batch. original_size: (height, width) of the file as read.
+
+    size: (height, width) the image gets in the batch, in whose pixels the target is; None: the one it has.
+    """
 
     image: NDArray[np.uint8]
     original_size: tuple[int, int]
     image_id: int | str
     target: DetectionTarget
     sample_key: int
+    size: tuple[int, int] | None = None
+
+    @property
+    def size_in_batch(self) -> tuple[int, int]:
+        return self.size or (self.image.shape[0], self.image.shape[1])
 
 
 class DetectionDataset(Dataset[DetectionSample]):
@@ -64,13 +73,15 @@ class DetectionDataset(Dataset[DetectionSample]):
     def __getitem__(self, place: Place) -> DetectionSample:
         index, step, position = place
         rgb, target = self._read(index)
-        image, target = self.transform(rgb, target, key(self.seed, Purpose.AUGMENTATION, step, position))
+        draw_key = key(self.seed, Purpose.AUGMENTATION, step, position)
+        image, size, target = self.transform.before_resize(rgb, target, draw_key)
         return DetectionSample(
             image=image,
             original_size=(rgb.shape[0], rgb.shape[1]),
             image_id=self.images.image_id(index),
             target=target,
             sample_key=key(self.seed, Purpose.SAMPLING, step, position),
+            size=size,
         )
 
     def undecodable(self) -> list[Problem]:
@@ -92,13 +103,13 @@ class DetectionDataset(Dataset[DetectionSample]):
 
 
 def collate(samples: Sequence[DetectionSample], pad_to: int = 1) -> DetectionBatch:
-    """Images padded with zeros at the right and the bottom to one size, a multiple of pad_to."""
-    sizes = torch.tensor([sample.image.shape[:2] for sample in samples], dtype=torch.int64)
+    """Images resized, and padded with zeros at the right and the bottom to one size, a multiple of pad_to."""
+    sizes = torch.tensor([sample.size_in_batch for sample in samples], dtype=torch.int64)
     height, width = (-(-int(side) // pad_to) * pad_to for side in sizes.amax(dim=0))
     images = _empty_images(len(samples), height, width)
     for row, sample in zip(images.numpy(), samples, strict=True):
-        h, w = sample.image.shape[:2]
-        row[:h, :w] = sample.image
+        h, w = sample.size_in_batch
+        resize_image(sample.image, (h, w), out=row[:h, :w])
         row[h:] = 0
         row[:h, w:] = 0
     return DetectionBatch(

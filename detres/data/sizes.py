@@ -24,8 +24,16 @@ def resized_size(size: tuple[int, int], shortest: int, longest: int, rounding: R
     return max(math.floor(height * scale + half), 1), max(math.floor(width * scale + half), 1)
 
 
-def resize_image(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bilinear, between pixel centres, without smoothing before: what the published detectors were trained with."""
-    if rgb.shape[:2] == size:
+def resize_image(
+    rgb: NDArray[np.uint8], size: tuple[int, int], out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Bilinear, between pixel centres, without smoothing before: what the published detectors were trained with.
+
+    out: (*size, 3), where the result is put, such as an image's place in a batch; it is what is returned then.
+    """
+    if rgb.shape[:2] != size:
+        return cv2.resize(rgb, (size[1], size[0]), dst=out, interpolation=cv2.INTER_LINEAR)
+    if out is None:
         return rgb
-    return cv2.resize(rgb, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    out[:] = rgb
+    return out

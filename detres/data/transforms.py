@@ -1,5 +1,9 @@
 """From a decoded image and its target to what a model learns from: augmentation by name, then the resize.
 
+The resize comes last and can be left to whoever has the memory that the image shall lie in: a batch's, where it saves
+writing every image twice. So it is no transform of albumentations, which would give an image of its own; nor has that
+library one that scales the shorter side with a limit for the longer, and rounds as the field does (sizes.py).
+
 M boxes of an image. A *draw key* is the integer (draws.py) that stands for one image's place in the run.
 """
 
@@ -50,27 +54,36 @@ class DetectionTransform:
     ) -> None:
         self.augment, self.shortest_side = tuple(augment), tuple(shortest_side)
         self.longest_side, self.rounding, self.training = longest_side, rounding, training
-        self._compose = self._build() if training else None
+        self._compose = self._build() if training and self.augment else None
 
     def __call__(
         self, rgb: NDArray[np.uint8], target: DetectionTarget, draw_key: int = 0
     ) -> tuple[NDArray[np.uint8], DetectionTarget]:
         """rgb: (H, W, 3). target: in pixels of rgb. The same key gives the same result in any process."""
-        size = rgb.shape[:2]
-        boxes = _clipped(target.boxes.numpy(), size)
+        image, size, target = self.before_resize(rgb, target, draw_key)
+        return resize_image(image, size), target
+
+    def before_resize(
+        self, rgb: NDArray[np.uint8], target: DetectionTarget, draw_key: int = 0
+    ) -> tuple[NDArray[np.uint8], tuple[int, int], DetectionTarget]:
+        """The image before it is resized, the (height, width) it is to have, and the target in pixels of that size."""
+        boxes = _clipped(target.boxes.numpy(), rgb.shape[:2])
         index = _with_area(boxes)
-        if self._compose is None:
-            new = resized_size(size, self.shortest_side[-1], self.longest_side, self.rounding)
-            moved = (boxes[index] / _corners(size) * _corners(new)).astype(np.float32)
-            return resize_image(rgb, new), _moved(target, index, moved)
-        # One stream for all transforms. set_random_seed would give each the same one: a horizontal and a vertical
-        # flip at p=0.5 would then always happen together.
-        self._compose.set_random_state(np.random.default_rng(draw_key), random.Random(draw_key))
-        # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow it.
-        result = self._compose(image=rgb, bboxes=boxes[index] / _corners(size), index=index)
-        moved = (np.asarray(result["bboxes"]).reshape(-1, 4) * _corners(result["image"].shape[:2])).astype(np.float32)
+        shares = boxes[index] / _corners(rgb.shape[:2])
+        draws = random.Random(draw_key)
+        shortest = draws.choice(self.shortest_side) if self.training else self.shortest_side[-1]
+        if self._compose is not None:
+            # One stream for all that is drawn. set_random_seed would give each transform the same one: a horizontal
+            # and a vertical flip at p=0.5 would then always happen together.
+            self._compose.set_random_state(np.random.default_rng(draw_key), draws)
+            # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow.
+            result = self._compose(image=rgb, bboxes=shares, index=index)
+            rgb, shares = result["image"], np.asarray(result["bboxes"]).reshape(-1, 4)
+            index = np.asarray(result["index"], dtype=np.int64)
+        size = resized_size(rgb.shape[:2], shortest, self.longest_side, self.rounding)
+        moved = (shares * _corners(size)).astype(np.float32)
         kept = _with_area(moved)
-        return result["image"], _moved(target, np.asarray(result["index"], dtype=np.int64)[kept], moved[kept])
+        return rgb, size, _moved(target, index[kept], moved[kept])
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers that are started afresh build their own: transforms of albumentations need not be picklable.
@@ -78,21 +91,18 @@ class DetectionTransform:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._compose = self._build() if self.training else None
+        self._compose = self._build() if self.training and self.augment else None
 
     def _build(self) -> Any:
         library = _albumentations()
-        from detres.data.resize import ShortestSideResize
-
         transforms = [build_augmentation(entry, f"data.augment.{i}") for i, entry in enumerate(self.augment)]
-        transforms.append(ShortestSideResize(self.shortest_side, self.longest_side, self.rounding))
         # Boxes go in as shares of the sides, which is what albumentations computes in. They are clipped and filtered
         # after each transform, lest one that was cropped away is moved back in by the next; with one it is the same.
         boxes = library.BboxParams(
             format="albumentations",
             label_fields=["index"],
             min_area=_LEAST_AREA,
-            check_each_transform=len(transforms) > 2,
+            check_each_transform=len(transforms) > 1,
         )
         return library.Compose(transforms, bbox_params=boxes)
 

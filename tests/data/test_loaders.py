@@ -10,6 +10,7 @@ from detres.data.annotations import AnnotatedImages
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.data.loaders import DetectionDataset, collate, evaluation_loader, training_loader
 from detres.data.samplers import Place
+from detres.data.sizes import resize_image
 from detres.data.transforms import DetectionTransform
 from detres.errors import DataError
 from detres.structures import DetectionBatch
@@ -78,7 +79,8 @@ def test_batches_are_padded_at_the_right_and_the_bottom(images: AnnotatedImages)
     assert batch.images.shape == (2, 64, 64, 3)
     assert batch.sizes.tolist() == [[36, 24], [24, 36]]
     assert batch.original_sizes.tolist() == [[60, 40], [40, 60]]
-    assert torch.equal(batch.images[0, :36, :24], torch.from_numpy(samples[0].image))
+    assert samples[0].image.shape == (60, 40, 3), "images are resized where they lie in the batch"
+    assert torch.equal(batch.images[0, :36, :24], torch.from_numpy(resize_image(samples[0].image, (36, 24))))
     assert batch.images[0, 36:].sum() == 0
     assert batch.images[0, :, 24:].sum() == 0
 

@@ -38,3 +38,15 @@ def test_pixels_lie_within_rounding_of_torchs_bilinear() -> None:
         torch.from_numpy(rgb).permute(2, 0, 1)[None].float(), size=(50, 71), mode="bilinear", align_corners=False
     )[0].permute(1, 2, 0)
     assert np.abs(ours.astype(np.float32) - theirs.numpy()).max() <= 1.0
+
+
+@pytest.mark.parametrize("size", [(50, 71), (33, 47), (20, 30)])
+def test_an_image_can_be_resized_to_where_it_lies_in_a_batch(size: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, size=(33, 47, 3), dtype=np.uint8)
+    batch = np.zeros((2, 64, 96, 3), dtype=np.uint8)
+    place = batch[1, : size[0], : size[1]]
+    assert np.shares_memory(resize_image(rgb, size, out=place), batch)
+    assert np.array_equal(batch[1, : size[0], : size[1]], resize_image(rgb, size))
+    assert batch[0].sum() == 0
+    assert batch[1, size[0] :].sum() == 0
+    assert batch[1, :, size[1] :].sum() == 0
