@@ -224,10 +224,14 @@ class ResNet(nn.Module):
 
     def logits(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, num_classes): fc of the last map's mean over its cells."""
+        return self.fc(self.last_map(images).mean(dim=(2, 3)))
+
+    def last_map(self, images: Tensor) -> Tensor:
+        """The map of the last stage, (N, C, H / stride, W / stride), without keeping the others."""
         x = images
         for stage in self.stages:
             x = self._run(stage, x)
-        return self.fc(x.mean(dim=(2, 3)))
+        return x
 
     def normalize(self, rgb: Tensor) -> Tensor:
         """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
