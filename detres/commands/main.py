@@ -11,6 +11,7 @@ from detres.errors import UserError
 from detres.version import __version__
 
 COMMANDS = {
+    "train_cls": "train a classifier",
     "train_det": "train a detector",
     "eval_det": "evaluate a detector: mAP@0.5 and COCO's metrics",
     "predict": "detect objects in images, folders or videos",

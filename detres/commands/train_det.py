@@ -3,79 +3,19 @@
 detres train_det --cfg shapes_r18
 detres train_det --cfg coco_r101 training.batch=4 data.root=/data/coco
 detres train_det --cfg bccd_r50_fpn --out runs/mine --resume
+detres train_det --cfg shapes_r18_fpn model.backbone.weights=runs/shapes_cls_r18
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from pathlib import Path
 
-from detres.commands.arguments import add_config, add_device, layers_of
-from detres.errors import ConfigError
+from detres.commands.training import configure_training, run_training
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    add_config(parser)
-    parser.add_argument("--weights", metavar="W", help="start from a detector's weights; classes are matched by name")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="the run's folder; runs/CFG where it is not given")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, or start it")
-    parser.add_argument("--dry-run", action="store_true", help="build everything, take one small step, print, and stop")
-    add_device(parser)
+    configure_training(parser, weights="a detector's weights")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from detres.config.loading import read_config
-    from detres.experiments.dry_run import dry_run
-    from detres.experiments.training import train
-    from detres.experiments.weights import model_layer
-    from detres.training.interrupts import Interrupted
-
-    def say(line: str) -> None:
-        if os.environ.get("RANK", "0") == "0":
-            print(line, flush=True)
-
-    cfg = arguments.cfg or _config_of_run(arguments)
-    layers = layers_of(arguments)
-    if arguments.weights:
-        arguments.weights, layer = model_layer(arguments.weights)
-        layers.append(layer)
-    loaded = read_config(cfg, arguments.overrides, layers=layers)
-    for scaled in loaded.scaled:
-        say(f"scaled to training.batch={loaded.config.training.batch}: {scaled}")
-    if arguments.dry_run:
-        dry_run(
-            loaded.config,
-            weights=arguments.weights,
-            device=arguments.device,
-            say=say,
-            data_is_stated=_states_data(arguments),
-        )
-        return 0
-
-    try:
-        train(
-            loaded.config,
-            arguments.out,
-            weights=arguments.weights,
-            resume=arguments.resume,
-            device=arguments.device,
-            terminal=sys.stdout,
-            say=say,
-        )
-    except Interrupted as error:
-        print(error, file=sys.stderr)
-        return 130
-    return 0
-
-
-def _config_of_run(arguments: argparse.Namespace) -> Path:
-    """--resume needs only --out: the run keeps its config."""
-    if arguments.resume and arguments.out and (arguments.out / "config.yaml").is_file():
-        return arguments.out / "config.yaml"
-    raise ConfigError("--cfg is missing; `detres configs` lists them (with --resume, --out names a run that has one)")
-
-
-def _states_data(arguments: argparse.Namespace) -> bool:
-    return bool(arguments.data) or any(text.startswith("data.root=") for text in arguments.overrides)
+    return run_training(arguments, "detection")

@@ -68,6 +68,11 @@ def read_config(
     return LoadedConfig(*scale_to_batch(config, recipe_batch=resolve(recipe).training.batch, explicit=explicit))
 
 
+def task_of(name_or_path: str | Path) -> str:
+    """What a config's file is for, read before anything in it is checked."""
+    return read_layer(find_config(name_or_path)).values.get("task", "detection")
+
+
 def resolve(layers: Sequence[Layer]) -> AnyConfig:
     """Lay the layers over each other and the defaults; groups are merged key by key, lists are replaced whole.
 

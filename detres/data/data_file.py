@@ -1,4 +1,4 @@
-"""What --data takes: our own yaml, ultralytics' data.yaml, or a folder exported by Roboflow for COCO.
+"""What --data takes: our own yaml, ultralytics' data.yaml, a folder exported by Roboflow for COCO, or one of images.
 
 None of them is ever written to, and nothing in them is downloaded or run.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
 from detres.data.datasets import datasets_root
+from detres.data.images import find_images
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 
 _ROBOFLOW_FILE = "_annotations.coco.json"
 _SPLITS = ("train", "val", "test")
+_VAL_FOLDERS = ("val", "valid", "validation")
+_SET_APART = 0.1  # of a folder of images that has no val
+
+D = TypeVar("D", DataConfig, ClassificationDataConfig)
 
 
 def load_data_file(path: str | Path) -> DataConfig:
@@ -45,7 +51,39 @@ def load_data_file(path: str | Path) -> DataConfig:
     content = read_data_yaml(path)
     if isinstance(content, Mapping) and "names" in content and "format" not in content:
         return _from_ultralytics(content, path)
-    return _from_ours(path)
+    return _from_ours(path, DataConfig)
+
+
+def load_classification_file(path: str | Path) -> ClassificationDataConfig:
+    """The data section of a classification set that a file or a folder states.
+
+    path: a yaml of ours (format, root, train, val, test, and any other key of the data section), or a folder: of class
+    folders, or with class folders in train/ (and val/, test/). Where a folder has neither val nor test, a tenth of it
+    is set apart. A yaml that names no split means train and val.
+    Raises ConfigError with every wrong key at once, DataError where there is no such file.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _from_class_folders(path)
+    if not path.is_file():
+        raise DataError(f"--data {path}: there is no such file or folder")
+    return _from_ours(path, ClassificationDataConfig)
+
+
+def _from_class_folders(folder: Path) -> ClassificationDataConfig:
+    def split(*names: str) -> tuple[str, ...]:
+        return next(((name,) for name in names if (folder / name).is_dir()), ())
+
+    train, val, test = split("train") or (".",), split(*_VAL_FOLDERS), split("test")
+    if not any(find_images(below) for below in (folder / train[0]).iterdir() if below.is_dir()):
+        raise DataError(
+            f"--data {folder}: no folders with images in {folder / train[0]}; a set is a folder a class, as in "
+            "train/cat/1.jpg and val/cat/2.jpg, or cat/1.jpg"
+        )
+    fraction = 0.0 if val or test else _SET_APART
+    return ClassificationDataConfig(
+        format="folder", root=str(folder.resolve()), train=train, val=val, test=test, val_fraction=fraction
+    )
 
 
 def _load_folder(folder: Path) -> DataConfig:
@@ -57,16 +95,16 @@ def _load_folder(folder: Path) -> DataConfig:
     raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
 
 
-def _from_ours(path: Path) -> DataConfig:
+def _from_ours(path: Path, schema: type[D]) -> D:
     content, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, expected keys such as format, root, train, val, test")
     values = {key: [value] if key in _SPLITS and isinstance(value, str) else value for key, value in content.items()}
     values = {key: [] if key in _SPLITS and value is None else value for key, value in values.items()}
     try:
-        data = DataConfig.model_validate(values)
+        data = schema.model_validate(_unnamed(values, schema) | values)
     except ValidationError as error:
-        problems = describe_problems(error, DataConfig)
+        problems = describe_problems(error, schema)
         raise ConfigError(
             "\n".join(f"{path}: {text} (line {lines.get(where[:1], 1)})" for where, text in problems)
         ) from None
@@ -75,6 +113,12 @@ def _from_ours(path: Path) -> DataConfig:
     if data.format == "shapes" and data.root is None:
         return data
     return data.model_copy(update={"root": str(beside.resolve())}) if beside.exists() else data
+
+
+def _unnamed(values: Mapping[str, Any], schema: type[D]) -> dict[str, Any]:
+    """What holds of splits that a file does not name: the usual val is meant only where the file names no other."""
+    usual = {split: schema.model_fields[split].default for split in _SPLITS}
+    return usual | ({"val": ()} if any(key in values for key in (*_SPLITS, "val_fraction")) else {})
 
 
 def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:

@@ -71,6 +71,11 @@ class DetectorSettings:
             )
         try:
             text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
+            if text.get("task") == "classification":
+                raise WeightsError(
+                    f"{where}: a classifier, not a detector; a detector starts from its trunk with "
+                    f"model.backbone.weights={where}"
+                )
             if text.get("task") != "detection" or text["schema"] > SCHEMA:
                 raise WeightsError(
                     f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "

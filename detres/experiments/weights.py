@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+from detres.classification.classifier_files import read_classifier
 from detres.config.loading import Layer
 from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
+from detres.training.checkpoints import find_weights_file
+
+# Of a classifier's model, how it is trained; the rest is what it is.
+_TRAINED_BY = {"drop_path", "checkpoint_blocks"}
 
 
-def model_layer(weights: str | Path) -> tuple[Path, Layer]:
+def model_layer(weights: str | Path, task: Literal["detection", "classification"]) -> tuple[Path, Layer]:
     """The file, and the model it decides, to be laid over a config; class names stay the data's."""
-    path = locate_detector(weights)
-    _, settings = read_detector(path)
-    return path, Layer(str(path), {"model": settings.model.model_dump(mode="json", exclude={"class_names"})})
+    if task == "detection":
+        path = locate_detector(weights)
+        model, left_out = read_detector(path)[1].model, {"class_names"}
+    else:
+        path = find_weights_file(weights)
+        model, left_out = read_classifier(path)[1].model, {"class_names", *_TRAINED_BY}
+    return path, Layer(str(path), {"model": model.model_dump(mode="json", exclude=left_out)})
