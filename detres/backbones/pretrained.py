@@ -13,12 +13,13 @@ from detres.backbones.resnet import ResNet
 from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
 from detres.backbones.weight_tags import fetch, find_published, is_tag
 from detres.errors import WeightsError
+from detres.training.checkpoints import MODEL_FILE, find_checkpoint
 
 _COUNTER = "num_batches_tracked"  # of trainable batch norm: bookkeeping, not a weight
 
 
 def find_weights(weights: str | Path, architecture: str) -> WeightsFile:
-    """The tensors and metadata of a file, a tag, or "pretrained".
+    """The tensors and metadata of a file, a classifier's run or checkpoint folder, a tag, or "pretrained".
 
     Raises WeightsError where there is no such thing, or where it belongs to another architecture.
     """
@@ -26,7 +27,8 @@ def find_weights(weights: str | Path, architecture: str) -> WeightsFile:
         published = find_published(weights, architecture)
         file = read_weights(fetch(published), metadata=published.metadata)
     else:
-        file = read_weights(Path(weights).expanduser())
+        path = Path(weights).expanduser()
+        file = read_weights(find_checkpoint(path) / MODEL_FILE if path.is_dir() else path)
     if file.metadata.architecture != architecture:
         raise WeightsError(
             f"{file.source}: weights of {file.metadata.architecture}, not of {architecture}; name that backbone, or "

@@ -70,11 +70,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMetadata) -> None:
-    """Write safetensors that say what they are; the file appears whole or not at all."""
+    """Write safetensors that say what they are."""
+    write_tensors(path, tensors, {METADATA_KEY: metadata.to_json()})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write safetensors with metadata; the file appears whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    safetensors.torch.save_file(contiguous, temporary, {METADATA_KEY: metadata.to_json()})
+    safetensors.torch.save_file(contiguous, temporary, dict(metadata))
     os.replace(temporary, path)
 
 
