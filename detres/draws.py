@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import math
 
 import numpy as np
 import torch
@@ -45,13 +46,25 @@ _MASK32 = 0xFFFFFFFF
 
 
 def random_ranks(sample_key: Tensor, count: int) -> Tensor:
-    """A pseudo-random 32-bit integer for each of `count` places, computed on the key's device without a wait.
+    """Pseudo-random 32-bit integers, `count` for each key, computed on the keys' device without a wait.
 
-    sample_key: int64 scalar. Returns (count,) int64 in 0..2^32-1; the same on every device.
+    sample_key: int64, of any shape (...). Returns (..., count) int64 in 0..2^32-1; the same on every device.
     Source: the finalizer of MurmurHash3 (Appleby, public domain), applied to the place and both halves of the key.
     """
     place = torch.arange(count, device=sample_key.device, dtype=torch.int64)
-    return _mix(_mix(place ^ (sample_key & _MASK32)) ^ ((sample_key >> 32) & _MASK32))
+    halves = sample_key[..., None] & _MASK32, (sample_key[..., None] >> 32) & _MASK32
+    return _mix(_mix(place ^ halves[0]) ^ halves[1])
+
+
+def random_normals(sample_key: Tensor, count: int) -> Tensor:
+    """`count` draws from the standard normal distribution for each key: (..., count) float32, on the keys' device.
+
+    Source: Box and Muller 1958. Devices may differ in a logarithm's last digit.
+    """
+    # Centres of 2^32 cells: never 0, whose logarithm is infinite.
+    uniform = (random_ranks(sample_key, 2 * count).double() + 0.5) / 2.0**32
+    radius = (-2.0 * uniform[..., :count].log()).sqrt()
+    return (radius * (2.0 * math.pi * uniform[..., count:]).cos()).float()
 
 
 def _mix(h: Tensor) -> Tensor:

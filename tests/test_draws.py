@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from detres.draws import Purpose, key, numpy_generator, random_ranks, torch_generator
+from detres.draws import Purpose, key, numpy_generator, random_normals, random_ranks, torch_generator
 
 
 def murmur3_finalizer(h: int) -> int:
@@ -56,3 +56,24 @@ def test_ranks_order_places_evenly():
 
 def test_no_places_have_no_ranks():
     assert random_ranks(torch.tensor(5), 0).shape == (0,)
+
+
+def test_many_keys_at_once_draw_what_each_draws_alone():
+    keys = torch.tensor([[3, 2**40 + 7], [0, 2**63 - 1]])
+    together = random_ranks(keys, 5)
+    assert together.shape == (2, 2, 5)
+    for row, column in np.ndindex(2, 2):
+        assert torch.equal(together[row, column], random_ranks(keys[row, column], 5))
+
+
+def test_normal_draws_have_the_normal_distribution():
+    """Kolmogorov and Smirnov's distance over 30000 draws, and no correlation between those of one key."""
+    keys = torch.tensor([key(0, Purpose.SAMPLING, i) for i in range(10_000)])
+    drawn = random_normals(keys, 3)
+    assert drawn.dtype == torch.float32
+    ordered = drawn.flatten().double().sort().values
+    expected = 0.5 * (1 + torch.erf(ordered / 2**0.5))
+    distance = (expected - (torch.arange(30_000) + 0.5) / 30_000).abs().max()
+    assert distance < 1.95 / 30_000**0.5  # the 0.999 quantile
+    assert (torch.corrcoef(drawn.T) - torch.eye(3)).abs().max() < 0.04
+    assert random_normals(keys[:0], 3).shape == (0, 3)

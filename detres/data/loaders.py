@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.images import read_image
-from detres.data.samplers import Place, TrainingSampler, evaluation_indices
+from detres.data.samplers import Place, TrainingSampler, evaluation_indices, grouped_batches
 from detres.data.sizes import resize_image
 from detres.data.transforms import DetectionTransform
 from detres.draws import Purpose, key
@@ -106,7 +106,7 @@ def collate(samples: Sequence[DetectionSample], pad_to: int = 1) -> DetectionBat
     """Images resized, and padded with zeros at the right and the bottom to one size, a multiple of pad_to."""
     sizes = torch.tensor([sample.size_in_batch for sample in samples], dtype=torch.int64)
     height, width = (-(-int(side) // pad_to) * pad_to for side in sizes.amax(dim=0))
-    images = _empty_images(len(samples), height, width)
+    images = empty_images(len(samples), height, width)
     for row, sample in zip(images.numpy(), samples, strict=True):
         h, w = sample.size_in_batch
         resize_image(sample.image, (h, w), out=row[:h, :w])
@@ -122,7 +122,7 @@ def collate(samples: Sequence[DetectionSample], pad_to: int = 1) -> DetectionBat
     )
 
 
-def _empty_images(count: int, height: int, width: int) -> torch.Tensor:
+def empty_images(count: int, height: int, width: int) -> torch.Tensor:
     """Memory for a batch; in a worker it is shared from the start, which saves copying it there to send it."""
     shape = (count, height, width, 3)
     if get_worker_info() is None:
@@ -155,10 +155,11 @@ def training_loader(
     pin_memory: bool = False,
 ) -> DataLoader[DetectionBatch]:
     """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from start_step on."""
+    ratios = dataset.images.aspect_ratios()
     sampler = TrainingSampler(
-        dataset.images.aspect_ratios(),
+        len(ratios),
         batch,
-        seed=seed,
+        lambda epoch: grouped_batches(ratios, batch, seed, epoch),
         rank=rank,
         world=world,
         per_device_batch=per_device_batch,

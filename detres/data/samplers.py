@@ -5,7 +5,7 @@ I images, B images of a global batch, R ranks. A step's place in the run is its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,8 @@ class Place(NamedTuple):
     position: int
 
 
-def epoch_batches(aspect_ratios: NDArray, batch: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The global batches of an epoch, (ceil(I / B), B), in the order they are used.
+def grouped_batches(aspect_ratios: NDArray, batch: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The global batches of an epoch, (ceil(I / B), B), in the order they are used: for images of their own shapes.
 
     aspect_ratios: (I,) width over height. Images are permuted, split stably into wide (at least square) and tall, cut
     into batches; what is left over of both is joined into the last, mixed batches; then the batches are shuffled.
@@ -45,6 +45,26 @@ def epoch_batches(aspect_ratios: NDArray, batch: int, seed: int, epoch: int) -> 
     return batches[numpy_generator(seed, Purpose.ORDER, epoch, 1).permutation(len(batches))]
 
 
+def shuffled_batches(count: int, batch: int, seed: int, epoch: int, repeats: int = 1) -> NDArray[np.int64]:
+    """The global batches of an epoch, (ceil(I / B), B), in the order they are used: for images of one shape.
+
+    count: I. Images are permuted and cut into batches; the last is filled up as grouped_batches does it. With repeats,
+    every image of the order stands so many times in a row (where B is no multiple, the last image of a batch goes on
+    in the next), so that an epoch of as many steps holds the first ones of its order alone. Within a batch the first
+    repeats of all images come before the second ones: ranks and micro-batches get different images.
+    Source of repeats: Hoffer et al. 2020, as used by Wightman et al. 2021.
+    """
+    steps = -(-count // batch)
+    distinct = -(-steps * batch // repeats)
+    order = _order(count, seed, epoch)
+    if distinct > count:
+        whole = (steps - 1) * batch // repeats
+        order = np.concatenate([order[:whole], _filled(order[whole:], distinct - count, count, seed, epoch)])
+    batches = np.repeat(order[:distinct], repeats)[: steps * batch].reshape(steps, batch)
+    number = np.tile(np.arange(repeats), distinct)[: steps * batch].reshape(steps, batch)
+    return np.take_along_axis(batches, number.argsort(axis=1, kind="stable"), axis=1) if repeats > 1 else batches
+
+
 def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return numpy_generator(seed, Purpose.ORDER, epoch, 0).permutation(count)
 
@@ -62,49 +82,61 @@ def _filled(left: NDArray[np.int64], lacking: int, count: int, seed: int, epoch:
     return filled
 
 
+def split_batch(batch: int, world: int, per_device_batch: int | None = None) -> tuple[int, int]:
+    """Images of a rank in a step, and of one of its micro-batches; ValueError where they cannot all be as large."""
+    share, uneven = divmod(batch, world)
+    micro = share if per_device_batch is None else min(per_device_batch, share)
+    if uneven or not share or share % micro:
+        raise ValueError(f"a batch of {batch} does not split evenly over {world} ranks into parts of {micro}")
+    return share, micro
+
+
+class MicroBatch(NamedTuple):
+    """What one rank takes at once: indices (N,) of images, whose positions in the step's batch begin at `first`."""
+
+    step: int
+    first: int
+    indices: NDArray[np.int64]
+
+
 class TrainingSampler(Sampler[list[Place]]):
     """An endless batch sampler: the micro-batches of one rank, from `start_step` on.
 
-    The global batch of a step is formed first; rank r of R takes its r-th equal slice, cut into micro-batches of
-    per_device_batch in order. So a step's images and draws do not depend on the number of ranks.
-    Raises ValueError where the batch cannot be shared out evenly.
+    epoch_batches: the global batches of an epoch, (ceil(I / B), B), such as grouped_batches or shuffled_batches with
+    the set's own arguments. Rank r of R takes the r-th equal slice of each, cut into micro-batches of per_device_batch
+    in order. So a step's images and draws do not depend on the number of ranks.
+    Raises ValueError where split_batch does, and where there are no images.
     """
 
     def __init__(
         self,
-        aspect_ratios: NDArray,
+        count: int,
         batch: int,
+        epoch_batches: Callable[[int], NDArray[np.int64]],
         *,
-        seed: int = 0,
         rank: int = 0,
         world: int = 1,
         per_device_batch: int | None = None,
         start_step: int = 0,
     ) -> None:
-        share, uneven = divmod(batch, world)
-        micro = share if per_device_batch is None else min(per_device_batch, share)
-        if uneven or not share or share % micro:
-            raise ValueError(f"a batch of {batch} does not split evenly over {world} ranks into parts of {micro}")
-        if not len(aspect_ratios):
+        if not count:
             raise ValueError("there are no images to draw from")
-        self.aspect_ratios = np.asarray(aspect_ratios, dtype=np.float64)
-        self.batch, self.seed, self.start_step = batch, seed, start_step
-        self.first, self.share, self.micro = rank * share, share, micro
-
-    @property
-    def micro_batches(self) -> int:
-        """Micro-batches of one rank in a step."""
-        return self.share // self.micro
+        self.share, self.micro = split_batch(batch, world, per_device_batch)
+        self.first, self.start_step = rank * self.share, start_step
+        self.epoch_batches, self.steps_of_an_epoch = epoch_batches, -(-count // batch)
 
     def __iter__(self) -> Iterator[list[Place]]:
-        steps = -(-len(self.aspect_ratios) // self.batch)
+        for step, first, indices in self.index_batches():
+            yield [Place(index, step, first + offset) for offset, index in enumerate(indices.tolist())]
+
+    def index_batches(self) -> Iterator[MicroBatch]:
+        """The same, without a Place for every image."""
         step = self.start_step
         while True:
-            epoch, within = divmod(step, steps)
-            for indices in epoch_batches(self.aspect_ratios, self.batch, self.seed, epoch)[within:]:
+            epoch, within = divmod(step, self.steps_of_an_epoch)
+            for indices in self.epoch_batches(epoch)[within:]:
                 for start in range(self.first, self.first + self.share, self.micro):
-                    places = range(start, start + self.micro)
-                    yield [Place(int(indices[position]), step, position) for position in places]
+                    yield MicroBatch(step, start, indices[start : start + self.micro])
                 step += 1
 
 

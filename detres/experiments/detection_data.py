@@ -10,7 +10,7 @@ from detres.config.schema import Config, DataConfig, ModelConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.checking import AnchorShapes
 from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
-from detres.data.samplers import TrainingSampler
+from detres.data.samplers import split_batch
 from detres.data.transforms import DetectionTransform
 from detres.detection.anchors import cell_anchors, default_sizes
 from detres.detection.building import padding_multiple
@@ -33,18 +33,16 @@ def training_batches(
 
     Raises ConfigError where the batch cannot be shared out evenly.
     """
-    common = {
-        "batch": config.training.batch,
-        "seed": config.training.seed,
-        "rank": rank(),
-        "world": world_size(),
-        "per_device_batch": config.training.per_device_batch,
-    }
+    batch, per_device_batch = config.training.batch, config.training.per_device_batch
 
     def batches_from(step: int) -> Iterator[DetectionBatch]:
         loader = training_loader(
             dataset,
-            **common,
+            batch=batch,
+            seed=config.training.seed,
+            rank=rank(),
+            world=world_size(),
+            per_device_batch=per_device_batch,
             start_step=step,
             pad_to=padding_multiple(config.model),
             workers=config.data.workers,
@@ -53,11 +51,10 @@ def training_batches(
         return iter(loader)
 
     try:
-        return batches_from, TrainingSampler(dataset.images.aspect_ratios(), **common).micro_batches
+        share, micro = split_batch(batch, world_size(), per_device_batch)
     except ValueError as error:
-        raise ConfigError(
-            f"training.batch={config.training.batch}, per_device_batch={config.training.per_device_batch}: {error}"
-        ) from None
+        raise ConfigError(f"training.batch={batch}, per_device_batch={per_device_batch}: {error}") from None
+    return batches_from, share // micro
 
 
 def evaluation_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
