@@ -29,6 +29,7 @@ _LAZY = {
     "build_detector": "detres.experiments.detection_models",
     "train": "detres.experiments.training",
     "evaluate": "detres.experiments.evaluation_run",
+    "Classifier": "detres.prediction",
     "Detector": "detres.prediction",
 }
 

@@ -15,20 +15,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from detres.backbones.norms import fold_norms
-from detres.data.images import read_image
 from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
 from detres.detection.detector_files import DetectorSettings, load_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
 from detres.distributed import local_device
-from detres.errors import DataError
+from detres.prediction.pictures import read_picture
 from detres.structures import Detections, DetectionTarget
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    Picture = NDArray[np.uint8] | Image | str | Path
+    from detres.prediction.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -111,13 +108,13 @@ class Detector:
 
     def predict(self, picture: Picture) -> NamedDetections:
         """picture: uint8 RGB (H, W, 3), a PIL image, or a file's path. Raises DataError where it is none of them."""
-        return self._predict([self._rgb(picture)])[0]
+        return self._predict([read_picture(picture, exif=self.exif)])[0]
 
     def predict_many(self, pictures: Iterable[Picture], *, batch: int = 8) -> Iterator[NamedDetections]:
         """The detections of each picture, in order; `batch` of them are computed at once."""
         waiting = iter(pictures)
         while chunk := list(islice(waiting, batch)):
-            yield from self._predict([self._rgb(picture) for picture in chunk])
+            yield from self._predict([read_picture(picture, exif=self.exif) for picture in chunk])
 
     def _predict(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NamedDetections]:
         samples = []
@@ -132,16 +129,6 @@ class Detector:
             NamedDetections(d.boxes.cpu(), d.scores.cpu(), d.labels.cpu(), d.image_size, self.class_names)
             for d in found
         ]
-
-    def _rgb(self, picture: Picture) -> NDArray[np.uint8]:
-        if isinstance(picture, str | Path):
-            return read_image(picture, exif=self.exif)
-        array = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-            raise DataError(
-                f"a picture must be uint8 RGB (H, W, 3), a PIL image or a path; got {array.dtype} {array.shape}"
-            )
-        return array
 
 
 def weights_as_constants(enabled: bool = True) -> AbstractContextManager[None]:

@@ -1,0 +1,119 @@
+"""A trained classifier as an object: images in, the probability of each class out.
+
+N images, V views of an image, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detres.backbones.norms import fold_norms
+from detres.classification import classifier as network
+from detres.classification.classifier_files import ClassifierSettings, load_classifier
+from detres.classification.testing import Member, predict_views
+from detres.data.test_views import ImageViews, ViewPlan, collate_views
+from detres.distributed import local_device
+from detres.prediction.pictures import read_picture
+from detres.training.checkpoints import find_weights_file
+
+if TYPE_CHECKING:
+    from detres.prediction.pictures import Picture
+
+
+@dataclass(frozen=True)
+class NamedProbabilities:
+    """What one picture shows. probabilities: (K,) float32, whose sum is 1. class_names: K."""
+
+    probabilities: NDArray[np.float32]
+    class_names: tuple[str, ...]
+
+    @property
+    def label(self) -> int:
+        """Of the most probable class; the first of equals."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def name(self) -> str:
+        return self.class_names[self.label]
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """(name, probability) of the most probable classes, best first."""
+        best = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.class_names[label], float(self.probabilities[label])) for label in best]
+
+    def to_dict(self) -> dict[str, list]:
+        """Plain lists, ready for JSON, in the order of the classes."""
+        return {"probabilities": self.probabilities.tolist(), "names": list(self.class_names)}
+
+
+class Classifier:
+    """A classifier and all that feeds it. Made by `from_checkpoint`; `model` is the network inside.
+
+    `model.predict(images)` gives the logits of a batch (N, H, W, 3) that is resized and cropped already.
+    """
+
+    def __init__(
+        self,
+        model: network.Classifier,
+        settings: ClassifierSettings,
+        *,
+        device: str | None = None,
+        precision: Literal["float32", "bf16"] = "float32",
+    ) -> None:
+        """The views of an image (resized, cropped, mirrored) are those it was tested with: settings.test."""
+        self.device, self.precision, self.settings = local_device(device), precision, settings
+        # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
+        self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
+        self._member = member_of(self.model, settings)
+
+    @classmethod
+    def from_checkpoint(
+        cls, weights: str | Path, *, device: str | None = None, precision: Literal["float32", "bf16"] = "float32"
+    ) -> Self:
+        """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, or a file.
+
+        Raises WeightsError.
+        """
+        model, settings = load_classifier(find_weights_file(weights))
+        return cls(model, settings, device=device, precision=precision)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.settings.class_names
+
+    def __call__(self, picture: Picture) -> NamedProbabilities:
+        return self.predict(picture)
+
+    def predict(self, picture: Picture) -> NamedProbabilities:
+        """picture: uint8 RGB (H, W, 3), a PIL image, or a file's path. Raises DataError where it is none of them."""
+        return self._predict([picture])[0]
+
+    def predict_many(self, pictures: Iterable[Picture], *, batch: int = 32) -> Iterator[NamedProbabilities]:
+        """What each picture shows, in order; `batch` of them are computed at once. (N, H, W, 3) is N pictures."""
+        waiting = iter(pictures)
+        while chunk := list(islice(waiting, batch)):
+            yield from self._predict(chunk)
+
+    def _predict(self, pictures: Sequence[Picture]) -> list[NamedProbabilities]:
+        plan, samples = self._member.plan, []
+        for place, picture in enumerate(pictures):
+            rgb = read_picture(picture, exif=self.settings.preprocessing.exif)
+            samples.append(ImageViews(place, (plan.views(rgb),)))
+        found = predict_views([self._member], [collate_views(samples)], self.device, precision=self.precision)
+        return [NamedProbabilities(row, self.class_names) for _, rows in found for row in rows]
+
+
+def member_of(model: network.Classifier, settings: ClassifierSettings) -> Member:
+    """The model, with the views of an image that its test settings ask for."""
+    test = settings.test
+    crops: dict[int | str, Literal["centre", "five", "whole"]] = {1: "centre", 10: "five", "dense": "whole"}
+    plan = ViewPlan(crops[test.crops], test.crop or settings.preprocessing.crop, test.scales)
+    return Member(model, plan, mirrors=test.flip or test.crops == 10)
