@@ -1,40 +1,27 @@
-"""The files an evaluation leaves behind: metrics.json, detections.json, ground_truth.json, comp4_det_test_CLASS.txt.
-
-All are written whole or not at all: to a temporary name in the same folder, then renamed.
-"""
+"""The files an evaluation of detections leaves behind: detections.json, ground_truth.json, comp4_det_test_CLASS.txt."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from detres.errors import DataError
-
-SCHEMA_VERSION = 1
-
-
-def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
-    """metrics.json: metrics with the schema's version; numbers that are not finite become null."""
-    content = json.dumps({"schema_version": SCHEMA_VERSION} | _plain(metrics), indent=2, allow_nan=False)
-    return _write(folder / "metrics.json", content + "\n")
+from detres.evaluation.metric_file import write_whole
 
 
 def write_detections(folder: Path, detections: Sequence[dict[str, Any]]) -> Path:
     """detections.json: COCO's results format, one detection a line."""
     lines = ",\n".join(json.dumps(detection, allow_nan=False) for detection in detections)
-    return _write(folder / "detections.json", f"[{lines}]\n")
+    return write_whole(folder / "detections.json", f"[{lines}]\n")
 
 
 def write_ground_truth(folder: Path, ground_truth: dict[str, Any]) -> Path:
     """ground_truth.json: an instances dict, for sets that were not COCO."""
-    return _write(folder / "ground_truth.json", json.dumps(ground_truth, allow_nan=False) + "\n")
+    return write_whole(folder / "ground_truth.json", json.dumps(ground_truth, allow_nan=False) + "\n")
 
 
 def write_comp4(folder: Path, ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]]) -> list[Path]:
@@ -59,29 +46,4 @@ def write_comp4(folder: Path, ground_truth: dict[str, Any], detections: Sequence
         if file in files:
             raise DataError(f"two classes, one of them {category['name']!r}, would both be written to {file.name}")
         files[file] = "".join(lines[category["id"]])
-    return [_write(file, content) for file, content in files.items()]
-
-
-def _plain(value: Any) -> Any:
-    """The value with None in place of every number that is not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(file: Path, content: str) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
-        os.replace(partial, file)
-    except BaseException:
-        os.unlink(partial)
-        raise
-    return file
+    return [write_whole(file, content) for file, content in files.items()]

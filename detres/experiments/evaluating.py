@@ -17,7 +17,8 @@ from detres.detection.faster_rcnn import FasterRCNN
 from detres.distributed import gather_to_main
 from detres.errors import DataError
 from detres.evaluation.detection_evaluator import DetectionEvaluator
-from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth, write_metrics
+from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth
+from detres.evaluation.metric_file import write_metrics
 from detres.experiments.detection_data import evaluation_batches, evaluation_set
 from detres.structures import DetectionBatch, Detections
 

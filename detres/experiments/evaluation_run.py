@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detres.config.loading import Layer, load_config, read_override, resolve
+from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages
 from detres.data.datasets import SplitName, load_dataset
 from detres.detection.detector_files import (
     PREPROCESSING,
@@ -21,9 +19,9 @@ from detres.detection.detector_files import (
 )
 from detres.detection.published import locate_detector
 from detres.distributed import is_main, local_device, process_group
-from detres.errors import ConfigError
 from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluating import map_classes, measure, write_measured
+from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
 from detres.experiments.output_folders import make_folder
 
 Say = Callable[[str], None]
@@ -65,7 +63,7 @@ def evaluate(
         absent = map_classes(model.class_names, images.class_names).absent
         if absent:
             say(f"{len(absent)} classes of the model are not in the set and left out: {', '.join(absent[:10])}")
-        folder = Path(out) if out else default_folder(file, images, split)
+        folder = Path(out) if out else default_folder(file, images.name, split)
         if is_main():
             make_folder(folder)
         measured = measure(prepare_detector(model, config, where), config, images, where, progress=progress)
@@ -85,15 +83,7 @@ def evaluation_config(
     settings: DetectorSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
 ) -> Config:
     """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
-    run_config = run_folder(file) / "config.yaml" if run_folder(file) else None
-    if cfg:
-        base = load_config(cfg)
-    elif run_config is not None and run_config.is_file():
-        base = load_config(run_config)
-    elif layers:
-        base = Config()
-    else:
-        raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
+    base = config_of_data(file, cfg, layers, Config())
     fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
     own = {
         "model": settings.model.model_dump(mode="json"),
@@ -103,34 +93,6 @@ def evaluation_config(
     }
     layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(str(file), own)]
     return resolve([*layered, *(read_override(text) for text in overrides)])
-
-
-def run_folder(file: Path) -> Path | None:
-    """The run whose checkpoint the file is; None for a file that lies elsewhere."""
-    checkpoints = file.resolve().parent.parent
-    return checkpoints.parent if checkpoints.name == "checkpoints" else None
-
-
-def default_split(config: Config) -> SplitName:
-    return "test" if config.data.test else "val"
-
-
-def default_folder(file: Path, images: AnnotatedImages, split: str) -> Path:
-    """RUN/eval/SET-SPLIT-CHECKPOINT; for a file that lies in no run, below runs/ with its own name."""
-    name = images.name.replace("/", "-")
-    name = name if name.endswith(split) else f"{name}-{split}"
-    checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
-    return default_place(file) / "eval" / f"{name}-{checkpoint}"
-
-
-def default_place(file: Path) -> Path:
-    """Where what is made of a weights file goes: its run, else runs/NAME (the file may lie in a cache)."""
-    return run_folder(file) or Path("runs") / file.stem
-
-
-def file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:

@@ -15,7 +15,8 @@ from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError
 from detres.experiments.evaluating import map_classes
-from detres.experiments.evaluation_run import default_place, default_split, evaluation_config
+from detres.experiments.evaluation_places import default_place, default_split
+from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, unique_names
 from detres.experiments.predicting import write_picture
 from detres.prediction import Detector

@@ -9,8 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from detres.errors import DataError
-from detres.evaluation.coco_ap import coco_metrics
-from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth, write_metrics
+from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth
 
 GROUND_TRUTH = {
     "images": [{"id": 1, "file_name": "JPEGImages/2007_000027.jpg", "height": 50, "width": 60}],
@@ -43,31 +42,6 @@ def test_pycocotools_reads_both_files_as_they_are(tmp_path: Path) -> None:
 
 def test_no_detections_are_an_empty_list(tmp_path: Path) -> None:
     assert json.loads(write_detections(tmp_path, []).read_text()) == []
-
-
-def test_undefined_metrics_are_null(tmp_path: Path) -> None:
-    metrics = coco_metrics(GROUND_TRUTH, DETECTIONS) | {"loss": float("nan"), "set": "plants/test"}
-    written = json.loads(write_metrics(tmp_path, metrics).read_text())
-    assert written["schema_version"] == 1
-    assert written["APl"] is None
-    assert written["loss"] is None
-    assert written["set"] == "plants/test"
-    assert written["AP50"] == pytest.approx(1.0)
-    assert written["per_class"]["tv/monitor"] == {"AP": None, "AP50": None}
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "new" / "folder"
-    write_detections(folder, DETECTIONS)
-
-    def full_disk(_: int) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="no space left"):
-        write_detections(folder, DETECTIONS * 2)
-    assert json.loads((folder / "detections.json").read_text()) == DETECTIONS
-    assert [file.name for file in folder.iterdir()] == ["detections.json"]
 
 
 def test_numbers_that_json_has_not_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""What every evaluation of a weights file has to settle, whatever the task: whose data, which split, which folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detres.backbones.weight_files import sha256
+from detres.config.loading import AnyConfig, Layer, load_config
+from detres.data.datasets import SplitName
+from detres.errors import ConfigError
+
+
+def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], defaults: AnyConfig) -> AnyConfig:
+    """The config that says what to evaluate on: cfg, else that of the file's run, else the defaults below `layers`.
+
+    Raises ConfigError where nobody names the data.
+    """
+    run_config = run_folder(file) / "config.yaml" if run_folder(file) else None
+    if cfg:
+        return load_config(cfg)
+    if run_config is not None and run_config.is_file():
+        return load_config(run_config)
+    if layers:
+        return defaults
+    raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
+
+
+def default_split(config: AnyConfig) -> SplitName:
+    return "test" if config.data.test else "val"
+
+
+def run_folder(file: Path) -> Path | None:
+    """The run whose checkpoint the file is; None for a file that lies elsewhere."""
+    checkpoints = file.resolve().parent.parent
+    return checkpoints.parent if checkpoints.name == "checkpoints" else None
+
+
+def default_folder(file: Path, set_name: str, split: str) -> Path:
+    """RUN/eval/SET-SPLIT-CHECKPOINT; for a file that lies in no run, below runs/ with its own name."""
+    name = set_name.replace("/", "-")
+    name = name if name.endswith(split) else f"{name}-{split}"
+    checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
+    return default_place(file) / "eval" / f"{name}-{checkpoint}"
+
+
+def default_place(file: Path) -> Path:
+    """Where what is made of a weights file goes: its run, else runs/NAME (the file may lie in a cache)."""
+    return run_folder(file) or Path("runs") / file.stem
+
+
+def file_digest(file: Path) -> str:
+    """As metrics.json names weights: the head of the SHA-256."""
+    return sha256(file)[:16]
