@@ -14,9 +14,10 @@ from detres.data.sizes import resize_image
 from detres.detection.building import padding_multiple
 from detres.errors import DataError
 from detres.experiments.assembly import without_absent_weights
+from detres.experiments.class_names import agreed_class_names
 from detres.experiments.detection_data import transform_of
 from detres.experiments.detection_models import (
-    agreed_class_names,
+    USUAL_CLASSES,
     build_detector,
     detector_from_weights,
     prepare_detector,
@@ -35,7 +36,7 @@ def detection_dry_parts(
     names = _class_names(config, say, data_is_stated)
     transform_of(config.data, training=True)  # A mistyped augmentation shows here.
     if weights is not None:
-        model = detector_from_weights(config, agreed_class_names(config, names), weights, say)
+        model = detector_from_weights(config, agreed_class_names(config, names, USUAL_CLASSES), weights, say)
     else:
         model = build_detector(without_absent_weights(config, say), names)
         say_loaded(model, say)

@@ -20,10 +20,11 @@ from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
 from detres.errors import ConfigError
 from detres.experiments.assembly import memory_format_of, seeded
+from detres.experiments.class_names import agreed_class_names
 from detres.experiments.parts import Say
 
 # What a format's own set names, where neither the config nor a data set at hand does.
-_USUAL_CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES}
+USUAL_CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES}
 
 
 def build_detector(config: Config, class_names: Sequence[str] | None = None) -> FasterRCNN:
@@ -32,7 +33,7 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
     class_names: the data set's; None: model.class_names, data.classes, or those the format's own set is known for.
     model.backbone.load_report says what was loaded.
     """
-    names = agreed_class_names(config, class_names)
+    names = agreed_class_names(config, class_names, USUAL_CLASSES)
     layout, section = config.model.layout, config.model.backbone
     options = section.model_dump(exclude={"name", "weights"}, exclude_defaults=True)
     if OUTPUT_STRIDES[layout] != 32:
@@ -52,7 +53,7 @@ def detector_from_weights(
     """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_detector(weights)
     settings = read_detector(path)[1]
-    named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names)})
+    named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, USUAL_CLASSES)})
     with seeded(config):
         model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
     for line in transfer_detector(model, path).lines():
@@ -75,22 +76,6 @@ def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) ->
         model.backbone.compile()
         model.neck.compile()
     return model
-
-
-def agreed_class_names(config: Config, class_names: Sequence[str] | None) -> tuple[str, ...]:
-    """The names to train on. Raises ConfigError where config and data name different ones, or nobody names any."""
-    stated = config.model.class_names
-    if class_names is None:
-        names = stated or config.data.classes or _USUAL_CLASSES.get(config.data.format)
-        if names is None:
-            raise ConfigError("nothing names the classes; set model.class_names, or data.classes")
-        return tuple(names)
-    if stated is not None and tuple(class_names) != stated:
-        raise ConfigError(
-            f"model.class_names are {', '.join(stated)}, but the data's classes are {', '.join(class_names)}; "
-            "leave model.class_names out, or select and order the data's with data.classes"
-        )
-    return tuple(class_names)
 
 
 def say_loaded(model: FasterRCNN, say: Say) -> None:

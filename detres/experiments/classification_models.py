@@ -1,0 +1,67 @@
+"""Where an experiment's classifier comes from: its config, another classifier's weights, or its own checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from detres.classification.classifier import Classifier, build_classifier
+from detres.classification.classifier_files import build_from_settings, read_classifier, stated_pixel_stats
+from detres.classification.transfer import transfer_classifier
+from detres.config.classification_schema import ClassificationConfig
+from detres.experiments.assembly import memory_format_of, seeded
+from detres.experiments.parts import Say
+from detres.training.checkpoints import find_weights_file
+
+
+def classifier_of_config(config: ClassificationConfig, class_names: Sequence[str]) -> Classifier:
+    """The config's classifier, its backbone's weights loaded, the rest drawn from training.seed.
+
+    load_report says what was loaded.
+    """
+    section = config.model.backbone
+    options = section.model_dump(exclude={"name"})
+    with seeded(config):
+        model = build_classifier(section.name, num_classes=len(class_names), **options)
+    model.pixel_stats = stated_pixel_stats(config.model, model.pixel_stats)
+    return model
+
+
+def classifier_from_weights(
+    config: ClassificationConfig, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
+) -> Classifier:
+    """A classifier of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
+    path = find_weights_file(weights)
+    settings = read_classifier(path)[1]
+    named = config.model.model_copy(update={"class_names": tuple(class_names)})
+    with seeded(config):
+        model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
+    for line in transfer_classifier(model, class_names, path).lines():
+        say(line)
+    return model
+
+
+def classifier_of_checkpoint(file: Path) -> Classifier:
+    """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
+    return build_from_settings(read_classifier(file)[1], str(file))
+
+
+def prepare_classifier(model: Classifier, config: ClassificationConfig, device: torch.device) -> Classifier:
+    """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
+    model = model.to(device=device, memory_format=memory_format_of(config))
+    if config.training.compile:
+        # Not forward: it takes a batch whose ids differ each time, and would be compiled anew for each.
+        model.logits = torch.compile(model.logits)
+    return model
+
+
+def say_loaded(model: Classifier, say: Say) -> None:
+    """What became of the backbone's weights."""
+    if model.load_report is not None:
+        for line in model.load_report.lines():
+            say(line)
+    else:
+        say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.norms.items()))
