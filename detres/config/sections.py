@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -70,8 +70,12 @@ class TrainingConfig(Section):
     eval_every: int | None = Field(default=None, ge=1)
 
 
+OPTIMIZERS = ("sgd", "adamw", "lamb")
+
+
 class OptimizerConfig(Section):
-    name: Literal["sgd", "adamw"] = "sgd"
+    name: str = "sgd"
+    """sgd, adamw, lamb, or timm/NAME for any of timm's optimizers."""
     lr: float = Field(default=0.02, gt=0.0)
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
     betas: tuple[Decay, Decay] = (0.9, 0.999)
@@ -79,6 +83,13 @@ class OptimizerConfig(Section):
     weight_decay: float = Field(default=1e-4, ge=0.0)
     norm_weight_decay: float | None = Field(default=None, ge=0.0)
     """Of norms and biases; null: the same as weight_decay."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_known(cls, name: str) -> str:
+        if name not in OPTIMIZERS and not name.startswith("timm/"):
+            raise ValueError(f"got {name!r}, expected one of {', '.join(OPTIMIZERS)}, or timm/NAME")
+        return name
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
@@ -88,20 +99,36 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
-    name: Literal["constant", "step", "cosine", "poly"] = "step"
+    name: Literal["constant", "step", "cosine", "poly", "plateau"] = "step"
+    """plateau: the rate is multiplied by gamma when training.best_metric no longer gets better."""
     warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the rate grows from warmup_factor to 1."""
     warmup_factor: float = Field(default=0.001, gt=0.0, le=1.0)
+    warmup_error: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Instead of warmup_steps: the rate stays at warmup_factor until the training error falls below this."""
+    warmup_window: int = Field(default=50, ge=1)
+    """Steps over which that error is averaged."""
     milestones: tuple[int, ...] = ()
     """Steps at which the rate is multiplied by gamma."""
     gamma: float = Field(default=0.1, gt=0.0)
     power: float = Field(default=0.9, gt=0.0)
     end_factor: float = Field(default=0.0, ge=0.0)
-    """The rate at the end of cosine and poly, as a share of the first."""
+    """The rate at the end of cosine and poly, and the least of plateau, as a share of the first."""
+    patience: int = Field(default=5, ge=1)
+    """Evaluations in a row without a better one after which plateau lowers the rate."""
+    threshold: float = Field(default=0.001, ge=0.0)
+    """By how much an evaluation must beat the best to be better."""
 
     @model_validator(mode="after")
     def _milestones_ascend(self) -> Self:
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must ascend, got {list(self.milestones)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.warmup_error is not None and self.warmup_steps:
+            raise ValueError("warmup_steps and warmup_error are both set; a warm-up ends by one of them")
         return self
 
 
@@ -123,4 +150,10 @@ class ExperimentConfig(Section):
         per_device = self.training.per_device_batch
         if per_device is not None and self.training.batch % per_device:
             raise ValueError(f"training.batch={self.training.batch} is no multiple of per_device_batch={per_device}")
+        return self
+
+    @model_validator(mode="after")
+    def _plateaus_are_looked_for(self) -> Self:
+        if self.schedule.name == "plateau" and self.training.eval_every is None:
+            raise ValueError("schedule.name=plateau waits for evaluations; set training.eval_every")
         return self

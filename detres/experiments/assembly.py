@@ -15,7 +15,8 @@ from detres.distributed import broadcast_from_main, is_main
 from detres.draws import Purpose, key
 from detres.experiments.parts import Say
 from detres.training.optimizers import build_optimizer
-from detres.training.schedules import StepSchedule
+from detres.training.reactive_schedules import build_schedule
+from detres.training.schedules import Schedule
 
 T = TypeVar("T")
 
@@ -24,8 +25,9 @@ def optimizer_of(model: nn.Module, config: AnyConfig) -> torch.optim.Optimizer:
     return build_optimizer(model, **config.optimizer.model_dump())
 
 
-def schedule_of(config: AnyConfig) -> StepSchedule:
-    return StepSchedule(config.optimizer.lr, config.training.steps, **config.schedule.model_dump())
+def schedule_of(config: AnyConfig) -> Schedule:
+    section = config.schedule.model_dump()
+    return build_schedule(config.optimizer.lr, config.training.steps, metric=config.training.best_metric, **section)
 
 
 def memory_format_of(config: AnyConfig) -> torch.memory_format:

@@ -55,7 +55,7 @@ def say_size(model: nn.Module, config: AnyConfig, say: Say) -> None:
     """Parameters, and a lower bound of memory: weights, gradients, the optimizer's state and one set of features."""
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    state = {"sgd": 1, "adamw": 2}[config.optimizer.name]
+    state = 1 if config.optimizer.name == "sgd" else 2
     fixed = 4 * (total + trained * (1 + state))
     say(f"parameters: {total:,}, of which {trained:,} are trained")
     say(f"memory: {fixed / 2**20:.0f} MiB for weights, gradients and optimizer, and activations of the images on top")
@@ -63,7 +63,7 @@ def say_size(model: nn.Module, config: AnyConfig, say: Say) -> None:
 
 def _one_step(model: nn.Module, config: AnyConfig, batch: Batch) -> dict[str, float]:
     optimizer = optimizer_of(model, config)
-    losses = model.train()(batch)
+    losses = {name: value for name, value in model.train()(batch).items() if name.startswith("loss")}
     sum(losses.values()).backward()
     optimizer.step()
     return {name: loss.item() for name, loss in losses.items()}

@@ -1,8 +1,8 @@
 """What keeps a step that is not finite out of the weights, and later says which one it was.
 
 The *flag* is 0 while every loss and every gradient norm so far was finite on every rank, and 1 from the first step on
-where one was not. It is computed on the device and never waited for; optimizer, averages and buffers are gated by it.
-L losses by name.
+where one was not. It is computed on the device and not waited for, save where an optimizer cannot read it there
+(loop.py); optimizer, averages and buffers are gated by it. L losses and M measurements by name.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _flatten(buffers: Sequence[Tensor]) -> Tensor:
 class _Micro:
     step: int
     image_ids: ImageIds
-    losses: Tensor  # (L,) on the device
+    values: Tensor  # (L + M,) on the device
 
 
 @dataclass(frozen=True)
@@ -85,49 +85,56 @@ class _Culprit:
 
 
 class LossRecord:
-    """Losses and gradient norms since they were last read from the device."""
+    """Losses, measurements and gradient norms since they were last read from the device."""
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
+        """The L losses', then the M measurements'."""
+        self._losses = 0
         self._micros: list[_Micro] = []
         self._norms: list[tuple[int, Tensor]] = []
 
-    def add_losses(self, step: int, image_ids: ImageIds, losses: Mapping[str, Tensor]) -> None:
-        """One micro-batch's losses; every micro-batch has the same names."""
-        names = tuple(losses)
+    def add_micro_batch(
+        self, step: int, image_ids: ImageIds, losses: Mapping[str, Tensor], measurements: Mapping[str, Tensor]
+    ) -> None:
+        """What the model returned for one micro-batch; every micro-batch has the same names."""
+        names = (*losses, *measurements)
         if self._names and names != self._names:
-            raise ValueError(f"the model returned losses {names} at step {step}, {self._names} before")
-        self._names = names
-        self._micros.append(_Micro(step, image_ids, torch.stack([loss.detach() for loss in losses.values()])))
+            raise ValueError(f"the model returned {names} at step {step}, {self._names} before")
+        self._names, self._losses = names, len(losses)
+        values = [value.detach() for value in (*losses.values(), *measurements.values())]
+        self._micros.append(_Micro(step, image_ids, torch.stack([value.to(values[0].dtype) for value in values])))
 
     def add_norm(self, step: int, norm: Tensor) -> None:
         self._norms.append((step, norm))
 
-    def of_step(self, step: int) -> list[Tensor]:
+    def losses_of_step(self, step: int) -> list[Tensor]:
         """The step's losses, one (L,) a micro-batch."""
-        return [micro.losses for micro in self._micros if micro.step == step]
+        return [micro.values[: self._losses] for micro in self._micros if micro.step == step]
 
-    def read(self, flag: Tensor) -> tuple[dict[str, float], float]:
-        """The mean of each loss and of their sum, over ranks, and the largest norm; what was recorded is forgotten.
+    def read(self, flag: Tensor) -> tuple[dict[str, float], dict[str, float], float]:
+        """The mean of each loss and of their sum, and of each measurement, over ranks, and the largest norm.
 
-        A collective call, and the only one that waits for the device. Raises NonFiniteLoss where the flag is up.
+        What was recorded is forgotten. A collective call that waits for the device. Raises NonFiniteLoss where the flag
+        is up.
         """
-        packed = torch.cat([m.losses for m in self._micros] + [torch.stack([n for _, n in self._norms])]).double().cpu()
-        losses = packed[: -len(self._norms)].view(len(self._micros), len(self._names))
+        packed = torch.cat([m.values for m in self._micros] + [torch.stack([n for _, n in self._norms])]).double().cpu()
+        values = packed[: -len(self._norms)].view(len(self._micros), len(self._names))
         norms = packed[-len(self._norms) :]
         if flag.item():
-            raise self._first_culprit(losses, norms)
-        means = (sum_over_ranks(losses.mean(dim=0)) / world_size()).tolist()
+            raise self._first_culprit(values[:, : self._losses], norms)
+        means = (sum_over_ranks(values.mean(dim=0)) / world_size()).tolist()
         self._micros, self._norms = [], []
-        named = dict(zip(self._names, means, strict=True))
-        return named | {"loss": sum(means)}, norms.max().item()
+        named = list(zip(self._names, means, strict=True))
+        losses = {**dict(named[: self._losses]), "loss": sum(means[: self._losses])}
+        return losses, dict(named[self._losses :]), norms.max().item()
 
     def _first_culprit(self, losses: Tensor, norms: Tensor) -> NonFiniteLoss:
         found = []
         for micro, values in zip(self._micros, losses.tolist(), strict=True):
             found += [
                 _Culprit(micro.step, False, f"{name} is {value}", micro.image_ids)
-                for name, value in zip(self._names, values, strict=True)
+                for name, value in zip(self._names[: self._losses], values, strict=True)
                 if not math.isfinite(value)
             ]
         for (step, _), norm in zip(self._norms, norms.tolist(), strict=True):

@@ -1,13 +1,14 @@
 """The training loop, as a generator of reports; what a batch or a loss means is the model's affair.
 
 One clock: *steps* are optimizer steps; reports count completed ones from 1. A step takes `accumulate` micro-batches.
-L losses by name, P trained parameters.
+Of what a model returns by name, what begins with "loss" is summed and learned from; the rest are *measurements*, such
+as the error on the batch, which are only reported. L losses by name, P trained parameters.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
@@ -35,13 +36,15 @@ class Batch(Protocol):
 class StepReport:
     """One completed step. What has to be read from the device is there only where a line was due, else None.
 
-    losses: means since the last line, over ranks, the total as "loss". gradient_norm: the largest since then, before
-    clipping. seconds: a step's mean since then; waiting: the part of it spent waiting for data.
+    losses: means since the last line, over ranks, the total as "loss"; measurements: the same of these.
+    gradient_norm: the largest since then, before clipping. seconds: a step's mean since then; waiting: the part of it
+    spent waiting for data.
     """
 
     step: int
     lr: float
     losses: dict[str, float] | None = None
+    measurements: dict[str, float] | None = None
     gradient_norm: float | None = None
     seconds: float | None = None
     waiting: float | None = None
@@ -61,23 +64,25 @@ def train_steps(
     clip_norm: float | None = None,
     ema: MovingAverage | None = None,
     due: Callable[[int], bool] = lambda step: True,
+    measured: Callable[[int, Sequence[Mapping[str, Tensor]]], None] = lambda step, micro_batches: None,
     seed: int = 0,
 ) -> Iterator[StepReport]:
     """Train from start_step completed steps to `steps`, yielding a report after each.
 
-    model: called with a micro-batch, returns losses by name ("loss_…", or one "loss"); may be wrapped for data-parallel
-        training. It is put into training mode at the start only.
+    model: called with a micro-batch, returns losses by name ("loss_…", or one "loss") and measurements, all 0-dim; may
+        be wrapped for data-parallel training. It is put into training mode at the start only.
     batches: this rank's micro-batches, from the first of step start_step on.
-    optimizer: a fused one (build_optimizer), since those alone can be kept from an update by the device.
+    optimizer: a fused one is kept from an update by the device; before the update of any other the host reads the
+        flag, so that it cannot prepare the next step while the device still computes this one.
     lr_at: the rate, given the completed steps; a group's "lr_scale" multiplies it.
     due: asked once a step, with the completed steps, whether its report shall be read from the device.
+    measured: told after every step, with the completed steps, what was measured on each of this rank's micro-batches;
+        nothing of it is read from the device yet.
     seed: torch's global generator (dropout, drop path of timm's models) is reseeded from it for every micro-batch, so
         that nothing depends on where a run began.
     Raises NonFiniteLoss at the first due step after a loss or a gradient was not finite; weights, averages and buffers
     are then those from before the first such step.
     """
-    if not all(group.get("fused") for group in optimizer.param_groups):
-        raise ValueError("train_steps needs a fused optimizer, as build_optimizer makes them")
     model.train()
     guard, record, clock = FiniteGuard(model, device), LossRecord(), _Clock()
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -87,23 +92,25 @@ def train_steps(
             lr = _set_rate(optimizer, lr_at(step))
             guard.remember_buffers()
             optimizer.zero_grad(set_to_none=True)
+            measurements = []
             for place in range(accumulate):
                 batch = clock.wait_for(batches)
                 # The same micro-batch draws the same wherever a run began, and ranks draw apart.
                 torch.manual_seed(key(seed, Purpose.DROP_PATH, step, rank() * accumulate + place))
                 with _synchronized_if(model, place == accumulate - 1):
-                    losses = _backward(model, batch.to(device, non_blocking=True), accumulate, autocast)
-                record.add_losses(step + 1, batch.image_ids, losses)
+                    losses, others = _backward(model, batch.to(device, non_blocking=True), accumulate, autocast)
+                record.add_micro_batch(step + 1, batch.image_ids, losses, others)
+                measurements.append(others)
             norm = gradient_norm(optimizer)
             record.add_norm(step + 1, norm)
-            guard.check(record.of_step(step + 1), norm)
+            guard.check(record.losses_of_step(step + 1), norm)
             _update(optimizer, guard.flag, norm, clip_norm)
             guard.restore_buffers()
             if ema is not None:
                 ema.update(step + 1, keep=1 - guard.flag)
+            measured(step + 1, measurements)
             if due(step + 1):
-                means, largest_norm = record.read(guard.flag)
-                yield StepReport(step + 1, lr, means, largest_norm, *clock.read())
+                yield StepReport(step + 1, lr, *record.read(guard.flag), *clock.read())
             else:
                 clock.stop()
                 yield StepReport(step + 1, lr)
@@ -111,12 +118,15 @@ def train_steps(
         optimizer.found_inf = None
 
 
-def _backward(model: nn.Module, batch: Batch, accumulate: int, autocast: torch.autocast) -> dict[str, Tensor]:
-    """Add a micro-batch's share of the step's gradient; its losses by name."""
+def _backward(
+    model: nn.Module, batch: Batch, accumulate: int, autocast: torch.autocast
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Add a micro-batch's share of the step's gradient; its losses and its measurements, by name."""
     with autocast:
-        losses = model(batch)
+        returned = model(batch)
+    losses = {name: value for name, value in returned.items() if name.startswith("loss")}
     (sum(losses.values()) / accumulate).backward()
-    return losses
+    return losses, {name: value.detach() for name, value in returned.items() if name not in losses}
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
@@ -128,9 +138,12 @@ def _update(optimizer: torch.optim.Optimizer, flag: Tensor, norm: Tensor, clip_n
     """Move the weights, unless the flag is up."""
     if clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), clip_norm, norm, foreach=True)
-    # torch's name for the flag that its gradient scaler sets, which is the same thing for another reason.
-    optimizer.found_inf = flag
-    optimizer.step()
+    if all(group.get("fused") for group in optimizer.param_groups):
+        # torch's name for the flag that its gradient scaler sets, which is the same thing for another reason.
+        optimizer.found_inf = flag
+        optimizer.step()
+    elif not flag.item():
+        optimizer.step()
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

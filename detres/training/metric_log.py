@@ -1,6 +1,7 @@
 """What a run writes down of itself: metrics.jsonl, log.txt and TensorBoard's events, in its folder.
 
-Losses keep the names the model gave them. A *line* is one JSON object with "kind" (train, eval or event) and "step".
+Losses and measurements keep the names the model gave them. A *line* is one JSON object with "kind" (train, eval or
+event) and "step".
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class MetricLog:
         """A completed step; one whose report was not read from the device leaves no line."""
         if report.losses is None:
             return
-        numbers = {"lr": report.lr, **report.losses, "gradient_norm": report.gradient_norm}
+        measured = {**report.losses, **report.measurements}
+        numbers = {"lr": report.lr, **measured, "gradient_norm": report.gradient_norm}
         timing = {"seconds_per_step": round(report.seconds, 5), "waiting_for_data": round(report.waiting, 5)}
         self._line("train", report.step, numbers | timing)
         self._say(report_line(report, self._steps))

@@ -1,12 +1,11 @@
 """Optimizers over what of a model is to be trained.
 
-They are torch's fused ones on every device, because these alone skip an update that a tensor on the device forbids
-(`found_inf`), which is how a step that is not finite leaves the weights as they were.
+torch's own are the fused ones on every device, because these alone skip an update that a tensor on the device forbids
+(`found_inf`), which is how a step that is not finite leaves the weights as they were. For timm's the host reads that
+tensor before every update (loop.py): what is queued on the device runs dry once a step.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from detres.errors import ConfigError
 def build_optimizer(
     model: nn.Module,
     *,
-    name: Literal["sgd", "adamw"] = "sgd",
+    name: str = "sgd",
     lr: float,
     momentum: float = 0.9,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -25,19 +24,37 @@ def build_optimizer(
     weight_decay: float = 1e-4,
     norm_weight_decay: float | None = None,
 ) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW, over the parameters that require a gradient.
+    """An optimizer over the parameters that require a gradient.
 
-    norm_weight_decay: of norms and biases; None: weight_decay. A group's `lr_scale` multiplies the schedule's rate.
-    Raises ConfigError where nothing is left to train.
+    name: sgd with momentum, adamw, lamb (timm's, which scales the gradient to a norm of at most 1 by itself), or
+    timm/NAME for any of timm's, with its own settings beside lr, momentum and weight_decay. norm_weight_decay: of norms
+    and biases; None: weight_decay. A group's `lr_scale` multiplies the schedule's rate.
+    Raises ConfigError where nothing is left to train, or there is no such optimizer.
     """
     groups = parameter_groups(model, weight_decay, weight_decay if norm_weight_decay is None else norm_weight_decay)
     if not groups:
         raise ConfigError(
             "the model has nothing to train: every parameter is frozen; lower model.backbone.frozen_stages"
         )
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+    if name == "lamb":
+        from timm.optim import Lamb  # importing timm takes a second
+
+        return Lamb(groups, lr=lr, betas=betas)
+    return _build_timm(name, groups, lr=lr, momentum=momentum)
+
+
+def _build_timm(name: str, groups: list[dict], *, lr: float, momentum: float) -> torch.optim.Optimizer:
+    from timm.optim import create_optimizer_v2, list_optimizers
+
+    own = name.removeprefix("timm/")
+    if own == name or own not in list_optimizers():
+        known = ", ".join(list_optimizers())
+        raise ConfigError(f"optimizer.name={name}: there are sgd, adamw, lamb, and timm/NAME with one of {known}")
+    return create_optimizer_v2(groups, own, lr=lr, momentum=momentum)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, norm_weight_decay: float) -> list[dict]:

@@ -13,13 +13,14 @@ from detres.training.loop import StepReport
 def report_line(report: StepReport, steps: int) -> str:
     """The line of a report that was read from the device; steps: the length of the run."""
     left = datetime.timedelta(seconds=round((steps - report.step) * report.seconds))
-    return f"step {report.step} lr {report.lr:#.3g} {losses_text(report.losses)} {report.seconds:.2f} s/step eta {left}"
+    return f"step {report.step} lr {report.lr:#.3g} {losses_text(report)} {report.seconds:.2f} s/step eta {left}"
 
 
-def losses_text(losses: Mapping[str, float]) -> str:
-    """The total, then its parts without their prefix: `loss 0.842 rpn_box 0.031`."""
-    parts = {name.removeprefix("loss_"): value for name, value in losses.items() if name != "loss"}
-    return " ".join(f"{name} {value:#.3g}" for name, value in {"loss": losses["loss"], **parts}.items())
+def losses_text(report: StepReport) -> str:
+    """The total, its parts without their prefix, and what was measured: `loss 0.842 rpn_box 0.031 top1_error 0.31`."""
+    values = {**report.losses, **report.measurements}
+    parts = {name.removeprefix("loss_"): value for name, value in values.items() if name != "loss"}
+    return " ".join(f"{name} {value:#.3g}" for name, value in {"loss": values["loss"], **parts}.items())
 
 
 def evaluation_line(step: int, metrics: Mapping[str, Any]) -> str:

@@ -212,7 +212,9 @@ class _Keeper:
         with self.state.ema.applied() if self.state.ema is not None else nullcontext():
             metrics = broadcast_from_main(self.evaluate(step))
         self.model.train()
-        self.state.schedule.observe(step, metrics)
+        if self.intervals.evaluate and step % self.intervals.evaluate == 0:
+            # Not what only the end of the run asked for, lest a run that is made longer had other rates.
+            self.state.schedule.observe(step, metrics)
         self.logs.evaluation(step, metrics)
         self.state.judge(metrics, self.best_metric)
         self._save()

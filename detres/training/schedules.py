@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from torch import Tensor
+
 
 class Schedule(Protocol):
     """What a run asks of a learning-rate schedule. One that looks at results keeps them in its state, which the
@@ -22,7 +24,13 @@ class Schedule(Protocol):
         """The rate of the step that follows `step` completed ones."""
 
     def observe(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Told after every evaluation, on every rank alike."""
+        """Told after every evaluation that is due by its interval, on every rank alike."""
+
+    def measure(self, step: int, micro_batches: Sequence[Mapping[str, Tensor]]) -> None:
+        """Told after every step what was measured on each of this rank's micro-batches, 0-dim tensors on the device.
+
+        Whoever reads one makes the host wait for the device.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values that describe everything observed."""
@@ -62,6 +70,9 @@ class StepSchedule:
 
     def observe(self, step: int, metrics: Mapping[str, Any]) -> None:
         pass  # the step alone decides
+
+    def measure(self, step: int, micro_batches: Sequence[Mapping[str, Tensor]]) -> None:
+        pass
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -70,7 +70,7 @@ class LiveBar:
         self._progress.update(self._task, completed=report.step)
         if report.losses is not None:
             speed = f"{report.seconds:.2f} s/step"
-            self._progress.update(self._task, speed=speed, losses=losses_text(report.losses))
+            self._progress.update(self._task, speed=speed, losses=losses_text(report))
 
     def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
         self._say(evaluation_line(step, metrics))

@@ -92,7 +92,7 @@ def test_all_problems_are_told_at_once_each_with_its_source(folder):
     assert set(problems(name, ["training.batch=2.5", "model.layout=x", "data.wrkers=3"])) == {
         "configs/coco/mine.yaml: optimizer.lr: got -0.001, expected a number above 0.0 (line 1)",
         "configs/coco/mine.yaml: schedule.milestones: got 3, expected a list in brackets (line 3)",
-        "configs/coco/mine.yaml: schedule.name: got 'cosin', expected one of constant, step, cosine, poly; "
+        "configs/coco/mine.yaml: schedule.name: got 'cosin', expected one of constant, step, cosine, poly, plateau; "
         "did you mean cosine? (line 4)",
         "configs/coco/mine.yaml: test: got 3, expected a group of keys (line 5)",
         "training.batch=2.5: training.batch: got 2.5, expected a whole number",
@@ -190,3 +190,19 @@ def test_a_key_of_another_task_is_refused_and_a_task_that_is_none_too():
         resolve([loading.Layer("mine", {"task": "classification", "model": {"roi": {"pool": 7}}})])
     with pytest.raises(ConfigError, match="task: got 'classify', expected one of detection, classification"):
         resolve([loading.Layer("mine", {"task": "classify"})])
+
+
+def test_an_optimizer_that_is_none_and_warm_ups_that_contradict_each_other_are_refused():
+    with pytest.raises(
+        ConfigError, match="name: got 'lam', expected one of sgd, adamw, lamb, or timm/NAME"
+    ):
+        resolve([loading.Layer("mine", {"optimizer": {"name": "lam"}})])
+    with pytest.raises(ConfigError, match="warmup_steps and warmup_error are both set"):
+        resolve([loading.Layer("mine", {"schedule": {"warmup_steps": 3, "warmup_error": 0.8}})])
+
+
+def test_a_plateau_needs_evaluations():
+    plateau = {"schedule": {"name": "plateau"}}
+    with pytest.raises(ConfigError, match=r"schedule\.name=plateau waits for evaluations; set training\.eval_every"):
+        resolve([loading.Layer("mine", plateau)])
+    resolve([loading.Layer("mine", {**plateau, "training": {"eval_every": 5}})])

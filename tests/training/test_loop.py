@@ -1,5 +1,6 @@
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -54,12 +55,27 @@ def net(spoils="nothing", dtype=torch.float32):
     return Net(spoils).to(dtype)
 
 
+def assert_same_state(one, other, but):
+    """Every leaf of two optimizers' state_dicts, but those of one name."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one.keys() - {but}:
+            assert_same_state(one[key], other[key], but)
+    elif isinstance(one, list | tuple):
+        for mine, theirs in zip(one, other, strict=True):
+            assert_same_state(mine, theirs, but)
+    else:
+        assert one == other
+
+
 def snapshot(*holders):
     return [{k: v.clone() for k, v in holder.state_dict().items()} for holder in holders]
 
 
 @pytest.mark.parametrize("spoils", ["loss", "gradient", "buffers"])
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lamb", "timm/lion"])
 def test_a_step_that_is_not_finite_leaves_everything_as_it_was_and_is_named_later(spoils, name):
     model = net(spoils)
     optimizer, ema = build_optimizer(model, name=name, lr=0.1), MovingAverage(model, 0.9)
@@ -77,12 +93,15 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was_and_is_named_late
     )
     for _ in itertools.takewhile(lambda report: report.step < 4, reports):
         pass
-    before = snapshot(model, ema)
+    before, state = snapshot(model, ema), copy.deepcopy(optimizer.state_dict())
     with pytest.raises(NonFiniteLoss) as caught:
         list(reports)
     for old, new in zip(before, snapshot(model, ema), strict=True):
         for key in old:
             assert torch.equal(old[key], new[key]), key
+    # A fused optimizer still counts; what it remembers of gradients is as it was.
+    counts = "step" if name == "adamw" else "nothing"
+    assert_same_state(state, optimizer.state_dict(), but=counts)
     assert caught.value.step == 5
     if spoils == "gradient":
         assert "the gradient's norm is" in str(caught.value)
@@ -216,11 +235,44 @@ def test_a_model_that_changes_its_losses_names_is_refused():
         list(train_steps(model, batches(), build_optimizer(model, lr=0.1), lambda s: 0.1, steps=2, device=CPU))
 
 
-def test_an_optimizer_that_cannot_be_gated_is_refused():
-    model = net()
-    plain = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="fused"):
-        next(train_steps(model, batches(), plain, lambda s: 0.1, steps=1, device=CPU))
+class MeasuringNet(Net):
+    """Measures how many labels are 0, over which a gradient must not notice."""
+
+    def forward(self, batch):
+        zeros = (batch.labels == 0).double().mean()
+        return {**super().forward(batch), "zeros": zeros, "weight": self.fc.weight.sum()}
+
+
+def test_what_is_measured_is_reported_over_all_micro_batches_and_not_learned_from():
+    torch.manual_seed(0)
+    measuring, told = MeasuringNet(), []
+    plain = net()
+    arguments = {"steps": 4, "accumulate": 2, "device": CPU, "due": lambda step: step == 4}
+    reports = [
+        list(train_steps(model, batches(), build_optimizer(model, lr=0.1), lambda s: 0.1, **arguments, **more))
+        for model, more in ((plain, {}), (measuring, {"measured": lambda *of_step: told.append(of_step)}))
+    ]
+    assert reports[0][3].losses == reports[1][3].losses
+    assert reports[0][3].measurements == {}
+    for ours, theirs in zip(measuring.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    labels = torch.stack([batch.labels for batch in batches(8)])
+    assert reports[1][3].measurements["zeros"] == pytest.approx((labels == 0).double().mean().item(), rel=1e-6)
+    assert [step for step, _ in told] == [1, 2, 3, 4]
+    of_step = [[measured["zeros"].item() for measured in micro_batches] for _, micro_batches in told]
+    assert of_step == (labels == 0).double().mean(dim=1).view(4, 2).tolist()
+    assert not any(measured["weight"].requires_grad for _, micros in told for measured in micros)
+
+
+def test_a_measurement_that_is_not_finite_stops_nothing():
+    class Undefined(Net):
+        def forward(self, batch):
+            return {**super().forward(batch), "ratio": torch.tensor(float("nan"))}
+
+    model = Undefined()
+    (report,) = train_steps(model, batches(), build_optimizer(model, lr=0.1), lambda s: 0.1, steps=1, device=CPU)
+    assert math.isnan(report.measurements["ratio"])
+    assert math.isfinite(report.losses["loss"])
 
 
 def test_no_steps_left_yields_nothing():

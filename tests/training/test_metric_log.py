@@ -5,14 +5,14 @@ import pytest
 from detres.training.loop import StepReport
 from detres.training.metric_log import MetricLog, cut_back
 
-REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, 1.5, 0.21, 0.01)
+REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, {"top1_error": 0.31}, 1.5, 0.21, 0.01)
 
 
 def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_report_is_one_line_with_the_losses_own_names(tmp_path):
+def test_a_report_is_one_line_with_the_names_that_the_model_gave(tmp_path):
     log = MetricLog(tmp_path, steps=22_000)
     log.report(REPORT)
     log.report(StepReport(1201, 0.02))
@@ -24,13 +24,14 @@ def test_a_report_is_one_line_with_the_losses_own_names(tmp_path):
             "lr": 0.02,
             "loss_rpn_box": 0.031,
             "loss": 0.842,
+            "top1_error": 0.31,
             "gradient_norm": 1.5,
             "seconds_per_step": 0.21,
             "waiting_for_data": 0.01,
         }
     ]
     assert (tmp_path / "log.txt").read_text() == (
-        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 0.21 s/step eta 1:12:48\n"
+        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 top1_error 0.310 0.21 s/step eta 1:12:48\n"
     )
 
 

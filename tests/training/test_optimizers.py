@@ -1,5 +1,6 @@
 import pytest
 import torch
+from timm.optim import create_optimizer_v2
 from torch import nn
 
 from detres.errors import ConfigError
@@ -65,3 +66,49 @@ def test_restored_buffers_lie_in_memory_as_their_weights_do():
     buffer = optimizer.state[model[0].weight]["momentum_buffer"]
     assert buffer.stride() == model[0].weight.stride()
     assert (buffer / states[0]["state"][0]["momentum_buffer"]).nan_to_num(1.9).sub(1.9).abs().max() < 0.2
+
+
+def quadratic_steps(optimizer, model, steps):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        sum((p**2).sum() for p in model.parameters()).backward()
+        optimizer.step()
+
+
+def test_lamb_is_timms_without_decay_of_norms():
+    torch.manual_seed(0)
+    ours, theirs = net(), net()
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = build_optimizer(ours, name="lamb", lr=0.01, weight_decay=0.02, norm_weight_decay=0.0)
+    # timm leaves norms and biases out of the decay by itself where it is given a model.
+    oracle = create_optimizer_v2(theirs, "lamb", lr=0.01, weight_decay=0.02)
+    quadratic_steps(optimizer, ours, 5)
+    quadratic_steps(oracle, theirs, 5)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other)  # The norm of all gradients is summed in another order.
+
+
+def test_any_of_timms_optimizers_goes_by_its_name_with_our_groups():
+    optimizer = build_optimizer(net(), name="timm/nadamw", lr=0.1, weight_decay=0.02, norm_weight_decay=0.0)
+    assert type(optimizer).__name__ == "NAdamW"
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.02, 0.0]
+
+
+@pytest.mark.parametrize("name", ["timm/sdg", "rmsprop"])
+def test_an_optimizer_nobody_has_is_refused(name):
+    with pytest.raises(ConfigError, match=rf"optimizer\.name={name}: there are sgd, adamw, lamb, and timm/NAME"):
+        build_optimizer(net(), name=name, lr=0.1)
+
+
+def test_lambs_state_is_restored_bitwise_by_way_of_a_file(tmp_path):
+    models = [net(), net()]
+    models[1].load_state_dict(models[0].state_dict())
+    whole, again = (build_optimizer(model, name="lamb", lr=0.01) for model in models)
+    quadratic_steps(whole, models[0], 3)
+    torch.save(whole.state_dict(), tmp_path / "state.pt")
+    models[1].load_state_dict(models[0].state_dict())
+    load_optimizer(again, torch.load(tmp_path / "state.pt", weights_only=True))
+    for optimizer, model in zip((whole, again), models, strict=True):
+        quadratic_steps(optimizer, model, 3)
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -65,16 +65,19 @@ def test_weights_averages_and_momentum_all_matter_to_a_resume(toy, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_with_half_the_batch_equal_one_with_the_whole(toy, run_toy, tmp_path, one_thread):
-    same = {"norm": False, "dropout": 0.0, "double": True, "steps": 5}
+    warmup = {"warmup_error": 0.99, "warmup_factor": 0.5, "warmup_window": 2}
+    same = {"norm": False, "dropout": 0.0, "double": True, "steps": 5, "schedule": warmup, "log": 1}
     toy.train_toy(tmp_path / "one", accumulate=1, **same)
     for status, output in run_toy(2, run=tmp_path / "two", accumulate=2, **same):
         assert status == 0, output
     one, two = (weights_and_trainer(tmp_path / name)[0] for name in ("one", "two"))
     for name, tensor in one.items():
         assert (tensor - two[name]).norm() <= 1e-9 * tensor.norm(), name
-    # Losses on the screen are means over ranks.
+    # Losses on the screen are means over ranks, and so is the error that ends the warm-up.
     for a, b in zip(lines(tmp_path / "one", "train"), lines(tmp_path / "two", "train"), strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-9)
+        assert (a["lr"], a["top1_error"]) == (b["lr"], b["top1_error"])
+    assert [line["lr"] for line in lines(tmp_path / "two", "train")] == [0.025, 0.025, 0.05, 0.05, 0.05]
 
 
 @pytest.mark.slow

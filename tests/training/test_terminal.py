@@ -3,7 +3,7 @@ import io
 from detres.training.loop import StepReport
 from detres.training.terminal import open_terminal
 
-REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, 1.5, 0.21, 0.01)
+REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, {"top1_error": 0.31}, 1.5, 0.21, 0.01)
 
 
 class Screen(io.StringIO):
@@ -23,7 +23,7 @@ def tell(stream) -> str:
 
 def test_a_pipe_gets_one_line_a_report():
     assert tell(io.StringIO()).splitlines() == [
-        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 0.21 s/step eta 0:00:04",
+        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 top1_error 0.310 0.21 s/step eta 0:00:04",
         "step 1200 AP 0.4123 APs -",
         "step 1200 [a word]",
     ]

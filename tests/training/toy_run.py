@@ -19,8 +19,8 @@ from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import Interrupted
 from detres.training.optimizers import build_optimizer
+from detres.training.reactive_schedules import build_schedule
 from detres.training.running import Finished, Intervals, run_training
-from detres.training.schedules import StepSchedule
 
 CLASSES, SIDE, BATCH = 3, 6, 8
 
@@ -43,8 +43,10 @@ class ToyClassifier(nn.Module):
         return self.fc(self.dropout(self.norm(self.conv(pixels)).relu().mean(dim=(2, 3))))
 
     def forward(self, batch: ClassificationBatch) -> dict[str, Tensor]:
-        loss = nn.functional.cross_entropy(self.logits(batch.images), batch.labels)
-        return {"loss": loss * float("nan") if self.bad_image in batch.image_ids else loss}
+        logits = self.logits(batch.images)
+        loss = nn.functional.cross_entropy(logits, batch.labels)
+        error = (logits.detach().argmax(dim=1) != batch.labels).float().mean()
+        return {"loss": loss * float("nan") if self.bad_image in batch.image_ids else loss, "top1_error": error}
 
 
 def toy_batch(step: int) -> ClassificationBatch:
@@ -91,6 +93,8 @@ def train_toy(
     interrupt_at: int | None = None,
     bad_image: int | None = None,
     best_metric: str = "top1_error",
+    schedule: dict[str, object] | None = None,
+    log: int = 3,
     **arguments: object,
 ) -> Finished:
     model = ToyClassifier(norm, dropout, bad_image).to(torch.float64 if double else torch.float32)
@@ -109,7 +113,7 @@ def train_toy(
     return run_training(
         wrapped,
         build_optimizer(model, name=name, lr=0.05, norm_weight_decay=0.0),
-        StepSchedule(0.05, 20, "cosine", warmup_steps=3),
+        build_schedule(0.05, 20, **(schedule or {"name": "cosine", "warmup_steps": 3})),
         lambda step: toy_batches(step, accumulate, kill_at),
         run=Path(run),
         steps=steps,
@@ -118,7 +122,7 @@ def train_toy(
         precision=precision,
         clip_norm=clip_norm,
         ema=average,
-        intervals=Intervals(log=3, checkpoint=checkpoint, keep=keep, evaluate=evaluate),
+        intervals=Intervals(log=log, checkpoint=checkpoint, keep=keep, evaluate=evaluate),
         evaluate=measure if evaluate else None,
         best_metric=best_metric,
         metadata={"recipe": "toy"},
