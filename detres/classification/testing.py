@@ -8,7 +8,7 @@ N images of a batch, V views, P placements, K classes, H×W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detres.classification.classifier import Classifier
+from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
 from detres.data.test_views import ViewBatch, ViewPlan, Views
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
 
 Window = tuple[int, int]
 """Rows and columns of cells that are averaged."""
+
+_KINDS: Mapping[int | str, Literal["centre", "five", "whole"]] = {1: "centre", 10: "five", "dense": "whole"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,24 @@ class Member:
     plan: ViewPlan
     mirrors: bool = False
     rows: Tensor | None = None
+
+
+def member_of(
+    model: Classifier, data: ClassificationDataConfig, test: ClassificationTestConfig, rows: Tensor | None = None
+) -> Member:
+    """The model as these sections test it; the ten crops are five and their mirrors.
+
+    Images that were trained on as they are (data.cropping=pad, as CIFAR's) are tested as they are: test.scales is for
+    the others. The window of a dense test is that of data.crop, the training crop.
+    Raises ConfigError where crops do not fit into the images.
+    """
+    scales = () if data.cropping == "pad" else test.scales
+    crop = test.crop if test.crop and test.crops != "dense" else data.crop
+    try:
+        plan = ViewPlan(_KINDS[test.crops], crop, scales)
+    except ValueError as error:
+        raise ConfigError(f"test.scales: {error}; use larger scales, a smaller test.crop or test.crops=dense") from None
+    return Member(model, plan, mirrors=test.flip or test.crops == 10, rows=rows)
 
 
 def plans_of(members: Sequence[Member]) -> tuple[ViewPlan, ...]:

@@ -78,6 +78,10 @@ class AccuracyEvaluator:
         """These images could not be read; they count in no figure."""
         self._state[self._places(image_ids)] = _LEFT_OUT
 
+    def left_out(self) -> list[ImageId]:
+        """The images that were left out, in the order of image_ids."""
+        return [self._ids[place] for place in np.flatnonzero(self._state == _LEFT_OUT)]
+
     def state(self) -> dict[str, NDArray]:
         """What this rank has seen: picklable, for `merge` on another."""
         places = np.flatnonzero(self._state != _ABSENT)

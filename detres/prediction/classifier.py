@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from detres.backbones.norms import fold_norms
 from detres.classification import classifier as network
 from detres.classification.classifier_files import ClassifierSettings, load_classifier
-from detres.classification.testing import Member, predict_views
-from detres.data.test_views import ImageViews, ViewPlan, collate_views
+from detres.classification.testing import member_of, predict_views
+from detres.data.test_views import ImageViews, collate_views
 from detres.distributed import local_device
 from detres.prediction.pictures import read_picture
 from detres.training.checkpoints import find_weights_file
@@ -72,7 +72,7 @@ class Classifier:
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
-        self._member = member_of(self.model, settings)
+        self._member = member_of(self.model, settings.preprocessing, settings.test)
 
     @classmethod
     def from_checkpoint(
@@ -109,11 +109,3 @@ class Classifier:
             samples.append(ImageViews(place, (plan.views(rgb),)))
         found = predict_views([self._member], [collate_views(samples)], self.device, precision=self.precision)
         return [NamedProbabilities(row, self.class_names) for _, rows in found for row in rows]
-
-
-def member_of(model: network.Classifier, settings: ClassifierSettings) -> Member:
-    """The model, with the views of an image that its test settings ask for."""
-    test = settings.test
-    crops: dict[int | str, Literal["centre", "five", "whole"]] = {1: "centre", 10: "five", "dense": "whole"}
-    plan = ViewPlan(crops[test.crops], test.crop or settings.preprocessing.crop, test.scales)
-    return Member(model, plan, mirrors=test.flip or test.crops == 10)

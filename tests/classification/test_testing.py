@@ -13,9 +13,18 @@ from PIL import Image
 
 from detres.backbones.architectures import Architecture
 from detres.classification.classifier import Classifier
-from detres.classification.testing import Member, dense_softmax, dense_window, plans_of, predict_views, softmax_of
+from detres.classification.testing import (
+    Member,
+    dense_softmax,
+    dense_window,
+    member_of,
+    plans_of,
+    predict_views,
+    softmax_of,
+)
+from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
 from detres.data.test_views import ViewDataset, ViewPlan, resize_shorter_side, view_loader
-from detres.errors import WeightsError
+from detres.errors import ConfigError, DataError, WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 
 CPU = torch.device("cpu")
@@ -57,7 +66,7 @@ def probabilities(*members: Member, pixels_at_once: int = 1 << 20, precision: st
 
 def softmax(net: Classifier, rgb: NDArray[np.uint8]) -> NDArray:
     with torch.no_grad():
-        return net.predict(torch.from_numpy(np.ascontiguousarray(rgb))[None]).softmax(1)[0].numpy()
+        return net.predict(torch.from_numpy(rgb.copy())[None]).softmax(1)[0].numpy()
 
 
 @pytest.mark.parametrize("pixels_at_once", [1, 64 * 64 * 3, 1 << 20])
@@ -167,8 +176,6 @@ def test_bf16_is_near_and_training_mode_does_not_matter() -> None:
 def test_nothing_to_test_yields_nothing() -> None:
     class Broken(Pictures):
         def read(self, i: int) -> NDArray[np.uint8]:
-            from detres.errors import DataError
-
             raise DataError("broken")
 
     member = Member(small_net(), ViewPlan("centre", 64, (72,)))
@@ -182,3 +189,24 @@ def test_weights_that_diverged_are_told(tmp_path: Path) -> None:
     net.fc.bias.data[2] = float("nan")
     with pytest.raises(WeightsError, match="of image 100 are not finite"):
         probabilities(Member(net, ViewPlan("centre", 64, (72,))))
+
+
+@pytest.mark.parametrize(
+    ("data", "test", "plan", "mirrors"),
+    [
+        ({}, {}, ViewPlan("centre", 224, (256,)), False),
+        ({}, {"crops": 10}, ViewPlan("five", 224, (256,)), True),
+        ({}, {"scales": 320, "crop": 288, "flip": True}, ViewPlan("centre", 288, (320,)), True),
+        ({}, {"crops": "dense", "scales": [224, 640], "crop": 288}, ViewPlan("whole", 224, (224, 640)), False),
+        ({"cropping": "pad", "crop": 32}, {"crops": 10}, ViewPlan("five", 32), True),
+        ({"cropping": "pad", "crop": 32}, {"crops": "dense", "flip": True}, ViewPlan("whole", 32), True),
+    ],
+)
+def test_a_config_becomes_views(data: dict, test: dict, plan: ViewPlan, mirrors: bool) -> None:
+    member = member_of(small_net(), ClassificationDataConfig(**data), ClassificationTestConfig(**test))
+    assert (member.plan, member.mirrors, member.rows) == (plan, mirrors, None)
+
+
+def test_crops_that_do_not_fit_are_a_mistake_in_the_config() -> None:
+    with pytest.raises(ConfigError, match=r"test.scales: crops of 224 pixels do not fit.*side of 192; use larger"):
+        member_of(small_net(), ClassificationDataConfig(), ClassificationTestConfig(scales=(256, 192)))

@@ -1,0 +1,116 @@
+"""Classifiers are run over a set of images and measured; several ranks share the images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from detres.classification.classifier import Classifier
+from detres.classification.testing import Member, member_of, plans_of, predict_views
+from detres.config.classification_schema import ClassificationConfig
+from detres.data.test_views import ViewDataset, view_loader
+from detres.distributed import gather_to_main, rank, world_size
+from detres.errors import WeightsError
+from detres.evaluation.accuracy import AccuracyEvaluator
+
+if TYPE_CHECKING:
+    from detres.data.classified import ClassifiedImages
+
+Progress = Callable[[int], None]
+
+
+def measure_classifier(
+    models: Classifier | Sequence[Member],
+    config: ClassificationConfig,
+    images: ClassifiedImages,
+    device: torch.device,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Any] | None:
+    """What metrics.json holds of a test over all images; None on every rank but the main one.
+
+    models: one whose outputs are the set's classes, tested as the config says, or the members of an ensemble; all are
+    on the device. progress: called with the number of images done on this rank.
+    """
+    members = [member_of(models, config.data, config.test)] if isinstance(models, Classifier) else models
+    evaluator = evaluate_members(members, config, images, device, progress=progress)
+    return None if evaluator is None else metrics_of(evaluator, images)
+
+
+def evaluate_members(
+    members: Sequence[Member],
+    config: ClassificationConfig,
+    images: ClassifiedImages,
+    device: torch.device,
+    *,
+    progress: Progress | None = None,
+) -> AccuracyEvaluator | None:
+    """The rankings of all images, on the main rank; None elsewhere. Of the config: data, test.batch and precision."""
+    ids = [images.image_id(i) for i in range(len(images))]
+    evaluator = AccuracyEvaluator(images.class_names, ids, images.labels)
+    dataset = ViewDataset(images, plans_of(members), strict=config.data.strict)
+    batches = view_loader(
+        dataset,
+        batch=config.test.batch,
+        rank=rank(),
+        world=world_size(),
+        # Pixels that are in memory already are cheaper to cut than to send.
+        workers=config.data.workers if images.pixels is None else 0,
+        pin_memory=device.type == "cuda",
+    )
+    found = predict_views(
+        members,
+        batches,
+        device,
+        precision=config.training.precision,
+        pixels_at_once=config.test.batch * (config.test.crop or config.data.crop) ** 2,
+    )
+    for image_ids, probabilities in found:
+        evaluator.add(image_ids, probabilities)
+        if progress is not None:
+            progress(len(evaluator))
+    evaluator.leave_out(dataset.unreadable())
+    states = gather_to_main(evaluator.state())
+    if states is None:
+        return None
+    for state in states:
+        evaluator.merge(state)
+    return evaluator
+
+
+def metrics_of(evaluator: AccuracyEvaluator, images: ClassifiedImages) -> dict[str, Any]:
+    """The evaluator's summary, the set's name, a hash of its images and labels, and what could not be read."""
+    text = "\n".join(f"{images.image_id(i)} {label}" for i, label in enumerate(images.labels.tolist()))
+    return evaluator.summarize() | {
+        "set": images.name,
+        "annotations": hashlib.sha256("\n".join((*images.class_names, text)).encode()).hexdigest()[:16],
+        "unreadable_images": [str(image_id) for image_id in evaluator.left_out()],
+    }
+
+
+def class_rows(model_names: Sequence[str], set_names: Sequence[str], where: str, set_name: str) -> Tensor | None:
+    """Which of the model's outputs is each of the set's classes, by name; None where they are the same.
+
+    where, set_name: of the weights and the images, for the message.
+    Raises WeightsError where the two have not the same classes: an error over other classes is another figure.
+    """
+    if tuple(model_names) == tuple(set_names):
+        return None
+    place = {name: row for row, name in enumerate(model_names)}
+    unknown = [name for name in set_names if name not in place]
+    surplus = sorted(set(model_names) - set(set_names))
+    if unknown or surplus:
+        lacks = [f"{who} lacks {_listed(names)}" for who, names in (("it", unknown), ("the set", surplus)) if names]
+        raise WeightsError(
+            f"{where}: a classifier of {len(model_names)} classes, and {set_name} has {len(set_names)}: "
+            f"{'; '.join(lacks)}. Select common classes with data.classes, or train on these: train_cls --weights"
+        )
+    return torch.tensor([place[name] for name in set_names])
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
