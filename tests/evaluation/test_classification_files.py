@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from detres.evaluation.accuracy import AccuracyEvaluator, Ranking
+from detres.evaluation.classification_files import write_predictions
+
+NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
+
+
+def test_the_servers_form_has_five_numbers_a_line_in_the_order_of_the_files(tmp_path: Path) -> None:
+    ids = ["n2/ILSVRC2012_val_00000001", "n1/ILSVRC2012_val_00000003", "n1/ILSVRC2012_val_00000002"]
+    evaluator = AccuracyEvaluator(NAMES, ids, [0, 1, 2])
+    evaluator.add(ids, np.array([[0.1, 0.2, 0.3, 0.4, 0, 0], [0, 0, 0, 0, 0.25, 0.75], [1.0, 0, 0, 0, 0, 0]]))
+    server, readable = write_predictions(tmp_path / "pred.txt", evaluator.rankings(), NAMES)
+    assert server.read_text() == "4 3 2 1 5\n1 2 3 4 5\n6 5 1 2 3\n"
+    assert readable.name == "pred.txt.jsonl"
+    lines = [json.loads(line) for line in readable.read_text().splitlines()]
+    assert [line["file"] for line in lines] == [ids[0], ids[2], ids[1]]
+    assert lines[2]["names"] == ["fox", "eel", "ant", "bee", "cat"]
+    assert lines[2]["probabilities"] == [0.75, 0.25, 0.0, 0.0, 0.0]
+
+
+def test_the_servers_own_numbers_and_the_files_paths_are_used(tmp_path: Path) -> None:
+    rankings = [Ranking("a", (2, 0), (0.5, 0.25)), Ranking("b", (), ())]
+    numbers, paths = (10, 20, 30, 40, 50, 60), {"a": "val/a.JPEG", "b": "val/b.JPEG"}
+    server, readable = write_predictions(tmp_path / "p", rankings, NAMES, numbers=numbers, paths=paths)
+    assert server.read_text() == "30 10\n0 0 0 0 0\n"
+    unread = json.loads(readable.read_text().splitlines()[1])
+    assert unread == {"file": "val/b.JPEG", "names": [], "probabilities": []}
+
+
+def test_fewer_classes_than_five_and_no_images(tmp_path: Path) -> None:
+    server, readable = write_predictions(tmp_path / "p", [Ranking(7, (1, 0), (0.6, 0.4))], ("a", "b"))
+    assert server.read_text() == "2 1\n"
+    assert json.loads(readable.read_text())["file"] == "7"
+    server, readable = write_predictions(tmp_path / "p", [], ("a", "b"))
+    assert server.read_text() == readable.read_text() == ""
