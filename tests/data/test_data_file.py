@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.data_file import load_data_file
+from detres.data.data_file import load_classification_file, load_data_file
 from detres.data.datasets import load_dataset
 from detres.data.voc import load_voc
 from detres.errors import ConfigError, DataError
@@ -83,3 +83,44 @@ def test_what_cannot_be_used_says_what_to_write(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(ConfigError, match="expected keys"):
         load_data_file(tmp_path / "list.yaml")
+
+
+# Classification.
+
+
+def write_classes(root: Path, *splits: str, write_picture) -> Path:
+    for split in splits:
+        for name in ("cat", "dog"):
+            write_picture(root / split / name / "1.png")
+    return root
+
+
+def test_a_folder_of_class_folders_is_a_set_with_a_tenth_set_apart(tmp_path: Path, write_picture) -> None:
+    data = load_classification_file(write_classes(tmp_path, ".", write_picture=write_picture))
+    assert (data.format, data.root) == ("folder", str(tmp_path))
+    assert (data.train, data.val, data.test, data.val_fraction) == ((".",), (), (), 0.1)
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_class_folders_in_splits_are_found_by_their_usual_names(tmp_path: Path, val: str, write_picture) -> None:
+    data = load_classification_file(write_classes(tmp_path, "train", val, "test", write_picture=write_picture))
+    assert (data.train, data.val, data.test, data.val_fraction) == (("train",), (val,), ("test",), 0.0)
+
+
+def test_a_classification_yaml_means_the_usual_splits_unless_it_names_some(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("format: imagenet\nroot: .\n")
+    data = load_classification_file(file)
+    assert (data.train, data.val, data.test, data.root) == (("train",), ("val",), (), str(tmp_path))
+    file.write_text("format: folder\nroot: .\nval_fraction: 0.2\n")
+    assert (load_classification_file(file).train, load_classification_file(file).val) == (("train",), ())
+
+
+def test_what_is_no_classification_set_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a set is a folder a class"):
+        load_classification_file(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        load_classification_file(tmp_path / "absent")
+    (tmp_path / "d.yaml").write_text("format: imagenet\ncrops: 3\n")
+    with pytest.raises(ConfigError, match=r"crops is unknown; did you mean crop"):
+        load_classification_file(tmp_path / "d.yaml")
