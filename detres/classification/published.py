@@ -1,0 +1,102 @@
+"""What --weights names: a run, a checkpoint, a file, or the tag of an ImageNet classifier that others publish.
+
+A tag is torchvision/resnet50.IMAGENET1K_V2 or timm/resnet50.a1_in1k; without what follows the dot it is the usual
+one of the architecture's. Its file is downloaded once into the cache (weight_tags.py) and turned into a classifier of
+detres's there, which is tested as its publisher tests it, but for timm's bicubic resize, which is bilinear here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from detres.backbones.architectures import BACKBONES
+from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.weight_files import read_weights, write_tensors
+from detres.backbones.weight_tags import PRETRAINED, fetch, find_published, weights_cache
+from detres.classification.classifier_files import ClassifierSettings, build_from_settings, load_strictly
+from detres.config.classification_schema import (
+    ClassificationDataConfig,
+    ClassificationTestConfig,
+    ClassifierConfig,
+)
+from detres.config.sections import BackboneConfig
+from detres.errors import WeightsError
+from detres.training.checkpoints import find_weights_file
+
+_PUBLISHERS = ("torchvision", "timm")
+
+
+def locate_classifier(weights: str | Path) -> Path:
+    """The safetensors file of a classifier. Raises WeightsError where there is none."""
+    publisher, _, name = str(weights).partition("/")
+    if publisher not in _PUBLISHERS or Path(weights).exists():
+        file = find_weights_file(weights)
+        if file.suffix in (".pth", ".pt", ".pkl", ".bin", ".npz"):
+            raise WeightsError(
+                f"--weights {weights}: classifiers are safetensors of detres's own; of others' there are tags such as "
+                "torchvision/resnet50 and timm/resnet50.a1_in1k"
+            )
+        return file
+    architecture, _, tag = name.partition(".")
+    if architecture not in BACKBONES:
+        raise WeightsError(
+            f"--weights {weights}: a tag is torchvision/ or timm/, one of {', '.join(BACKBONES)}, and after a dot "
+            "which of its weights, such as torchvision/resnet50.IMAGENET1K_V2"
+        )
+    tag = tag or _usual_tag(publisher, architecture)
+    converted = weights_cache() / publisher / f"{architecture}.{tag}.classifier.safetensors"
+    if not converted.is_file():
+        _convert(publisher, architecture, tag, converted)
+    return converted
+
+
+def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
+    published = find_published(f"{publisher}/{tag}", architecture)
+    file = read_weights(fetch(published), metadata=published.metadata)
+    crop, test = (_torchvision_test if publisher == "torchvision" else _timm_test)(architecture, tag)
+    settings = _settings(file.metadata, imagenet_class_names(), crop, test)
+    model = build_from_settings(settings, file.source)
+    load_strictly(model, file.tensors, file.source)
+    write_tensors(out, model.state_dict(), settings.to_metadata())
+
+
+def _settings(
+    known: WeightsMetadata, class_names: Sequence[str], crop: int, test: ClassificationTestConfig
+) -> ClassifierSettings:
+    model = ClassifierConfig(backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=class_names)
+    norms = {f"c{level}": "batch" for level in range(1, len(BACKBONES[known.architecture].depths) + 2)}
+    return ClassifierSettings(model, ClassificationDataConfig(crop=crop), test, known, norms, known.recipe)
+
+
+def _usual_tag(publisher: str, architecture: str) -> str:
+    if publisher == "torchvision":
+        return PRETRAINED.partition("/")[2]
+    import timm  # a second, and only tags need it
+
+    return timm.get_pretrained_cfg(architecture).tag if timm.is_model(architecture) else ""
+
+
+def _torchvision_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConfig]:
+    """The side of the crop, and how the weights' publisher tests them."""
+    from torchvision.models import get_model_weights  # half a second, and only tags need it
+
+    stated = get_model_weights(architecture)[tag].transforms.keywords
+    return stated["crop_size"], ClassificationTestConfig(scales=(stated.get("resize_size", 256),))
+
+
+def _timm_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConfig]:
+    import timm
+
+    stated = timm.get_pretrained_cfg(f"{architecture}.{tag}")
+    crop = (stated.test_input_size or stated.input_size)[-1]
+    scale = math.floor(crop / (stated.test_crop_pct or stated.crop_pct))
+    return stated.input_size[-1], ClassificationTestConfig(scales=(scale,), crop=crop)
+
+
+def imagenet_class_names() -> tuple[str, ...]:
+    """Of the 1000 outputs, in the order of their synsets."""
+    from torchvision.models import get_model_weights
+
+    return tuple(get_model_weights("resnet50").DEFAULT.meta["categories"])
