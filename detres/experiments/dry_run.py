@@ -48,7 +48,20 @@ def say_schedule(config: AnyConfig, say: Say) -> None:
     schedule, steps = schedule_of(config), config.training.steps
     marks = sorted({0, config.schedule.warmup_steps, *config.schedule.milestones, steps // 2, steps - 1})
     rates = ", ".join(f"{schedule.lr_at(step):.3g} at {step}" for step in marks if step < steps)
-    say(f"schedule: {steps} steps of {config.training.batch} images; learning rate {rates}")
+    say(f"schedule: {steps} steps of {config.training.batch} images; learning rate {rates}{_reactions(config)}")
+
+
+def _reactions(config: AnyConfig) -> str:
+    """What the results will do to the rate."""
+    schedule = config.schedule
+    told = ""
+    if schedule.warmup_error is not None:
+        told += (
+            f"; {1 / schedule.warmup_factor:g} times as much once the training error is below {schedule.warmup_error:g}"
+        )
+    if schedule.name == "plateau":
+        told += f"; times {schedule.gamma:g} after {schedule.patience} evaluations without a better one"
+    return told
 
 
 def say_size(model: nn.Module, config: AnyConfig, say: Say) -> None:
@@ -64,6 +77,6 @@ def say_size(model: nn.Module, config: AnyConfig, say: Say) -> None:
 def _one_step(model: nn.Module, config: AnyConfig, batch: Batch) -> dict[str, float]:
     optimizer = optimizer_of(model, config)
     losses = {name: value for name, value in model.train()(batch).items() if name.startswith("loss")}
-    sum(losses.values()).backward()
+    sum(value for name, value in losses.items() if name.startswith("loss")).backward()
     optimizer.step()
     return {name: loss.item() for name, loss in losses.items()}

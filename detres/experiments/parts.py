@@ -16,8 +16,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run's model comes from: its own checkpoint's model file, else other weights, else its config."""
+    """run: the run's folder. Its model is its own checkpoint's, else that of other weights, else that of its config."""
 
+    run: Path
     checkpoint: Path | None = None
     weights: str | Path | None = None
 

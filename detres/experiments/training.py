@@ -47,7 +47,7 @@ def train(
         found = checkpoint_to_resume(run, resume)
         if found and (run / "config.yaml").is_file():
             check_resumable(load_config(run / "config.yaml"), config, str(run))
-        start = Start(found / MODEL_FILE if found else None, weights)
+        start = Start(run, found / MODEL_FILE if found else None, weights)
         parts = TASKS[config.task].training_parts(config, start, where, say)
         if is_main():
             write_text(run / "config.yaml", dump_config(config))
