@@ -6,8 +6,6 @@ A row is {"kind": "train" | "eval" | "event", "step": int, name: number, ...}; r
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.errors import DataError
+from detres.report.figures import COLOURS, GREY, INK, figure_of_panels, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-# Okabe and Ito's colours, which colour-blind eyes tell apart; the total is drawn in ink.
-_INK, _GREY = "#1c2026", "#8a929c"
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 _METRICS = ("mAP50", "mAP50_07", "AP", "top1_error", "top5_error")
 
 
@@ -36,9 +32,6 @@ def training_figure(rows: Rows, *, title: str = "") -> Figure:
     as a grey line. Metrics: mAP and AP or the errors, in per cent, the best of the first one marked.
     Raises DataError where no row holds a loss or a metric.
     """
-    # matplotlib's object interface: no pyplot, so nothing global and no display.
-    from matplotlib.figure import Figure
-
     losses = sorted(_names(rows, "train", lambda name: name.startswith("loss")), key=lambda name: name != "loss")
     metrics = [name for name in _METRICS if name in _names(rows, "eval", lambda _: True)]
     if not losses and not metrics:
@@ -46,32 +39,17 @@ def training_figure(rows: Rows, *, title: str = "") -> Figure:
             f"{len(rows)} rows of metrics hold no loss and no metric to plot; let the run go on for a while"
         )
     panels = [draw for draw, names in ((_draw_losses, losses), (_draw_metrics, metrics)) if names]
-    figure = Figure(figsize=(6.4 * len(panels), 4.2), dpi=150, layout="constrained", facecolor="white")
-    for draw, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
+    figure, row = figure_of_panels(len(panels), title=title)
+    for draw, axes in zip(panels, row, strict=True):
         draw(axes, rows, losses if draw is _draw_losses else metrics)
-        axes.set_xlabel("optimizer step", color=_INK)
+        axes.set_xlabel("optimizer step", color=INK)
         axes.set_xlim(left=0)
-        axes.grid(alpha=0.25, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    if title:
-        figure.suptitle(title, fontweight="bold", color=_INK)
     return figure
 
 
 def plot_training(rows: Rows, file: Path, *, title: str = "") -> Path:
     """Write `training_figure` to a file, whole or not at all; its ending (png, svg, pdf) is the format."""
-    figure = training_figure(rows, title=title)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            figure.savefig(stream, format=file.suffix.lstrip(".") or "png")
-        os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
-        os.replace(partial, file)
-    except BaseException:
-        os.unlink(partial)
-        raise
-    return file
+    return write_figure(training_figure(rows, title=title), file)
 
 
 def smoothed(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
@@ -84,34 +62,34 @@ def smoothed(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
 
 
 def _draw_losses(axes: Axes, rows: Rows, names: list[str]) -> None:
-    colours = dict(zip([name for name in names if name != "loss"], _COLOURS * len(names), strict=False))
+    colours = dict(zip([name for name in names if name != "loss"], COLOURS * len(names), strict=False))
     for name in names:
-        steps, values = _curve(rows, "train", name)
+        steps, values = curve(rows, "train", name)
         window = max(1, len(values) // 40)
-        colour, width = (_INK, 2.2) if name == "loss" else (colours[name], 1.4)
+        colour, width = (INK, 2.2) if name == "loss" else (colours[name], 1.4)
         if name == "loss" and window > 1:
-            axes.plot(steps, values, color=_GREY, linewidth=0.5, alpha=0.5)
+            axes.plot(steps, values, color=GREY, linewidth=0.5, alpha=0.5)
         axes.plot(steps, smoothed(values, window), color=colour, linewidth=width, label=_label(name), zorder=3)
     # The first steps may be far above all that follows, so a few may be cut off.
-    axes.set_ylim(0, 1.05 * max(float(np.quantile(_curve(rows, "train", name)[1], 0.99)) for name in names) or None)
-    steps, rates = _curve(rows, "train", "lr")
+    axes.set_ylim(0, 1.05 * max(float(np.quantile(curve(rows, "train", name)[1], 0.99)) for name in names) or None)
+    steps, rates = curve(rows, "train", "lr")
     if len(rates):
         beside = axes.twinx()
-        beside.plot(steps, rates, color=_GREY, linewidth=1.0, linestyle=":")
-        beside.set_ylabel("learning rate (dotted)", color=_GREY)
+        beside.plot(steps, rates, color=GREY, linewidth=1.0, linestyle=":")
+        beside.set_ylabel("learning rate (dotted)", color=GREY)
         beside.set_ylim(0, 1.15 * float(rates.max()) or None)
-        beside.tick_params(axis="y", colors=_GREY)
+        beside.tick_params(axis="y", colors=GREY)
         beside.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
         beside.spines[["top", "left", "right"]].set_visible(False)
-    axes.set_ylabel("loss", color=_INK)
+    axes.set_ylabel("loss", color=INK)
     axes.legend(frameon=False, fontsize=9)
 
 
 def _draw_metrics(axes: Axes, rows: Rows, names: list[str]) -> None:
-    for name, colour in zip(names, _COLOURS, strict=False):
-        steps, values = _curve(rows, "eval", name)
+    for name, colour in zip(names, COLOURS, strict=False):
+        steps, values = curve(rows, "eval", name)
         axes.plot(steps, 100 * values, color=colour, marker="o", markersize=4, linewidth=1.8, label=_label(name))
-    steps, values = _curve(rows, "eval", names[0])
+    steps, values = curve(rows, "eval", names[0])
     is_error = names[0].endswith("error")
     best = int(values.argmin() if is_error else values.argmax())
     axes.annotate(
@@ -120,11 +98,11 @@ def _draw_metrics(axes: Axes, rows: Rows, names: list[str]) -> None:
         xytext=(0, 8),
         textcoords="offset points",
         ha="center",
-        color=_COLOURS[0],
+        color=COLOURS[0],
         fontweight="bold",
     )
     axes.set_ylim(0, None if is_error else 100)
-    axes.set_ylabel("per cent", color=_INK)
+    axes.set_ylabel("per cent", color=INK)
     axes.legend(frameon=False, fontsize=9, loc="upper right" if is_error else "lower right")
 
 
@@ -140,7 +118,7 @@ def _names(rows: Rows, kind: str, wanted: Callable[[str], bool]) -> list[str]:
     return list(seen)
 
 
-def _curve(rows: Rows, kind: str, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def curve(rows: Rows, kind: str, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Steps and values of one number; rows that lack it, or where it is not finite, are left out."""
     points = [(row["step"], row[name]) for row in rows if row.get("kind") == kind and _is_number(row.get(name))]
     steps, values = np.array(points, np.float64).reshape(-1, 2).T

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detres.errors import DataError
 from detres.training.loop import StepReport
 from detres.training.report_lines import evaluation_line, report_line
 
@@ -73,6 +74,24 @@ class MetricLog:
             if isinstance(value, int | float) and math.isfinite(value):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
         self._board.flush()
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, in their order; one that is still being written, or was torn, is left out.
+
+    Raises DataError where the run has no such file.
+    """
+    path, lines = run / "metrics.jsonl", []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give the folder of a run") from None
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return [line for line in lines if isinstance(line, dict) and {"kind", "step"} <= line.keys()]
 
 
 def cut_back(path: Path, step: int, evaluated: int) -> None:

@@ -1,0 +1,125 @@
+"""What a network costs, counted and not timed: parameters and multiply-adds of every stage, as in table 1 of the paper.
+
+A *multiply-add* is one product of a convolution or of fc, with its addition; the paper counts nothing else. H×W pixels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
+from detres.backbones.building import Choices, build_resnet
+from detres.backbones.pretrained import stage_of
+from detres.backbones.resnet import ResNet
+from detres.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One of c1..c5 or fc. size: (rows, columns) of its map; 1×1 of fc."""
+
+    stage: str
+    channels: int
+    size: tuple[int, int]
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class NetCost:
+    """A network, for one image of `size` pixels."""
+
+    name: str
+    size: tuple[int, int]
+    stages: tuple[StageCost, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(stage.parameters for stage in self.stages)
+
+    @property
+    def multiply_adds(self) -> int:
+        return sum(stage.multiply_adds for stage in self.stages)
+
+
+def cost_of(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    crop: int | None = None,
+    shortcut: Shortcut | None = None,
+    stride_in: StrideIn | None = None,
+    output_stride: Literal[8, 16, 32] = 32,
+) -> NetCost:
+    """What a classifier of list_backbones() costs, without building its weights.
+
+    num_classes: None is 1000, or 10 of the CIFAR nets. crop: side of the image; None is 224, or 32. The rest are the
+    arguments of build_classifier. Raises ConfigError where they contradict the architecture.
+    """
+    if name not in BACKBONES:
+        raise ConfigError(f"net {name!r} is none of {', '.join(BACKBONES)}")
+    classes, side = (1000, 224) if BACKBONES[name].stem == "imagenet" else (10, 32)
+    choices = Choices(shortcut=shortcut, stride_in=stride_in, output_stride=output_stride)
+    # Tensors on this device have shapes and no contents.
+    with torch.device("meta"):
+        net = build_resnet(ResNet, name, choices, num_classes=num_classes or classes)
+    return count_cost(net, (crop or side, crop or side))
+
+
+def count_cost(net: ResNet, size: tuple[int, int]) -> NetCost:
+    """What a network costs as it is, on whatever device; fc counts where it has one. size: (H, W) of an image."""
+    parameters = Counter[str]()
+    for name, parameter in net.named_parameters():
+        parameters[stage_of(name)] += parameter.numel()
+    multiply_adds, shapes = Counter[str](), {}
+
+    def count(name: str, module: nn.Module, output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            # Every cell of the map takes one product for each weight.
+            multiply_adds[stage_of(name)] += module.weight.numel() * output.shape[-2] * output.shape[-1]
+        elif isinstance(module, nn.Linear):
+            multiply_adds[stage_of(name)] += module.weight.numel()
+        if "." not in name:
+            shapes[stage_of(name)] = (output.shape[1], tuple(output.shape[2:]) or (1, 1))
+
+    image = torch.zeros(1, 3, *size, dtype=net.conv1.weight.dtype, device=net.conv1.weight.device)
+    with _hooked(net, count), torch.no_grad(), _evaluating(net):
+        net.logits(image) if hasattr(net, "fc") else net.last_map(image)
+    stages = tuple(
+        StageCost(stage, channels, cells, parameters[stage], multiply_adds[stage])
+        for stage, (channels, cells) in shapes.items()
+    )
+    return NetCost(net.name, size, stages)
+
+
+@contextmanager
+def _hooked(net: nn.Module, told: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
+    """`told` is called with the name, the module and the output of every module below net while it runs."""
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: told(name, module, output))
+        for name, module in net.named_modules()
+        if name
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    """Batch norm counts batches in training mode; a look must not change that."""
+    training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(training)
