@@ -77,6 +77,6 @@ def say_size(model: nn.Module, config: AnyConfig, say: Say) -> None:
 def _one_step(model: nn.Module, config: AnyConfig, batch: Batch) -> dict[str, float]:
     optimizer = optimizer_of(model, config)
     losses = {name: value for name, value in model.train()(batch).items() if name.startswith("loss")}
-    sum(value for name, value in losses.items() if name.startswith("loss")).backward()
+    sum(losses.values()).backward()
     optimizer.step()
     return {name: loss.item() for name, loss in losses.items()}
