@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from detres.errors import DataError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 _EXIF_ORIENTATION = 0x0112
+# IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
+_REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,14 @@ def read_image(path: str | os.PathLike[str], exif: bool = True) -> NDArray[np.ui
     return decode_image(data, str(path), exif)
 
 
-def decode_image(data: NDArray[np.uint8], source: str, exif: bool = True) -> NDArray[np.uint8]:
-    """read_image for bytes already at hand; `source` names them in the error."""
-    flags = cv2.IMREAD_COLOR_RGB if exif else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+def decode_image(
+    data: NDArray[np.uint8], source: str, exif: bool = True, denominator: Literal[1, 2, 4, 8] = 1
+) -> NDArray[np.uint8]:
+    """read_image for bytes already at hand; `source` names them in the error.
+
+    denominator: what a JPEG's sides are divided by (and rounded up) while it is decoded; of no use for other formats.
+    """
+    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[denominator] | (0 if exif else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(data, flags) if len(data) else None
     except cv2.error:

@@ -27,7 +27,7 @@ from detres.errors import DataError
 from detres.structures import DetectionBatch, DetectionTarget
 
 # What an image that cannot be decoded is replaced by: near the mean of photographs, and free of edges.
-_GREY = 114
+GREY = 114
 
 
 # glibc's names for two of its settings, and how much memory may be kept.
@@ -98,7 +98,7 @@ class DetectionDataset(Dataset[DetectionSample]):
             if self.strict:
                 raise
             self._undecodable[index] = True
-            return np.full((*self.images.size(index), 3), _GREY, dtype=np.uint8), DetectionTarget.empty()
+            return np.full((*self.images.size(index), 3), GREY, dtype=np.uint8), DetectionTarget.empty()
         return rgb, self.images.target(index)
 
 

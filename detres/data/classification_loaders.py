@@ -1,0 +1,157 @@
+"""Batches to train a classifier on, read and cropped in worker processes, whose number does not change them.
+
+N images of a micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from detres.data.annotations import Problem
+from detres.data.classification_transforms import ClassificationTransform
+from detres.data.loaders import GREY, empty_images, settle_worker
+from detres.data.samplers import Place, TrainingSampler, shuffled_batches
+from detres.draws import Purpose, key
+from detres.errors import DataError
+from detres.structures import ClassificationBatch
+
+
+class LabelledImages(Protocol):
+    """What is asked of a set. pixels: (I, H, W, 3) uint8 RGB where it came decoded; else path(i) is image i's file."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8] | None: ...
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+    def __len__(self) -> int: ...
+    def image_id(self, i: int) -> int | str: ...
+    def path(self, i: int) -> Path: ...
+
+
+@dataclass(frozen=True)
+class ClassificationSample:
+    """One image, ready for a batch: uint8 RGB (side, side, 3). sample_key: as ClassificationBatch has it."""
+
+    image: NDArray[np.uint8]
+    label: int
+    image_id: int | str
+    sample_key: int
+
+
+class ClassificationDataset(Dataset[ClassificationSample]):
+    """Reads and transforms the image of a Place.
+
+    What is drawn for an image depends on (seed, step, position) alone. An image that cannot be decoded does not end a
+    run: a grey one stands in for it, and its index is marked in memory that workers share; undecodable() lists those.
+    With strict it is a DataError.
+    """
+
+    def __init__(
+        self, images: LabelledImages, transform: ClassificationTransform, *, seed: int = 0, strict: bool = False
+    ) -> None:
+        self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
+        self._undecodable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: Place) -> ClassificationSample:
+        index, step, position = place
+        return ClassificationSample(
+            image=self._crop(index, key(self.seed, Purpose.AUGMENTATION, step, position)),
+            label=int(self.images.labels[index]),
+            image_id=self.images.image_id(index),
+            sample_key=key(self.seed, Purpose.SAMPLING, step, position),
+        )
+
+    def undecodable(self) -> list[Problem]:
+        """The images found so far, by any worker, that could not be decoded."""
+        return [
+            Problem(
+                "image unreadable", str(self.images.image_id(i)), "cannot be decoded; a grey image stands in for it"
+            )
+            for i in self._undecodable.nonzero().flatten().tolist()
+        ]
+
+    def _crop(self, index: int, draw_key: int) -> NDArray[np.uint8]:
+        if self.images.pixels is not None:
+            return self.transform.from_pixels(self.images.pixels[index], draw_key)
+        path = self.images.path(index)
+        try:
+            return self.transform.from_bytes(_read(path), str(path), draw_key)
+        except DataError:
+            if self.strict:
+                raise
+            self._undecodable[index] = True
+            side = self.transform.cropping.side
+            return np.full((side, side, 3), GREY, dtype=np.uint8)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def collate(samples: Sequence[ClassificationSample]) -> ClassificationBatch:
+    """Samples of one size as a batch."""
+    images = empty_images(len(samples), *samples[0].image.shape[:2])
+    for row, sample in zip(images.numpy(), samples, strict=True):
+        row[:] = sample.image
+    return ClassificationBatch(
+        images=images,
+        labels=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
+        image_ids=tuple(sample.image_id for sample in samples),
+        sample_keys=torch.tensor([sample.sample_key for sample in samples], dtype=torch.int64),
+        # The first sample's place is the batch's.
+        key=key(samples[0].sample_key, Purpose.MIXING),
+    )
+
+
+def classification_training_loader(
+    dataset: ClassificationDataset,
+    *,
+    batch: int,
+    repeats: int = 1,
+    seed: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    per_device_batch: int | None = None,
+    start_step: int = 0,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[ClassificationBatch]:
+    """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from start_step on.
+
+    repeats: how many times an image stands in a batch, cropped differently each time (samplers.shuffled_batches).
+    """
+    count = len(dataset)
+    sampler = TrainingSampler(
+        count,
+        batch,
+        lambda epoch: shuffled_batches(count, batch, seed, epoch, repeats),
+        rank=rank,
+        world=world,
+        per_device_batch=per_device_batch,
+        start_step=start_step,
+    )
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=settle_worker,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
+        generator=torch.Generator().manual_seed(0),
+    )

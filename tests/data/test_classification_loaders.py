@@ -1,0 +1,114 @@
+import pickle
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detres.data.classification_loaders import ClassificationDataset, classification_training_loader
+from detres.data.classification_transforms import ClassificationTransform
+from detres.data.crops import AreaCropping
+from detres.data.samplers import Place
+from detres.errors import DataError
+from detres.structures import ClassificationBatch
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Ten files, or their pixels."""
+
+    root: Path
+    labels: np.ndarray
+    pixels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image_id(self, i: int) -> str:
+        return f"class/{i}.png"
+
+    def path(self, i: int) -> Path:
+        return self.root / f"{i}.png"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, write_picture) -> Pictures:
+    for number in range(10):
+        write_picture(tmp_path / f"{number}.png", 30 + number, 40, seed=number)
+    return Pictures(tmp_path, np.arange(10) % 3)
+
+
+def _dataset(pictures: Pictures, **more) -> ClassificationDataset:
+    return ClassificationDataset(pictures, ClassificationTransform(AreaCropping(16)), seed=3, **more)
+
+
+def _assert_same(first: ClassificationBatch, second: ClassificationBatch) -> None:
+    assert (first.image_ids, first.key) == (second.image_ids, second.key)
+    for name in ("images", "labels", "sample_keys"):
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+
+
+def test_a_batch_holds_crops_and_their_labels(pictures: Pictures) -> None:
+    batch = next(iter(classification_training_loader(_dataset(pictures), batch=4, seed=3)))
+    assert batch.images.shape == (4, 16, 16, 3)
+    assert batch.images.dtype == torch.uint8
+    numbers = [int(image_id.removeprefix("class/").removesuffix(".png")) for image_id in batch.image_ids]
+    assert batch.labels.tolist() == [number % 3 for number in numbers]
+    assert len(set(batch.sample_keys.tolist())) == 4
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_batches_do_not_depend_on_the_number_of_workers_or_the_first_step(pictures: Pictures, repeats: int) -> None:
+    common = {"batch": 4, "seed": 3, "repeats": repeats, "per_device_batch": 2}
+    alone = list(islice(classification_training_loader(_dataset(pictures), **common), 14))
+    before = torch.random.get_rng_state()
+    loader = classification_training_loader(_dataset(pictures), **common, workers=2, start_step=2)
+    assert torch.equal(before, torch.random.get_rng_state()), "loading draws from no global generator"
+    for one, other in zip(alone[4:], islice(loader, 10), strict=True):
+        _assert_same(one, other)
+    assert len({batch.key for batch in alone}) == 14
+
+
+def test_the_draws_of_an_image_do_not_depend_on_ranks(pictures: Pictures) -> None:
+    def first(**more) -> ClassificationBatch:
+        return next(iter(classification_training_loader(_dataset(pictures), batch=4, seed=3, **more)))
+
+    whole, halves = first(), [first(rank=rank, world=2) for rank in range(2)]
+    assert halves[0].image_ids + halves[1].image_ids == whole.image_ids
+    for name in ("images", "labels", "sample_keys"):
+        assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(whole, name))
+
+
+def test_repeats_of_an_image_are_drawn_differently(pictures: Pictures) -> None:
+    batch = next(iter(classification_training_loader(_dataset(pictures), batch=6, seed=3, repeats=3)))
+    assert batch.image_ids[:2] == batch.image_ids[2:4] == batch.image_ids[4:]
+    for one, other in ((0, 2), (0, 4), (2, 4)):
+        assert not torch.equal(batch.images[one], batch.images[other])
+    assert len(set(batch.sample_keys.tolist())) == 6
+
+
+def test_an_image_that_breaks_while_training_is_replaced_and_named(pictures: Pictures) -> None:
+    pictures.path(4).write_bytes(b"broken")
+    pictures.path(7).unlink()
+    dataset = _dataset(pictures)
+    batches = list(islice(classification_training_loader(dataset, batch=5, seed=3, workers=1), 2))
+    for number in (4, 7):
+        (grey,) = (b.images[b.image_ids.index(name)] for b in batches if (name := f"class/{number}.png") in b.image_ids)
+        assert grey.unique().tolist() == [114]
+    assert [problem.file for problem in dataset.undecodable()] == ["class/4.png", "class/7.png"]
+    with pytest.raises(DataError, match=r"4\.png"):
+        _dataset(pictures, strict=True)[Place(4, 0, 0)]
+
+
+def test_decoded_sets_are_cropped_without_their_files(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), dtype=np.uint8)
+    dataset = _dataset(Pictures(tmp_path, np.zeros(6, np.int64), pixels))
+    expected = dataset.transform.from_pixels(pixels[2], 99)
+    np.testing.assert_array_equal(dataset._crop(2, 99), expected)
+
+
+def test_a_dataset_can_be_sent_to_a_fresh_process(pictures: Pictures) -> None:
+    copy, place = pickle.loads(pickle.dumps(_dataset(pictures))), Place(5, 2, 1)
+    np.testing.assert_array_equal(copy[place].image, _dataset(pictures)[place].image)
