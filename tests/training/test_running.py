@@ -173,3 +173,57 @@ def test_signals_are_handled_as_before_once_the_run_is_over(toy, tmp_path):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     toy.train_toy(tmp_path, steps=1)
     assert before == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
+
+
+@pytest.fixture
+def made(toy, monkeypatch):
+    """The models of the runs so far, in order."""
+    build, models = toy.ToyClassifier, []
+
+    def remember(*options):
+        models.append(build(*options))
+        return models[-1]
+
+    monkeypatch.setattr(toy, "ToyClassifier", remember)
+    return models
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5], ids=["weights", "averages"])
+def test_what_finish_changes_is_saved_evaluated_and_done_once(toy, made, tmp_path, decay):
+    """A model's statistics are counted anew after the last step: for the averaged weights where there are any."""
+    seen = []
+
+    def finish():
+        seen.append(made[-1].fc.weight.detach().clone())
+        made[-1].norm.running_mean.fill_(7.0)
+        made[-1].eval()
+
+    options = {"steps": 5, "ema": decay, "evaluate": 2, "finish": finish}
+    toy.train_toy(tmp_path, **options)
+    saved = load_checkpoint(tmp_path / "checkpoints/last")
+    assert (saved.tensors["norm.running_mean"] == 7.0).all()
+    assert torch.equal(saved.tensors["fc.weight"], seen[0]), "finish saw other weights than were saved"
+    assert saved.trainer["finished"] == saved.trainer["evaluated"] == 5
+    toy.train_toy(tmp_path, resume=True, **options)
+    assert len(seen) == 1, "a finished run was finished again"
+    toy.train_toy(tmp_path, resume=True, **options | {"steps": 6})
+    assert len(seen) == 2
+
+
+def test_a_run_made_shorter_is_finished_when_it_goes_on(toy, made, tmp_path):
+    toy.train_toy(tmp_path, steps=4, evaluate=None)
+    toy.train_toy(tmp_path, steps=4, resume=True, finish=lambda: made[-1].norm.running_mean.fill_(7.0), evaluate=None)
+    assert (load_checkpoint(tmp_path / "checkpoints/last").tensors["norm.running_mean"] == 7.0).all()
+
+
+def test_every_best_checkpoint_is_published_once_it_lies_there(toy, tmp_path):
+    published = []
+
+    def publish(folder):
+        published.append((folder, load_checkpoint(folder).trainer["step"]))
+
+    finished = toy.train_toy(tmp_path, publish=publish)
+    assert {folder for folder, _ in published} == {tmp_path / "checkpoints" / "best"}
+    steps = [step for _, step in published]
+    assert steps == sorted(steps)
+    assert steps[-1] == finished.best.step
