@@ -7,10 +7,10 @@ detres eval_det --weights runs/mine --data my.yaml --split test
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from detres.commands.arguments import add_config, add_device, layers_of
+from detres.commands.arguments import add_config, add_device, check_task, layers_of
+from detres.commands.telling import progress_on_terminal, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from detres.distributed import is_main
     from detres.experiments.evaluation_run import evaluate
 
-    def say(line: str) -> None:
-        if is_main():
-            print(line, flush=True)
-
+    if arguments.cfg:
+        check_task(arguments.cfg, "detection", "eval")
     evaluate(
         arguments.weights,
         cfg=arguments.cfg,
@@ -38,9 +35,5 @@ def run(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         device=arguments.device,
         say=say,
-        progress=_show_progress if sys.stderr.isatty() else None,
+        progress=progress_on_terminal(),
     )
-
-
-def _show_progress(done: int) -> None:
-    print(f"\r{done} images", end="", file=sys.stderr, flush=True)
