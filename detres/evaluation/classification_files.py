@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from detres.evaluation.accuracy import TOP, ImageId, Ranking
+from detres.evaluation.accuracy import TOP, Ranking
 from detres.evaluation.metric_file import write_whole
 
 
@@ -16,7 +16,6 @@ def write_predictions(
     class_names: Sequence[str],
     *,
     numbers: Sequence[int] | None = None,
-    paths: Mapping[ImageId, str] | None = None,
 ) -> tuple[Path, Path]:
     """Write FILE for the server and FILE.jsonl for people; returns both.
 
@@ -24,8 +23,7 @@ def write_predictions(
     ILSVRC2012's development kit reads them. An image that could not be read has five zeros, so that the others keep
     their places.
     FILE.jsonl: a line an image in the same order: file, names and probabilities, best first.
-    numbers: (K,) of each class, as the server counts them; None: its place among class_names, from 1. paths: of the
-    images' files; None: their ids.
+    numbers: (K,) of each class, as the server counts them; None: its place among class_names, from 1.
     """
     numbers = range(1, len(class_names) + 1) if numbers is None else numbers
     best = min(TOP, len(class_names))
@@ -35,7 +33,7 @@ def write_predictions(
         found = [numbers[label] for label in ranking.labels] or [0] * best
         labels.append(" ".join(map(str, found)))
         line = {
-            "file": str(ranking.image_id) if paths is None else paths[ranking.image_id],
+            "file": str(ranking.image_id),
             "names": [class_names[label] for label in ranking.labels],
             "probabilities": list(ranking.probabilities),
         }

@@ -24,13 +24,12 @@ def test_the_servers_form_has_five_numbers_a_line_in_the_order_of_the_files(tmp_
     assert lines[2]["probabilities"] == [0.75, 0.25, 0.0, 0.0, 0.0]
 
 
-def test_the_servers_own_numbers_and_the_files_paths_are_used(tmp_path: Path) -> None:
+def test_the_servers_own_numbers_are_used_and_what_is_unreadable_keeps_its_place(tmp_path: Path) -> None:
     rankings = [Ranking("a", (2, 0), (0.5, 0.25)), Ranking("b", (), ())]
-    numbers, paths = (10, 20, 30, 40, 50, 60), {"a": "val/a.JPEG", "b": "val/b.JPEG"}
-    server, readable = write_predictions(tmp_path / "p", rankings, NAMES, numbers=numbers, paths=paths)
+    server, readable = write_predictions(tmp_path / "p", rankings, NAMES, numbers=(10, 20, 30, 40, 50, 60))
     assert server.read_text() == "30 10\n0 0 0 0 0\n"
     unread = json.loads(readable.read_text().splitlines()[1])
-    assert unread == {"file": "val/b.JPEG", "names": [], "probabilities": []}
+    assert unread == {"file": "b", "names": [], "probabilities": []}
 
 
 def test_fewer_classes_than_five_and_no_images(tmp_path: Path) -> None:
