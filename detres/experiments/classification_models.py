@@ -10,11 +10,11 @@ import torch
 
 from detres.classification.classifier import Classifier, build_classifier
 from detres.classification.classifier_files import build_from_settings, read_classifier, stated_pixel_stats
+from detres.classification.published import locate_classifier
 from detres.classification.transfer import transfer_classifier
 from detres.config.classification_schema import ClassificationConfig
 from detres.experiments.assembly import memory_format_of, seeded
 from detres.experiments.parts import Say
-from detres.training.checkpoints import find_weights_file
 
 
 def classifier_of_config(config: ClassificationConfig, class_names: Sequence[str]) -> Classifier:
@@ -34,7 +34,7 @@ def classifier_from_weights(
     config: ClassificationConfig, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
 ) -> Classifier:
     """A classifier of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
-    path = find_weights_file(weights)
+    path = locate_classifier(weights)
     settings = read_classifier(path)[1]
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from detres.classification.classifier_files import read_classifier
+from detres.classification.published import locate_classifier
 from detres.config.loading import Layer
 from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
-from detres.training.checkpoints import find_weights_file
 
 # Of a classifier's model, how it is trained; the rest is what it is.
 _TRAINED_BY = {"drop_path", "checkpoint_blocks"}
@@ -21,6 +21,6 @@ def model_layer(weights: str | Path, task: Literal["detection", "classification"
         path = locate_detector(weights)
         model, left_out = read_detector(path)[1].model, {"class_names"}
     else:
-        path = find_weights_file(weights)
+        path = locate_classifier(weights)
         model, left_out = read_classifier(path)[1].model, {"class_names", *_TRAINED_BY}
     return path, Layer(str(path), {"model": model.model_dump(mode="json", exclude=left_out)})

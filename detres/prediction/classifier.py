@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from detres.backbones.norms import fold_norms
 from detres.classification import classifier as network
 from detres.classification.classifier_files import ClassifierSettings, load_classifier
+from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
 from detres.data.test_views import ImageViews, collate_views
 from detres.distributed import local_device
 from detres.prediction.pictures import read_picture
-from detres.training.checkpoints import find_weights_file
 
 if TYPE_CHECKING:
     from detres.prediction.pictures import Picture
@@ -78,11 +78,12 @@ class Classifier:
     def from_checkpoint(
         cls, weights: str | Path, *, device: str | None = None, precision: Literal["float32", "bf16"] = "float32"
     ) -> Self:
-        """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, or a file.
+        """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag such as
+        torchvision/resnet50.
 
         Raises WeightsError.
         """
-        model, settings = load_classifier(find_weights_file(weights))
+        model, settings = load_classifier(locate_classifier(weights))
         return cls(model, settings, device=device, precision=precision)
 
     @property
