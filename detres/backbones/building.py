@@ -81,7 +81,7 @@ def build_backbone(
 
 @dataclass(frozen=True)
 class Choices:
-    """The arguments of build_backbone, which explains them."""
+    """The arguments of build_backbone, and what only a classifier's training asks of ResNet; they explain them."""
 
     weights: str | Path | None = None
     outputs: Sequence[str] | None = None
@@ -92,6 +92,8 @@ class Choices:
     norm_eps: float | None = None
     frozen_stages: int = 0
     zero_init_last: bool = False
+    drop_path: float = 0.0
+    checkpoint_blocks: bool = False
     allow_mismatch: bool = False
     metadata: WeightsMetadata | None = None
 
@@ -120,6 +122,8 @@ def build_resnet(kind: type[R], name: str, choices: Choices, *, num_classes: int
             norm=choices.norm or "batch",
             norm_eps=known.norm_eps if choices.norm_eps is None else choices.norm_eps,
             zero_init_last=choices.zero_init_last,
+            drop_path=choices.drop_path,
+            checkpoint_blocks=choices.checkpoint_blocks,
             pool=known.pool,
             pixel_stats=known.pixel_stats,
             num_classes=num_classes,

@@ -20,11 +20,13 @@ from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import stochastic_depth
 
 from detres.backbones.architectures import Architecture, Pool, Shortcut, StrideIn
 from detres.backbones.metadata import LoadReport
 from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
 from detres.backbones.pixels import normalize_pixels
+from detres.backbones.stages import Stage
 from detres.structures import FeatureSpec, PixelStats
 
 Dilation = tuple[int, int]
@@ -93,17 +95,19 @@ class Block(nn.Module):
     stride: of the whole block. dilation: of the cells before and after the stride. They differ in the first block of a
     stage that dilates instead of striding: a 3×3 that stands before the stride (or is it) still reads the old grid, one
     that stands behind it reads the thinned grid, whose neighbours now lie `dilation` cells apart.
+    drop_path: chance that an image goes by the shortcut alone in training (Huang et al. 2016).
     """
 
     expansion: int
     last_norm: str
     downsample: nn.Module | None
+    drop_path: float = 0.0
 
     def residual(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.residual(x)
+        out = stochastic_depth(self.residual(x), self.drop_path, "row", self.training)
         if self.downsample is not None:
             out += self.downsample(x)
         return out.relu_()
@@ -158,20 +162,15 @@ class Bottleneck(Block):
 BLOCKS: dict[str, type[Block]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-class Stage(nn.Sequential):
-    """The blocks of one stage: (N or R, C, H, W) -> (N or R, spec.channels, H / s, W / s), s the stage's own stride."""
-
-    spec: FeatureSpec
-
-
 class ResNet(nn.Module):
     """A residual or plain network: normalized images (N, 3, H, W) -> feature maps by name.
 
     outputs: names of the maps that forward returns; None: every stage. output_stride: stages whose stride would exceed
     it dilate instead. norm: one kind for all stages, or one a stage by name (c1..c5). zero_init_last: start the last
-    norm of every block at zero, so that the block starts as its shortcut (Goyal et al. 2017). pool: "torch" pads the
-    3×3/2 max pool by one cell; "caffe", with which the published weights were trained, does not and rounds sizes up.
-    num_classes: of fc; None: no fc.
+    norm of every block at zero, so that the block starts as its shortcut (Goyal et al. 2017). drop_path: of the last
+    block; from 0 at the first it grows evenly. checkpoint_blocks: compute blocks anew in the backward pass instead of
+    keeping their maps. pool: "torch" pads the 3×3/2 max pool by one cell; "caffe", with which the published weights
+    were trained, does not and rounds sizes up. num_classes: of fc; None: no fc.
     Raises ValueError where the arguments contradict each other.
     """
 
@@ -189,6 +188,8 @@ class ResNet(nn.Module):
         norm: Norm | Mapping[str, Norm] = "batch",
         norm_eps: float = 1e-5,
         zero_init_last: bool = False,
+        drop_path: float = 0.0,
+        checkpoint_blocks: bool = False,
         pool: Pool = "torch",
         pixel_stats: PixelStats | None = None,
         num_classes: int | None = None,
@@ -200,16 +201,19 @@ class ResNet(nn.Module):
         self.pixel_stats = pixel_stats or architecture.pixel_stats
         self.stages = tuple(f"c{level}" for level in range(1, len(architecture.depths) + 2))
         self.norms = {stage: norm if isinstance(norm, str) else norm[stage] for stage in self.stages}
-        if self.shortcut == "plain" and zero_init_last:
-            raise ValueError("a plain net with a zero-initialized last norm outputs zero, and so do its gradients")
+        if self.shortcut == "plain" and (zero_init_last or drop_path):
+            raise ValueError("a plain net whose residuals are zero or left out outputs zero, and learns nothing")
 
         self._stage_specs: dict[str, FeatureSpec] = {}
         self._build_stem()
-        self._build_stages(output_stride)
+        self._build_stages(output_stride, checkpoint_blocks)
         self.outputs = self._checked_outputs(outputs or self.stages[1:])
         if num_classes is not None:
             self.fc = nn.Linear(self._stage_specs[self.stages[-1]].channels, num_classes)
         self._initialize(zero_init_last)
+        blocks = [module for module in self.modules() if isinstance(module, Block)]
+        for place, block in enumerate(blocks):
+            block.drop_path = drop_path * place / max(len(blocks) - 1, 1)
 
     # What it computes
 
@@ -306,7 +310,7 @@ class ResNet(nn.Module):
         self.bn1 = make_norm(self.norms["c1"], width, self.norm_eps)
         self._stage_specs["c1"] = FeatureSpec(width, self.conv1.stride[0])
 
-    def _build_stages(self, output_stride: int) -> None:
+    def _build_stages(self, output_stride: int, recomputes: bool) -> None:
         """Every stage but the first halves its map or, once the map is coarse enough, dilates instead."""
         net, channels = self.architecture, self.architecture.widths[0]
         block = BLOCKS[net.block]
@@ -319,11 +323,9 @@ class ResNet(nn.Module):
             options = BlockOptions(self.shortcut, self.stride_in, norm)
             first = block(channels, width, stride=stride, dilation=(before, dilation), options=options)
             grid, channels = grid * stride, width * block.expansion
-            rest = [
-                block(channels, width, stride=1, dilation=(dilation, dilation), options=options)
-                for _ in range(depth - 1)
-            ]
-            stage = Stage(first, *rest)
+            same = {"stride": 1, "dilation": (dilation, dilation), "options": options}
+            stage = Stage(first, *(block(channels, width, **same) for _ in range(depth - 1)))
+            stage.recomputes = recomputes
             stage.spec = self._stage_specs[name] = FeatureSpec(channels, grid)
             setattr(self, _layer(name), stage)
 

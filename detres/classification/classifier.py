@@ -1,11 +1,12 @@
-"""Image classification: a residual network whose loss is the cross-entropy of its logits.
+"""Image classification: a residual network, and the form in which it is shown images and judged in training.
 
 N images, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,16 +17,51 @@ from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
 from detres.backbones.building import Choices, build_resnet
 from detres.backbones.norms import Norm
 from detres.backbones.resnet import ResNet
+from detres.classification.losses import top1_error
 from detres.errors import ConfigError
 from detres.structures import ClassificationBatch
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What training does to a batch, on the device, and how it judges the answer.
+
+    loss: of logits (N, K) and labels (N,) or shares of classes (N, K) (losses.build_loss).
+    colours: of RGB on the 0..255 scale (N, H, W, 3) and sample_keys (N,), gives the same shape.
+    mixing: of normalized images (N, 3, H, W), labels (N,) and the batch's key, gives images and shares (mixing.Mixing).
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+    colours: Callable[[Tensor, Tensor], Tensor] | None = None
+    mixing: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None
+
+
 class Classifier(ResNet):
-    """A ResNet with fc. It is the network, not a wrapper of it, so its state dict has torchvision's names."""
+    """A ResNet with fc. It is the network, not a wrapper of it, so its state dict has torchvision's names.
+
+    lessons: colours and mixing are those of training mode only; whoever trains sets them.
+    """
+
+    lessons = Lessons()
 
     def forward(self, batch: ClassificationBatch) -> dict[str, Tensor]:
-        """{"loss": mean cross-entropy over the batch}."""
-        return {"loss": F.cross_entropy(self.predict(batch.images), batch.labels)}
+        """{"loss": the lessons' loss over the batch, "top1_error": the share of images whose best class is wrong}.
+
+        Of a mixed image, the right class is the one with the larger share.
+        """
+        images, targets = self._presented(batch) if self.training else (batch.images, batch.labels)
+        logits = self.predict(images)
+        return {"loss": self.lessons.loss(logits, targets), "top1_error": top1_error(logits, targets)}
+
+    def _presented(self, batch: ClassificationBatch) -> tuple[Tensor, Tensor]:
+        """Normalized images, and labels or shares of classes, as training shows them."""
+        rgb, lessons = batch.images, self.lessons
+        if lessons.colours is not None:
+            rgb = lessons.colours(rgb, batch.sample_keys)
+        images = self.normalize(rgb)
+        if lessons.mixing is None:
+            return images, batch.labels
+        return lessons.mixing(images, batch.labels, batch.key)
 
     def predict(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, K).
@@ -47,9 +83,11 @@ def build_classifier(
     norm_eps: float | None = None,
     frozen_stages: int = 0,
     zero_init_last: bool = False,
+    drop_path: float = 0.0,
+    checkpoint_blocks: bool = False,
     allow_mismatch: bool = False,
 ) -> Classifier:
-    """A classifier on one of list_backbones(); build_backbone explains the arguments.
+    """A classifier on one of list_backbones(); build_backbone and ResNet explain the arguments.
 
     Unlike a detector's, its norms are trained wherever its weights are from. fc is loaded where the classes of the
     weights are as many. Raises ConfigError and WeightsError as build_backbone does.
@@ -67,6 +105,8 @@ def build_classifier(
         norm_eps=norm_eps,
         frozen_stages=frozen_stages,
         zero_init_last=zero_init_last,
+        drop_path=drop_path,
+        checkpoint_blocks=checkpoint_blocks,
         allow_mismatch=allow_mismatch,
     )
     return build_resnet(Classifier, name, choices, num_classes=num_classes)

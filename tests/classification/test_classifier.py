@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,7 +7,7 @@ import torchvision
 
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import write_weights
-from detres.classification.classifier import build_classifier
+from detres.classification.classifier import Lessons, build_classifier
 from detres.errors import ConfigError
 from detres.structures import IMAGENET_STATS, ClassificationBatch
 
@@ -22,8 +24,49 @@ def test_forward_is_the_cross_entropy_of_predict():
     logits = model.predict(batch.images)
     assert logits.shape == (4, 10)
     torch.testing.assert_close(model.predict(model.normalize(batch.images)), logits)
-    assert list(model(batch)) == ["loss"]
+    assert list(model(batch)) == ["loss", "top1_error"]
     torch.testing.assert_close(model(batch)["loss"], F.cross_entropy(logits, batch.labels))
+
+
+def test_the_error_is_measured_and_not_learned_from():
+    torch.manual_seed(0)
+    model, batch = build_classifier("cifar10_resnet20", num_classes=10).eval(), a_batch(10)
+    error = model(batch)["top1_error"]
+    assert not error.requires_grad
+    wrong = model.predict(batch.images).argmax(dim=1) != batch.labels
+    assert error.item() == pytest.approx(wrong.sum().item() / 10)
+
+
+def test_lessons_are_given_in_training_alone_and_in_order():
+    """Colours see RGB and the images' keys, mixing what is normalized and the batch's key, the loss its shares."""
+    torch.manual_seed(0)
+    model, batch = build_classifier("cifar10_resnet20", num_classes=10), a_batch()
+    batch = replace(batch, sample_keys=torch.arange(4), key=7)
+    seen = {}
+
+    def colours(rgb, keys):
+        seen["rgb"], seen["keys"] = rgb, keys
+        return rgb + 1.0
+
+    def mixing(images, labels, key):
+        seen["images"], seen["key"] = images.clone(), key
+        return images, F.one_hot(labels.flip(0), 10).float()
+
+    def loss(logits, targets):
+        seen["targets"] = targets
+        return F.cross_entropy(logits, targets)
+
+    model.lessons = Lessons(loss, colours, mixing)
+    assert model.eval()(batch)["loss"] > 0
+    assert list(seen) == ["targets"]
+    assert torch.equal(seen["targets"], batch.labels)
+    measured = model.train()(batch)
+    assert seen["rgb"] is batch.images
+    assert torch.equal(seen["keys"], batch.sample_keys)
+    assert seen["key"] == 7
+    torch.testing.assert_close(seen["images"], model.normalize(batch.images + 1.0))
+    assert torch.equal(seen["targets"].argmax(dim=1), batch.labels.flip(0))
+    assert 0 <= measured["top1_error"] <= 1
 
 
 def test_an_empty_batch_has_no_logits():
