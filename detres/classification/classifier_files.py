@@ -135,6 +135,8 @@ def build_from_settings(settings: ClassifierSettings, where: str) -> Classifier:
         norm=settings.norms,
         norm_eps=section.norm_eps,
         frozen_stages=section.frozen_stages,
+        drop_path=settings.model.drop_path,
+        checkpoint_blocks=settings.model.checkpoint_blocks,
         allow_mismatch=section.allow_mismatch,
         metadata=replace(known, pixel_stats=stated_pixel_stats(settings.model, known.pixel_stats)),
     )

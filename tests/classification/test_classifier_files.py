@@ -74,6 +74,15 @@ def test_choices_of_the_architecture_come_back(tmp_path: Path) -> None:
     assert set(again.norms.values()) == {"group"}
 
 
+def test_how_it_is_trained_comes_back_for_a_run_that_goes_on(tmp_path: Path) -> None:
+    write(tmp_path / "m.safetensors")
+    _, settings = read_classifier(tmp_path / "m.safetensors")
+    asked = settings.model.model_copy(update={"drop_path": 0.2, "checkpoint_blocks": True})
+    again = build_from_settings(replace(settings, model=asked), "m")
+    assert (again.layer1[0].drop_path, again.layer3[2].drop_path) == (0.0, 0.2)
+    assert again.layer1.recomputes
+
+
 def test_the_file_is_a_backbone_for_a_detector_and_for_torchvision(tmp_path: Path) -> None:
     model = write(tmp_path / "m.safetensors", "resnet18")
     backbone = build_backbone("resnet18", weights=tmp_path / "m.safetensors")
