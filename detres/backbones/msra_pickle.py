@@ -1,12 +1,11 @@
 """The residual nets their authors published, as Caffe2 pickles (R-50.pkl, R-101.pkl).
 
 They were written by Python 2 and hold arrays by name: res2_0_branch2a_w, res2_0_branch2a_bn_s (scale) and _bn_b
-(shift). A pickle may run any code while it is read, so it is read by an unpickler that can build numpy arrays alone.
+(shift). A pickle may run any code while it is read; array_pickle.py reads numpy arrays alone.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detres.array_pickle import read_array_pickle
 from detres.backbones.metadata import WeightsMetadata
 from detres.errors import WeightsError
 from detres.structures import PixelStats
@@ -41,13 +41,9 @@ def read_msra_pickle(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     Raises WeightsError for a pickle that holds anything but arrays by name, or names of another kind.
     """
     try:
-        with path.open("rb") as file:
-            # latin1 maps each byte to one character: how numpy's own strings of bytes survive from Python 2.
-            content = _ArrayUnpickler(file, encoding="latin1").load()
-    except WeightsError as error:
+        content = read_array_pickle(path)
+    except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        raise WeightsError(f"{path}: not a pickle that can be read ({error})") from error
     blobs = content.get("blobs", content) if isinstance(content, dict) else content
     if not isinstance(blobs, dict) or "res2_0_branch2a_w" not in blobs:
         raise WeightsError(
@@ -62,30 +58,6 @@ def read_msra_pickle(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
         return convert_msra(arrays), msra_metadata(_ARCHITECTURES[blocks])
     except KeyError as error:
         raise WeightsError(f"{path}: {error.args[0]} is no layer of the published residual nets") from error
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Knows how to rebuild numpy arrays, and nothing else."""
-
-    _ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise WeightsError(
-                f"this pickle asks for {module}.{name}, and might run any code; only numpy arrays are read from pickles"
-            )
-        # numpy 2 moved the module; the old name still works but warns.
-        return super().find_class(module.replace("numpy.core", "numpy._core") if _NUMPY_2 else module, name)
-
-
-_NUMPY_2 = int(np.__version__.split(".")[0]) >= 2
 
 
 def _arrays(blobs: Mapping[Any, Any], path: Path) -> dict[str, np.ndarray]:

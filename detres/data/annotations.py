@@ -31,6 +31,7 @@ ProblemKind = Literal[
     "unknown image",
     "empty supercategory",
     "set without annotations",
+    "image without class",
 ]
 
 # What is said, but is nobody's mistake: strict accepts it.
@@ -124,16 +125,16 @@ class AnnotatedImages:
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> AnnotatedImages:
         """Some images, in the order given, with their boxes. The problems stay with the whole set."""
         images = np.asarray(indices, dtype=np.int64)
-        rows = _gather_ranges(self.offsets, images)
-        letters = _gather_ranges(self.file_offsets, images)
+        rows = gather_ranges(self.offsets, images)
+        letters = gather_ranges(self.file_offsets, images)
         return replace(
             self.select_boxes(rows),
             file_names=self.file_names[letters],
-            file_offsets=_offsets(np.diff(self.file_offsets)[images]),
+            file_offsets=offsets_of(np.diff(self.file_offsets)[images]),
             image_ids=self.image_ids[images],
             sizes=self.sizes[images],
             turned=self.turned[images],
-            offsets=_offsets(np.diff(self.offsets)[images]),
+            offsets=offsets_of(np.diff(self.offsets)[images]),
             problems=(),
         )
 
@@ -142,7 +143,7 @@ class AnnotatedImages:
         kept = self.box_images()[rows]
         return replace(
             self,
-            offsets=_offsets(np.bincount(kept, minlength=len(self))),
+            offsets=offsets_of(np.bincount(kept, minlength=len(self))),
             **{name: getattr(self, name)[rows] for name in _BOX_FIELDS},
         )
 
@@ -194,7 +195,7 @@ def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
         image_ids=_joined_ids(sets),
         sizes=np.concatenate([part.sizes for part in sets]),
         turned=np.concatenate([part.turned for part in sets]),
-        offsets=_offsets(np.concatenate([np.diff(part.offsets) for part in sets])),
+        offsets=offsets_of(np.concatenate([np.diff(part.offsets) for part in sets])),
         problems=tuple(problem for part in sets for problem in part.problems),
         **{name: np.concatenate([getattr(part, name) for part in sets]) for name in _BOX_FIELDS},
     )
@@ -204,7 +205,7 @@ def pack_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int6
     """Names as one array of bytes and the offsets (I + 1,) where each begins and the last ends."""
     encoded = [name.encode() for name in names]
     packed = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    return packed, _offsets(np.array([len(name) for name in encoded], dtype=np.int64))
+    return packed, offsets_of(np.array([len(name) for name in encoded], dtype=np.int64))
 
 
 def _joined_ids(sets: Sequence[AnnotatedImages]) -> NDArray:
@@ -214,12 +215,13 @@ def _joined_ids(sets: Sequence[AnnotatedImages]) -> NDArray:
     return np.array([f"{place}/{image_id}" for place, part in enumerate(sets) for image_id in part.image_ids.tolist()])
 
 
-def _offsets(counts: NDArray) -> NDArray[np.int64]:
+def offsets_of(counts: NDArray) -> NDArray[np.int64]:
+    """Where rows of these lengths begin, and where the last one ends: one more than counts."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _gather_ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+def gather_ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """The indices offsets[c]..offsets[c + 1] - 1 of every chosen c, one after the other."""
     counts = np.diff(offsets)[chosen]
-    starts = np.repeat(offsets[chosen] - _offsets(counts)[:-1], counts)
+    starts = np.repeat(offsets[chosen] - offsets_of(counts)[:-1], counts)
     return starts + np.arange(counts.sum())

@@ -22,6 +22,8 @@ VOC_CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
 
 def select_classes(wanted: Sequence[str] | None, known: Sequence[str], where: str) -> tuple[str, ...]:
     """The wanted names in their order, or all known ones.

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.schema import DataConfig
 from detres.data.annotations import AnnotatedImages, concatenate
 from detres.data.coco import GET_COCO, load_coco
@@ -42,7 +43,7 @@ def load_dataset(data: DataConfig, split: SplitName, *, base: Path | None = None
         return _set_apart(load_listed(data, data.train, base), data.val_fraction, chosen=True)
     listed = {"train": data.train, "val": data.val, "test": data.test}[split]
     if not listed:
-        raise DataError(_no_split(data, split))
+        raise DataError(describe_missing_split(data, split))
     dataset = load_listed(data, listed, base)
     if split == "train" and not len(dataset.boxes):
         raise DataError(f"{dataset.name}: none of its {len(dataset)} images has a box to learn from; check data.train")
@@ -58,30 +59,45 @@ def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = N
 
 
 def find_root(data: DataConfig, base: Path | None = None) -> Path:
-    """The folder of the set (for yolo, or its data.yaml).
+    """The folder of the set (for yolo, or its data.yaml); where it is looked for is find_set's to say."""
+    if data.format == "shapes":
+        return find_made_set(data.root, "shapes", base)
+    mend = {"coco": GET_COCO, "voc": GET_VOC}.get(data.format)
+    return find_set(data.root or data.format, data.format, base, mend=mend)
 
-    A relative root is looked for in `base`, in the current folder and in datasets_root(), there without a leading
-    datasets/ too. DataError that says what was looked for and how to get the data.
+
+def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | None = None) -> Path:
+    """The folder `given` of a set of this kind.
+
+    A relative one is looked for in `base`, in the current folder and in datasets_root(), there without a leading
+    datasets/ too. DataError that says what was looked for and how to get the data, which is `mend`.
     """
-    if data.format == "shapes" and data.root is None:
-        return datasets_root() / "shapes"
-    given, below = Path(data.root or data.format).expanduser(), datasets_root()
-    # Joining an absolute path to a folder leaves it as it is.
-    candidates = [*([base / given] if base else []), Path.cwd() / given, below / given]
-    if given.parts[:1] == ("datasets",):
-        candidates.append(below / Path(*given.parts[1:]))
-    candidates = list(dict.fromkeys(candidates))
+    candidates = _candidates(given, base)
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    if data.format == "shapes":
-        return candidates[0]
-    looked = ", ".join(map(str, candidates))
-    mend = {"coco": GET_COCO, "voc": GET_VOC}.get(data.format, "see datasets/README.md for the layout it expects")
     raise DataError(
-        f"data.root: the {data.format} set was looked for at {looked} and is not there. Set data.root=FOLDER, "
-        f"or DETRES_DATASETS to the folder that holds your sets; {mend}"
+        f"data.root: the {kind} set was looked for at {', '.join(map(str, candidates))} and is not there. Set "
+        "data.root=FOLDER, or DETRES_DATASETS to the folder that holds your sets; "
+        + (mend or "see datasets/README.md for the layout it expects")
     )
+
+
+def find_made_set(given: str | None, usual: str, base: Path | None = None) -> Path:
+    """The folder of a set that detres makes itself, which need not be there yet; `usual` below datasets_root()."""
+    if given is None:
+        return datasets_root() / usual
+    candidates = _candidates(given, base)
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+
+
+def _candidates(given: str, base: Path | None) -> list[Path]:
+    folder, below = Path(given).expanduser(), datasets_root()
+    # Joining an absolute path to a folder leaves it as it is.
+    candidates = [*([base / folder] if base else []), Path.cwd() / folder, below / folder]
+    if folder.parts[:1] == ("datasets",):
+        candidates.append(below / Path(*folder.parts[1:]))
+    return list(dict.fromkeys(candidates))
 
 
 def datasets_root() -> Path:
@@ -103,7 +119,8 @@ def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> An
     return part if chosen else replace(part, problems=dataset.problems)
 
 
-def _no_split(data: DataConfig, split: SplitName) -> str:
+def describe_missing_split(data: DataConfig | ClassificationDataConfig, split: SplitName) -> str:
+    """What to say where a config does not name the split that is asked for."""
     there = [name for name in ("train", "val", "test") if getattr(data, name)]
     mend = f"set data.{split}" + (" or data.val_fraction" if split == "val" else "")
     mend += f", or use --split {there[-1]}" if there and split != "train" else ""

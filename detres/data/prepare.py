@@ -8,29 +8,16 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import tarfile
 import urllib.error
 import urllib.request
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from detres.data.archives import Archive, is_half_unpacked, is_unpacked, unpack_archive, what_is_wrong
 from detres.data.datasets import datasets_root
 from detres.errors import DataError
 
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file of a publisher: its size in bytes, and a file that is there once it is unpacked."""
-
-    name: str
-    size: int
-    url: str
-    holds: str
 
 
 _VOC = "http://host.robots.ox.ac.uk/pascal/VOC"
@@ -40,18 +27,21 @@ VOC_ARCHIVES = (
         460032000,
         f"{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar",
         "VOCdevkit/VOC2007/ImageSets/Main/trainval.txt",
+        "c52e279531787c972589f7e41ab4ae64",
     ),
     Archive(
         "VOCtest_06-Nov-2007.tar",
         451020800,
         f"{_VOC}/voc2007/VOCtest_06-Nov-2007.tar",
         "VOCdevkit/VOC2007/ImageSets/Main/test.txt",
+        "b6e924de25625d8de591ea690078ad9f",
     ),
     Archive(
         "VOCtrainval_11-May-2012.tar",
         1999639040,
         f"{_VOC}/voc2012/VOCtrainval_11-May-2012.tar",
         "VOCdevkit/VOC2012/ImageSets/Main/trainval.txt",
+        "6cd6e144f989b92b3379bac3b3de84fd",
     ),
 )
 
@@ -67,6 +57,44 @@ COCO_ARCHIVES = (
     ),
 )
 
+_IMAGENET = "https://image-net.org/data/ILSVRC/2012"
+IMAGENET_ARCHIVES = (
+    Archive(
+        "ILSVRC2012_devkit_t12.tar.gz",
+        2568145,
+        f"{_IMAGENET}/ILSVRC2012_devkit_t12.tar.gz",
+        "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt",
+        "fa75699e90414af021442c21a62c3abf",
+    ),
+    Archive(
+        "ILSVRC2012_img_val.tar",
+        6744924160,
+        f"{_IMAGENET}/ILSVRC2012_img_val.tar",
+        "val/ILSVRC2012_val_00050000.JPEG",
+        "29b22e2961454d5413ddabcf34fc5622",
+        folder="val",
+    ),
+    Archive(
+        "ILSVRC2012_img_train.tar",
+        147897477120,
+        f"{_IMAGENET}/ILSVRC2012_img_train.tar",
+        "train/n15075141",
+        "1d675b47d978889d74fa0da5fadfb00e",
+        folder="train",
+        nested=True,
+    ),
+)
+
+CIFAR10_ARCHIVES = (
+    Archive(
+        "cifar-10-python.tar.gz",
+        170498071,
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "cifar-10-batches-py/test_batch",
+        "c58f30108f718f92721af3b95e74349a",
+    ),
+)
+
 
 def main(archives: Sequence[Archive], folder_name: str, argv: Sequence[str] | None = None) -> int:
     """The command of one data set; prints what it does. Returns the exit status."""
@@ -75,6 +103,7 @@ def main(archives: Sequence[Archive], folder_name: str, argv: Sequence[str] | No
     parser.add_argument("--to", metavar="DIR", help=f"default: {datasets_root() / folder_name}")
     parser.add_argument("--download", action="store_true", help="fetch from the publisher what is missing")
     parser.add_argument("--mirror", metavar="URL", help="fetch URL/ARCHIVE instead")
+    parser.add_argument("--no-checksum", action="store_true", help="check sizes alone; large archives take minutes")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="archives whose name contains one of these")
     options = parser.parse_args(argv)
     wanted = [each for each in archives if not options.only or any(part in each.name for part in options.only)]
@@ -85,6 +114,7 @@ def main(archives: Sequence[Archive], folder_name: str, argv: Sequence[str] | No
             Path(options.to) if options.to else datasets_root() / folder_name,
             download=options.download,
             mirror=options.mirror,
+            checksum=not options.no_checksum,
             say=print,
         )
     except DataError as error:
@@ -100,36 +130,39 @@ def prepare(
     *,
     download: bool = False,
     mirror: str | None = None,
+    checksum: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Unpack every archive in `source` to `target`, fetching what is missing where that is allowed.
 
-    Raises DataError that lists every archive that is missing or of the wrong size, before anything is unpacked.
+    checksum: check it where the publisher states one. Raises DataError that lists every archive that is missing, of the
+    wrong size or damaged, before anything is unpacked.
     """
-    left = [archive for archive in archives if not _mark(target, archive).is_file()]
+    left = [archive for archive in archives if not is_unpacked(archive, target)]
     for archive in archives:
         if archive not in left:
             say(f"{archive.name}: unpacked already")
     if download or mirror:
         for archive in left:
             url = f"{mirror.rstrip('/')}/{archive.name}" if mirror else archive.url
-            if not _is_whole(source / archive.name, archive):
+            if what_is_wrong(source / archive.name, archive, checksum=False):
                 say(f"{archive.name}: fetching {url} ({archive.size / 1e9:.2f} GB)")
                 fetch(url, source / archive.name)
-    wrong = [text for archive in left if (text := _what_is_wrong(source / archive.name, archive))]
+    wrong = []
+    for archive in left:
+        # What is half unpacked was checked before that began.
+        read_all = checksum and archive.md5 is not None and not is_half_unpacked(archive, target)
+        if read_all and (source / archive.name).is_file():
+            say(f"{archive.name}: checking")
+        wrong += filter(None, [what_is_wrong(source / archive.name, archive, checksum=read_all)])
     if wrong:
         raise DataError(
-            "\n".join([f"{len(wrong)} archives cannot be unpacked:", *wrong])
+            "\n  ".join([f"{len(wrong)} archives cannot be unpacked:", *wrong])
             + "\nDownload them there, point --from at their folder, or add --download (or --mirror URL)."
         )
     for archive in left:
-        say(f"{archive.name}: unpacking to {target}")
-        unpack(source / archive.name, target)
-        if not (target / archive.holds).is_file():
-            raise DataError(
-                f"{archive.name}: after unpacking, {target / archive.holds} is not there; is it the right file?"
-            )
-        _mark(target, archive).write_text(f"{archive.size}\n")
+        say(f"{archive.name}: unpacking to {target / archive.folder}")
+        unpack_archive(archive, source / archive.name, target)
     say(f"ready: {target}")
 
 
@@ -152,56 +185,3 @@ def fetch(url: str, file: Path) -> None:
     except (OSError, ValueError) as error:
         raise DataError(f"{url}: {error}; run the same command again to go on from what is there") from None
     os.replace(part, file)
-
-
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a tar or zip, leaving alone every file that is already there in full. DataError where it is damaged."""
-    try:
-        for name, size, stream in _members(archive):
-            _unpack_one(target, name, size, stream)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError(f"{archive}: cannot be unpacked: {error}; download it again") from None
-
-
-def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO | None]]]:
-    """The files in an archive: name, size and how to open each."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened:
-            for item in opened.infolist():
-                if not item.is_dir():
-                    yield item.filename, item.file_size, lambda item=item: opened.open(item)
-        return
-    with tarfile.open(archive) as opened:
-        for member in opened:
-            if member.isfile():
-                yield member.name, member.size, lambda member=member: opened.extractfile(member)
-
-
-def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], BinaryIO | None]) -> None:
-    parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts:
-        raise DataError(f"{name}: the archive wants to write outside {target}; it is not the publisher's")
-    file = target / parts
-    if file.is_file() and file.stat().st_size == size:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".part")
-    with open_member() as stream, partial.open("wb") as out:
-        shutil.copyfileobj(stream, out, _CHUNK)
-    os.replace(partial, file)
-
-
-def _is_whole(file: Path, archive: Archive) -> bool:
-    return file.is_file() and file.stat().st_size == archive.size
-
-
-def _what_is_wrong(file: Path, archive: Archive) -> str | None:
-    if not file.is_file():
-        return f"  {file}: missing; it is {archive.url} ({archive.size} bytes)"
-    if not _is_whole(file, archive):
-        return f"  {file}: {file.stat().st_size} bytes, expected {archive.size}; the download is not complete"
-    return None
-
-
-def _mark(target: Path, archive: Archive) -> Path:
-    return target / f".{archive.name}.unpacked"

@@ -51,6 +51,15 @@ def draw_scene(draw: np.random.Generator) -> Scene:
     return scene
 
 
+def draw_single(draw: np.random.Generator, label: int, side: int) -> NDArray[np.uint8]:
+    """One shape of a class on a ground of (side, side) pixels, of two fifths to nine tenths of its length."""
+    rgb = _ground(draw, side, side)
+    alpha = _alpha(label, int(side * draw.uniform(0.4, 0.9)), float(draw.uniform(-0.25, 0.25)))
+    x, y = draw.integers(0, side - len(alpha) + 1, size=2).tolist()
+    _paint(rgb, alpha, x, y, _colour(draw, label), draw)
+    return rgb
+
+
 def _add_shape(draw: np.random.Generator, scene: Scene) -> None:
     """Draw one shape where there is room for it; a scene that is full stays as it is."""
     height, width = scene.rgb.shape[:2]

@@ -6,8 +6,6 @@ its colour is a hint that is wrong in a third of the cases.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from detres.data.annotations import AnnotatedImages
 from detres.data.coco import load_coco, write_instances
 from detres.data.shape_drawing import SHAPES, Scene, draw_scene
 from detres.data.voc_writing import VocObject, write_annotation
+from detres.data.written_once import write_once
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 
@@ -26,8 +25,6 @@ SPLIT_SIZES = {"train": 480, "val": 64, "test": 96}
 
 # Anything that changes a pixel or a box changes this, so that an older copy is never taken for the set.
 VERSION = "shapes 1"
-
-_STAMP = "VERSION.txt"
 
 
 def load_shapes(root: Path, split: str, *, classes: Sequence[str] | None = None) -> AnnotatedImages:
@@ -45,37 +42,9 @@ def load_shapes(root: Path, split: str, *, classes: Sequence[str] | None = None)
 def make_shapes(root: Path) -> None:
     """Write the whole set to root, unless it is there: images, VOC annotations and lists, COCO annotations.
 
-    It is written beside root and renamed when it is complete: processes that do so at once do not disturb each other.
     Raises DataError where root holds something else or cannot be written.
     """
-    if _is_complete(root):
-        return
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-"))
-    except OSError as error:
-        raise DataError(f"{root}: the shapes set cannot be written there ({error.strerror}); set data.root") from None
-    try:
-        _write_all(partial)
-        partial.chmod(0o755)  # mkdtemp's folders are private to their maker
-        try:
-            partial.rename(root)
-        except OSError:
-            # Another process was first.
-            if not _is_complete(root):
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_complete(root: Path) -> bool:
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    stamp = root / _STAMP
-    found = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else "something else"
-    if found != VERSION:
-        raise DataError(f"{root}: it holds {found}, this is {VERSION}; remove the folder, or set data.root to another")
-    return True
+    write_once(root, VERSION, _write_all)
 
 
 def _write_all(root: Path) -> None:
@@ -91,7 +60,6 @@ def _write_all(root: Path) -> None:
             _write_image(root, stem, scenes[stem])
         (root / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in scenes))
         write_instances(_instances(scenes), root / "coco" / f"instances_{split}.json")
-    (root / _STAMP).write_text(VERSION + "\n")
 
 
 def _write_image(root: Path, stem: str, scene: Scene) -> None:

@@ -1,0 +1,150 @@
+"""Archives of publishers: whether one is whole, and unpacking it so that an interruption costs nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from detres.errors import DataError
+
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
+
+_CHUNK = 1 << 20
+_HALF = ".unpacking"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file of a publisher.
+
+    size: in bytes. holds: what is there once it is unpacked, below the set's folder. md5: its checksum, where it is
+    known. folder: where in the set's folder it is unpacked. nested: it holds tar files, each of which is unpacked
+    into a folder of its name.
+    """
+
+    name: str
+    size: int
+    url: str
+    holds: str
+    md5: str | None = None
+    folder: str = "."
+    nested: bool = False
+
+
+def what_is_wrong(file: Path, archive: Archive, *, checksum: bool = True) -> str | None:
+    """Why this file cannot be the archive, or None. checksum: read all of it, where its checksum is known."""
+    if not file.is_file():
+        return f"{file}: missing; it is {archive.url} ({archive.size} bytes)"
+    size = file.stat().st_size
+    if size != archive.size:
+        return f"{file}: {size} bytes, expected {archive.size}; the download is not complete"
+    if checksum and archive.md5 is not None:
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "md5").hexdigest()
+        if found != archive.md5:
+            return f"{file}: its MD5 is {found}, expected {archive.md5}; it is damaged, download it again"
+    return None
+
+
+def is_unpacked(archive: Archive, target: Path) -> bool:
+    return (target / f".{archive.name}.unpacked").is_file()
+
+
+def is_half_unpacked(archive: Archive, target: Path) -> bool:
+    return (target / f".{archive.name}{_HALF}").is_file()
+
+
+def refuse_half_unpacked(root: Path) -> None:
+    """Raise DataError where an archive's unpacking into `root` was begun and not ended."""
+    half = sorted(mark.name[1 : -len(_HALF)] for mark in root.glob(f".*{_HALF}"))
+    if half:
+        raise DataError(
+            f"{root}: {', '.join(half)} is half unpacked; run the set's datasets/prepare_*.py again, which goes on "
+            "where it stopped"
+        )
+
+
+def unpack_archive(archive: Archive, source: Path, target: Path) -> None:
+    """Unpack an archive to its folder below `target`, leaving marks there of where it stands.
+
+    Raises DataError where it is damaged, or does not hold what it should.
+    """
+    half = target / f".{archive.name}{_HALF}"
+    target.mkdir(parents=True, exist_ok=True)
+    half.touch()
+    (unpack_nested if archive.nested else unpack)(source, target / archive.folder)
+    if not (target / archive.holds).exists():
+        raise DataError(
+            f"{archive.name}: after unpacking, {target / archive.holds} is not there; is it the right file?"
+        )
+    os.replace(half, target / f".{archive.name}.unpacked")
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack a tar or zip, leaving alone every file that is already there in full. DataError where it is damaged."""
+    with _told_by_name(archive):
+        for name, size, stream in _members(archive):
+            _unpack_one(target, name, size, stream)
+
+
+def unpack_nested(archive: Path, target: Path) -> None:
+    """Unpack a tar of tars, NAME.tar into target/NAME/; of what is there in full, headers alone are read."""
+    with _told_by_name(archive), tarfile.open(archive) as outer:
+        for member in outer:
+            stream = outer.extractfile(member)
+            if stream is None or not member.name.endswith(".tar"):
+                continue
+            with tarfile.open(fileobj=stream) as inner:
+                for name, size, open_member in _tar_members(inner):
+                    _unpack_one(target / PurePosixPath(member.name).stem, name, size, open_member)
+
+
+@contextmanager
+def _told_by_name(archive: Path) -> Iterator[None]:
+    """Turn what a damaged archive raises into a DataError that names it."""
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise DataError(f"{archive}: cannot be unpacked: {error}; download it again") from None
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO | None]]]:
+    """The files in an archive: name, size and how to open each."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            for item in opened.infolist():
+                if not item.is_dir():
+                    yield item.filename, item.file_size, lambda item=item: opened.open(item)
+        return
+    with tarfile.open(archive) as opened:
+        yield from _tar_members(opened)
+
+
+def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, Callable[[], BinaryIO | None]]]:
+    for member in opened:
+        if member.isfile():
+            yield member.name, member.size, lambda member=member: opened.extractfile(member)
+        # tarfile would remember every one of a million members.
+        opened.members = []
+
+
+def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], BinaryIO | None]) -> None:
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise DataError(f"{name}: the archive wants to write outside {target}; it is not the publisher's")
+    file = target / parts
+    if file.is_file() and file.stat().st_size == size:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".part")
+    with open_member() as stream, partial.open("wb") as out:
+        shutil.copyfileobj(stream, out, _CHUNK)
+    os.replace(partial, file)

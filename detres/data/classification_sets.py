@@ -1,0 +1,103 @@
+"""From a config's data section to classified images.
+
+How a split is written, by format:
+  imagenet    a folder of synset folders below the root, or a flat folder with labels beside it (imagenet.py)
+  folder      a folder of class folders below the root; "." where the root itself holds them
+  cifar10     train or test
+  webdataset  tar files below the root such as train-{000..146}.tar (tar_shards.py); training streams them, and only
+              there a pipe such as "pipe:curl -s URL/{000..146}.tar" will do (shard_stream.py)
+  shapes      train, val or test
+Several splits are joined in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from detres.config.classification_schema import ClassificationDataConfig
+from detres.data.cifar10 import GET_CIFAR10, load_cifar10
+from detres.data.class_folders import load_folder
+from detres.data.classes import CIFAR10_CLASSES
+from detres.data.classified import ClassifiedImages, joined, set_apart
+from detres.data.datasets import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.imagenet import GET_IMAGENET, load_imagenet
+from detres.data.imagenet_classes import imagenet_synsets
+from detres.data.shape_drawing import SHAPES
+from detres.data.shapes_classes import load_shapes_classes
+from detres.data.tar_shards import load_shards
+from detres.errors import DataError
+
+_GET = {"imagenet": GET_IMAGENET, "cifar10": GET_CIFAR10}
+
+
+def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: Path | None = None) -> ClassifiedImages:
+    """The images of one split and their labels.
+
+    base: the folder that a relative root is looked for in first. Where data.val_fraction is set, that share of the
+    training images is val, the same of every class, and the rest are train; which ones depends on the labels alone.
+    Only names are read: images that cannot be decoded show when they are used.
+    Raises DataError where the root, the split or a class is missing, and with data.strict where anything is wrong.
+    """
+    from_train = split == "val" and not data.val and data.val_fraction
+    listed = data.train if from_train else {"train": data.train, "val": data.val, "test": data.test}[split]
+    if not listed:
+        raise DataError(describe_missing_split(data, split))
+    if len(set(listed)) < len(listed):
+        raise DataError(f"data.{split}: {', '.join(listed)}: a split stands twice")
+    root = find_classified_root(data, base)
+    load = CLASSIFICATION_SETS[data.format]
+    images = joined([load(root, name, data) for name in listed])
+    if data.strict and images.problems:
+        shown = "".join(f"\n  {problem}" for problem in images.problems[:20])
+        raise DataError(f"{images.name}: {len(images.problems)} problems, and data.strict=true accepts none:{shown}")
+    if split == "train" and (images.labels < 0).any():
+        raise DataError(f"{images.name}: its images have no labels to learn from; check data.train")
+    if data.val_fraction and (from_train or split == "train"):
+        rest, apart = set_apart(images, data.val_fraction)
+        return apart if from_train else rest
+    return images
+
+
+def find_classified_root(data: ClassificationDataConfig, base: Path | None = None) -> Path:
+    """The folder of the set; DataError that says what was looked for, and how to get the data."""
+    if data.format == "shapes":
+        return find_made_set(data.root, "shapes_classes", base)
+    return find_set(data.root or data.format, data.format, base, mend=_GET.get(data.format))
+
+
+def _load_imagenet(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
+    unlabelled = split in data.test
+    return load_imagenet(root, split, train=data.train, classes=data.classes, exif=data.exif, unlabelled=unlabelled)
+
+
+def _load_folder(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
+    return load_folder(root, split, train=data.train, classes=data.classes, exif=data.exif)
+
+
+def _load_cifar10(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
+    return load_cifar10(root, split, classes=data.classes, exif=data.exif)
+
+
+def _load_shards(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
+    return load_shards(root, split, classes=data.classes, exif=data.exif)
+
+
+def _load_shapes(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
+    return load_shapes_classes(root, split, classes=data.classes)
+
+
+CLASSIFICATION_SETS: Mapping[str, Callable[[Path, str, ClassificationDataConfig], ClassifiedImages]] = {
+    "imagenet": _load_imagenet,
+    "folder": _load_folder,
+    "cifar10": _load_cifar10,
+    "webdataset": _load_shards,
+    "shapes": _load_shapes,
+}
+
+USUAL_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "imagenet": tuple(synset.name for synset in imagenet_synsets()),
+    "cifar10": CIFAR10_CLASSES,
+    "shapes": SHAPES,
+}
+"""What a format's own set names, for when it is not at hand."""
