@@ -34,6 +34,7 @@ class Stage(nn.Sequential):
         return x
 
 
+@torch.compiler.disable(recursive=False)  # Dynamo refuses context_fn.
 def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
     """block(x), whose second computation draws what the first drew and leaves running statistics alone."""
 
