@@ -8,7 +8,6 @@ detres's there, which is tested as its publisher tests it, but for timm's bicubi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 from detres.backbones.architectures import BACKBONES
@@ -22,6 +21,7 @@ from detres.config.classification_schema import (
     ClassifierConfig,
 )
 from detres.config.sections import BackboneConfig
+from detres.data.imagenet_classes import imagenet_synsets
 from detres.errors import WeightsError
 from detres.training.checkpoints import find_weights_file
 
@@ -56,15 +56,14 @@ def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
     published = find_published(f"{publisher}/{tag}", architecture)
     file = read_weights(fetch(published), metadata=published.metadata)
     crop, test = (_torchvision_test if publisher == "torchvision" else _timm_test)(architecture, tag)
-    settings = _settings(file.metadata, imagenet_class_names(), crop, test)
+    settings = _settings(file.metadata, crop, test)
     model = build_from_settings(settings, file.source)
     load_strictly(model, file.tensors, file.source)
     write_tensors(out, model.state_dict(), settings.to_metadata())
 
 
-def _settings(
-    known: WeightsMetadata, class_names: Sequence[str], crop: int, test: ClassificationTestConfig
-) -> ClassifierSettings:
+def _settings(known: WeightsMetadata, crop: int, test: ClassificationTestConfig) -> ClassifierSettings:
+    class_names = tuple(synset.name for synset in imagenet_synsets())
     model = ClassifierConfig(backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=class_names)
     norms = {f"c{level}": "batch" for level in range(1, len(BACKBONES[known.architecture].depths) + 2)}
     return ClassifierSettings(model, ClassificationDataConfig(crop=crop), test, known, norms, known.recipe)
@@ -93,10 +92,3 @@ def _timm_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConf
     crop = (stated.test_input_size or stated.input_size)[-1]
     scale = math.floor(crop / (stated.test_crop_pct or stated.crop_pct))
     return stated.input_size[-1], ClassificationTestConfig(scales=(scale,), crop=crop)
-
-
-def imagenet_class_names() -> tuple[str, ...]:
-    """Of the 1000 outputs, in the order of their synsets."""
-    from torchvision.models import get_model_weights
-
-    return tuple(get_model_weights("resnet50").DEFAULT.meta["categories"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from detres.evaluation.accuracy import TOP, Ranking
+from detres.evaluation.accuracy import TOP, ImageId, Ranking
 from detres.evaluation.metric_file import write_whole
 
 
@@ -28,8 +29,7 @@ def write_predictions(
     numbers = range(1, len(class_names) + 1) if numbers is None else numbers
     best = min(TOP, len(class_names))
     labels, lines = [], []
-    # By file name, because class folders may lie before it, and the server counts files.
-    for ranking in sorted(rankings, key=lambda r: (Path(str(r.image_id)).name, str(r.image_id))):
+    for ranking in sorted(rankings, key=lambda each: _place(each.image_id)):
         found = [numbers[label] for label in ranking.labels] or [0] * best
         labels.append(" ".join(map(str, found)))
         line = {
@@ -40,6 +40,12 @@ def write_predictions(
         lines.append(json.dumps(line, allow_nan=False))
     readable = file.with_name(f"{file.name}.jsonl")
     return write_whole(file, _text(labels)), write_whole(readable, _text(lines))
+
+
+def _place(image_id: ImageId) -> tuple[list[int | str], str]:
+    """By file name, because class folders may lie before it and the server counts files; 2 stands before 10."""
+    parts = re.split(r"(\d+)", Path(str(image_id)).name)
+    return [int(part) if part.isdecimal() else part for part in parts], str(image_id)
 
 
 def _text(lines: Sequence[str]) -> str:

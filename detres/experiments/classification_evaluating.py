@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +11,11 @@ from torch import Tensor
 from detres.classification.classifier import Classifier
 from detres.classification.testing import Member, member_of, plans_of, predict_views
 from detres.config.classification_schema import ClassificationConfig
+from detres.data.classified import ClassifiedImages
 from detres.data.test_views import ViewDataset, view_loader
 from detres.distributed import gather_to_main, rank, world_size
 from detres.errors import WeightsError
 from detres.evaluation.accuracy import AccuracyEvaluator
-
-if TYPE_CHECKING:
-    from detres.data.classified import ClassifiedImages
 
 Progress = Callable[[int], None]
 
@@ -84,10 +81,9 @@ def evaluate_members(
 
 def metrics_of(evaluator: AccuracyEvaluator, images: ClassifiedImages) -> dict[str, Any]:
     """The evaluator's summary, the set's name, a hash of its images and labels, and what could not be read."""
-    text = "\n".join(f"{images.image_id(i)} {label}" for i, label in enumerate(images.labels.tolist()))
     return evaluator.summarize() | {
         "set": images.name,
-        "annotations": hashlib.sha256("\n".join((*images.class_names, text)).encode()).hexdigest()[:16],
+        "annotations": images.digest(),
         "unreadable_images": [str(image_id) for image_id in evaluator.left_out()],
     }
 

@@ -38,3 +38,16 @@ def test_fewer_classes_than_five_and_no_images(tmp_path: Path) -> None:
     assert json.loads(readable.read_text())["file"] == "7"
     server, readable = write_predictions(tmp_path / "p", [], ("a", "b"))
     assert server.read_text() == readable.read_text() == ""
+
+
+def test_numbers_in_names_are_counted_not_spelled(tmp_path: Path) -> None:
+    ids = ["b/10", "a/9", "c/x10", 7, "a/10"]
+    rankings = [Ranking(image_id, (0,), (1.0,)) for image_id in ids]
+    _, readable = write_predictions(tmp_path / "p", rankings, ("a",))
+    assert [json.loads(line)["file"] for line in readable.read_text().splitlines()] == [
+        "7",
+        "a/9",
+        "a/10",
+        "b/10",
+        "c/x10",
+    ]

@@ -42,6 +42,9 @@ class Images:
     def image_id(self, i: int) -> str:
         return f"{i:03d}"
 
+    def digest(self) -> str:
+        return str(self.labels.tolist())
+
     def read(self, i: int) -> NDArray[np.uint8]:
         if i in self.broken:
             raise DataError(f"{i:03d}: broken")
@@ -75,9 +78,7 @@ def test_errors_are_counted_over_what_can_be_read(net: Classifier) -> None:
     fewer = measure_classifier(net, CONFIG, Images(labels, broken=(0, 9)), CPU)
     assert (fewer["images"], fewer["top1_error"]) == (8, 0.25)
     assert fewer["unreadable_images"] == ["000", "009"]
-    assert fewer["annotations"] == metrics["annotations"]
-    labels[0] = (labels[0] + 1) % 3
-    assert measure_classifier(net, CONFIG, Images(labels), CPU)["annotations"] != metrics["annotations"]
+    assert fewer["annotations"] == metrics["annotations"] == Images(labels).digest()
 
 
 def test_ranks_share_the_images(net: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,54 @@
+"""Evaluate a classifier, or an ensemble of several: top-1 and top-5 error, and what is taken for what.
+
+detres eval_cls --weights runs/cifar10_resnet20
+detres eval_cls --weights runs/imagenet_r50 test.crops=10
+detres eval_cls --weights torchvision/resnet50 --cfg imagenet_r50 test.crops=dense test.scales=[224,256,384,480,640]
+detres eval_cls --weights runs/one --weights runs/two --split test --predictions predictions.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from detres.commands.arguments import add_config, add_device, check_task, layers_of
+from detres.commands.telling import progress_on_terminal, say
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        required=True,
+        action="append",
+        help="a run folder, a checkpoint, a file, or a tag such as torchvision/resnet50; several are an ensemble",
+    )
+    add_config(parser)
+    parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="RUN/eval/SET-SPLIT-CHECKPOINT where it is not given")
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE",
+        type=Path,
+        help="results by image, as the ImageNet server took them",
+    )
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from detres.experiments.classification_evaluation_run import evaluate_classifier
+
+    if arguments.cfg:
+        check_task(arguments.cfg, "classification", "eval")
+    evaluate_classifier(
+        arguments.weights,
+        cfg=arguments.cfg,
+        layers=layers_of(arguments, "classification"),
+        overrides=arguments.overrides,
+        split=arguments.split,
+        out=arguments.out,
+        predictions=arguments.predictions,
+        device=arguments.device,
+        say=say,
+        progress=progress_on_terminal(),
+    )

@@ -1,0 +1,192 @@
+"""Measure a classifier, or an ensemble, on a split of some data, and leave the files that interface promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detres.classification.classifier_files import (
+    PREPROCESSING,
+    ClassifierSettings,
+    build_from_settings,
+    load_strictly,
+    read_classifier,
+)
+from detres.classification.published import locate_classifier
+from detres.classification.testing import Member, member_of
+from detres.config.classification_schema import ClassificationConfig
+from detres.config.loading import Layer, read_override, resolve
+from detres.data.classification_sets import load_classified
+from detres.data.classified import ClassifiedImages
+from detres.data.datasets import SplitName
+from detres.data.imagenet_classes import imagenet_synsets
+from detres.distributed import is_main, local_device, process_group
+from detres.errors import ConfigError
+from detres.evaluation.classification_files import write_predictions
+from detres.evaluation.metric_file import write_metrics
+from detres.experiments.assembly import load_once
+from detres.experiments.classification_evaluating import class_rows, evaluate_members, metrics_of
+from detres.experiments.classification_models import prepare_classifier
+from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
+from detres.experiments.output_folders import make_folder
+
+Say = Callable[[str], None]
+HARDEST = 5  # classes and pairs that are shown
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the weights to be tested together, and the config that they are tested by."""
+
+    file: Path
+    tensors: dict[str, Tensor]
+    settings: ClassifierSettings
+    config: ClassificationConfig
+
+
+def evaluate_classifier(
+    weights: Sequence[str | Path],
+    *,
+    cfg: str | None = None,
+    layers: Sequence[Layer] = (),
+    overrides: Sequence[str] = (),
+    split: SplitName | None = None,
+    out: str | Path | None = None,
+    predictions: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda line: None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any] | None:
+    """The content of metrics.json; None on ranks that are not the main one.
+
+    weights: of one classifier, or of several whose softmaxes are averaged. Each decides its model, its pixels and its
+    views; the data are those of cfg, of layers (--data), or of the run the first weights lie in; so is the precision,
+    which is float32 for a file that lies elsewhere. overrides win, for all of them.
+    split: None is test where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT of the first.
+    predictions: a file for per-image results, in the form the ImageNet server took; FILE.jsonl is for people.
+    """
+    contenders = find_contenders(weights, cfg, layers, overrides)
+    config, where = contenders[0].config, local_device(device)
+    split = split or default_split(config)
+    with process_group(where):
+        images = load_once(lambda: load_classified(config.data, split))
+        folder = _made_folder(out, contenders, images.name, split)
+        if predictions and is_main():
+            make_folder(Path(predictions).parent)
+        members = [_member(contender, images, where) for contender in contenders]
+        for contender, member in zip(contenders, members, strict=True):
+            say(f"{contender.file}: {contender.settings.recipe or 'classifier'}; {_described(member)}")
+        say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes, in {config.training.precision}")
+        evaluator = evaluate_members(members, config, images, where, progress=progress)
+        if evaluator is None:
+            return None
+    metrics = metrics_of(evaluator, images) | {
+        "split": split,
+        "weights": [file_digest(contender.file) for contender in contenders],
+        "test": [contender.config.test.model_dump(mode="json") for contender in contenders],
+        "precision": config.training.precision,
+    }
+    write_metrics(folder, metrics)
+    if unreadable := metrics["unreadable_images"]:
+        say(f"warning: {len(unreadable)} images could not be read and are left out: {', '.join(unreadable[:5])}")
+    for line in metric_lines(metrics):
+        say(line)
+    if predictions:
+        names = images.class_names
+        written = write_predictions(Path(predictions), evaluator.rankings(), names, numbers=_server_numbers(names))
+        say(f"predictions: {written[0]} and {written[1]}")
+    say(f"written to {folder}")
+    return metrics
+
+
+def find_contenders(
+    weights: Sequence[str | Path], cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
+) -> list[Contender]:
+    """The weights read, each with its config; the first's run says what to test on where neither cfg nor layers do."""
+    found = []
+    base: ClassificationConfig | None = None
+    for given in weights:
+        file = locate_classifier(given)
+        tensors, settings = read_classifier(file)
+        base = base or _classification(config_of_data(file, cfg, layers, ClassificationConfig()), cfg or str(file))
+        config = evaluation_config(settings, str(file), base, layers, overrides)
+        found.append(Contender(file, tensors, settings, config))
+    return found
+
+
+def evaluation_config(
+    settings: ClassifierSettings,
+    where: str,
+    base: ClassificationConfig,
+    layers: Sequence[Layer],
+    overrides: Sequence[str],
+) -> ClassificationConfig:
+    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
+    own = {
+        "task": "classification",
+        "model": settings.model.model_dump(mode="json"),
+        "data": settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
+        "test": settings.test.model_dump(mode="json"),
+        "training": {"compile": False},
+    }
+    layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(where, own)]
+    return resolve([*layered, *(read_override(text) for text in overrides)])
+
+
+def metric_lines(metrics: dict[str, Any]) -> list[str]:
+    """Errors in per cent, undefined as a dash; the pairs taken for each other most often; the hardest classes."""
+    lines = [
+        f"top-1 error {_percent(metrics['top1_error'])} %   top-5 error {_percent(metrics['top5_error'])} %   "
+        f"of {metrics['images']} images"
+    ]
+    for pair in metrics["confusions"][:HARDEST]:
+        share = f"{_percent(pair['share'])} % ({pair['count']})"
+        lines.append(f"  {share} of {pair['label']} taken for {pair['taken_for']}")
+    errors = {name: row["top1_error"] for name, row in metrics["per_class"].items() if row["top1_error"]}
+    hardest = sorted(errors, key=lambda name: -errors[name])[:HARDEST]
+    if hardest:
+        lines.append("hardest: " + ", ".join(f"{name} {_percent(errors[name]).strip()} %" for name in hardest))
+    return lines
+
+
+def _made_folder(out: str | Path | None, contenders: Sequence[Contender], set_name: str, split: str) -> Path:
+    folder = Path(out) if out else default_folder(contenders[0].file, set_name, split)
+    if not out and len(contenders) > 1:
+        folder = folder.with_name(f"{folder.name}-ensemble{len(contenders)}")
+    return make_folder(folder) if is_main() else folder
+
+
+def _server_numbers(class_names: Sequence[str]) -> list[int] | None:
+    """Of each class, as ImageNet's server counts them; None where there are others than ImageNet's."""
+    numbers = {synset.name: synset.devkit_id for synset in imagenet_synsets()}
+    return [numbers[name] for name in class_names] if numbers.keys() >= set(class_names) else None
+
+
+def _member(contender: Contender, images: ClassifiedImages, device: torch.device) -> Member:
+    where, config = str(contender.file), contender.config
+    rows = class_rows(contender.settings.class_names, images.class_names, where, images.name)
+    model = build_from_settings(replace(contender.settings, model=config.model), where)
+    load_strictly(model, contender.tensors, where)
+    return member_of(prepare_classifier(model, config, device), config.data, config.test, rows)
+
+
+def _described(member: Member) -> str:
+    plan = member.plan
+    views = {"centre": f"the centre {plan.crop}", "five": f"five crops of {plan.crop}", "whole": "dense"}[plan.crops]
+    sides = f" at shorter sides {', '.join(map(str, plan.shorter_sides))}" if plan.shorter_sides else " as they are"
+    return f"{views}{sides}{', and mirrors' if member.mirrors else ''}"
+
+
+def _classification(config: Any, where: str) -> ClassificationConfig:
+    if not isinstance(config, ClassificationConfig):
+        raise ConfigError(f"{where}: its config is of {config.task}; eval_cls takes one of classification")
+    return config
+
+
+def _percent(value: float | None) -> str:
+    return "     –" if value is None else f"{100 * value:6.2f}"
