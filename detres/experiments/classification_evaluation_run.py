@@ -98,7 +98,7 @@ def evaluate_classifier(
         say(line)
     if predictions:
         names = images.class_names
-        written = write_predictions(Path(predictions), evaluator.rankings(), names, numbers=_server_numbers(names))
+        written = write_predictions(Path(predictions), evaluator.rankings(), names, numbers=server_numbers(names))
         say(f"predictions: {written[0]} and {written[1]}")
     say(f"written to {folder}")
     return metrics
@@ -161,7 +161,7 @@ def _made_folder(out: str | Path | None, contenders: Sequence[Contender], set_na
     return make_folder(folder) if is_main() else folder
 
 
-def _server_numbers(class_names: Sequence[str]) -> list[int] | None:
+def server_numbers(class_names: Sequence[str]) -> list[int] | None:
     """Of each class, as ImageNet's server counts them; None where there are others than ImageNet's."""
     numbers = {synset.name: synset.devkit_id for synset in imagenet_synsets()}
     return [numbers[name] for name in class_names] if numbers.keys() >= set(class_names) else None
