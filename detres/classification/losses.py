@@ -20,14 +20,16 @@ def build_loss(
 
     bce: every class is a question of its own, answered by a sigmoid. smoothing: of labels, 1 - smoothing for the class
     and the rest spread evenly over all; shares are taken to be smoothed already. target_threshold: of bce, a class
-    whose share is above it counts as present (1), any other as absent (0); None: shares as they are.
-    Source: Szegedy et al. 2016 (smoothing), Wightman et al. 2021 (bce).
+    whose share is above it is as wholly there as a label's, any other not at all; such shares come unsmoothed. None:
+    shares as they are. Source: Szegedy et al. 2016 (smoothing), Wightman et al. 2021 (bce).
+    Raises ValueError for a threshold of cross_entropy.
     """
     from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 
     if name == "bce":
-        # It takes either kind of target.
-        return BinaryCrossEntropy(smoothing=smoothing, target_threshold=target_threshold)
+        # It takes either kind of target. Its own threshold would undo the smoothing.
+        loss = BinaryCrossEntropy(smoothing=smoothing)
+        return loss if target_threshold is None else ByTarget(loss, OfPresent(loss, target_threshold, smoothing))
     if target_threshold is not None:
         raise ValueError("target_threshold is a choice of bce; cross_entropy takes shares as they are")
     of_labels = LabelSmoothingCrossEntropy(smoothing) if smoothing else nn.CrossEntropyLoss()
@@ -43,6 +45,18 @@ class ByTarget(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return (self.of_shares if targets.ndim == 2 else self.of_labels)(logits, targets)
+
+
+class OfPresent(nn.Module):
+    """A loss for the classes whose share is above the threshold, all alike."""
+
+    def __init__(self, loss: nn.Module, threshold: float, smoothing: float) -> None:
+        super().__init__()
+        self.loss, self.threshold, self.smoothing = loss, threshold, smoothing
+
+    def forward(self, logits: Tensor, shares: Tensor) -> Tensor:
+        present = (shares > self.threshold).float()
+        return self.loss(logits, present * (1.0 - self.smoothing) + self.smoothing / shares.shape[1])
 
 
 def top1_error(logits: Tensor, targets: Tensor) -> Tensor:

@@ -80,6 +80,14 @@ class LossConfig(Section):
     """alpha of mixup's Beta distribution; 0: none."""
     cutmix: float = Field(default=0.0, ge=0.0)
     """alpha of CutMix's; where both are given, one of them is drawn for each batch."""
+    target_threshold: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Of bce: classes with more than this share of a mixed image are there as wholly as a label's; null: by share."""
+
+    @model_validator(mode="after")
+    def _threshold_fits(self) -> Self:
+        if self.target_threshold is not None and self.name != "bce":
+            raise ValueError(f"loss.target_threshold is a choice of loss.name=bce, not of {self.name}")
+        return self
 
 
 class ClassificationTrainingConfig(TrainingConfig):
@@ -116,9 +124,10 @@ class ClassificationConfig(ExperimentConfig):
     test: ClassificationTestConfig = ClassificationTestConfig()
 
     @model_validator(mode="after")
-    def _repeats_fit(self) -> Self:
-        if self.training.batch % self.data.repeats:
-            raise ValueError(f"training.batch={self.training.batch} is no multiple of data.repeats={self.data.repeats}")
+    def _pairs_fit(self) -> Self:
+        at_once = self.training.per_device_batch or self.training.batch
+        if (self.loss.mixup or self.loss.cutmix) and at_once % 2:
+            raise ValueError(f"loss.mixup and loss.cutmix mix images in pairs, and a device takes {at_once} at once")
         return self
 
     @model_validator(mode="after")

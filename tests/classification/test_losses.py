@@ -44,6 +44,14 @@ def test_a_class_above_the_threshold_is_present():
     torch.testing.assert_close(loss, F.binary_cross_entropy_with_logits(LOGITS, present))
 
 
+def test_what_is_present_is_smoothed_as_labels_are():
+    """Of three classes smoothed by 0.3 the present have 0.8, the others 0.1; a label is the class that is present."""
+    loss = build_loss("bce", smoothing=0.3, target_threshold=0.2)
+    targets = torch.tensor([[0.8, 0.8, 0.1], [0.1, 0.8, 0.1]])
+    torch.testing.assert_close(loss(LOGITS, SHARES), F.binary_cross_entropy_with_logits(LOGITS, targets))
+    torch.testing.assert_close(loss(LOGITS, LABELS), loss(LOGITS, F.one_hot(LABELS, 3).float()))
+
+
 def test_a_threshold_is_no_choice_of_cross_entropy():
     with pytest.raises(ValueError, match="choice of bce"):
         build_loss("cross_entropy", target_threshold=0.2)

@@ -193,9 +193,7 @@ def test_a_key_of_another_task_is_refused_and_a_task_that_is_none_too():
 
 
 def test_an_optimizer_that_is_none_and_warm_ups_that_contradict_each_other_are_refused():
-    with pytest.raises(
-        ConfigError, match="name: got 'lam', expected one of sgd, adamw, lamb, or timm/NAME"
-    ):
+    with pytest.raises(ConfigError, match="name: got 'lam', expected one of sgd, adamw, lamb, or timm/NAME"):
         resolve([loading.Layer("mine", {"optimizer": {"name": "lam"}})])
     with pytest.raises(ConfigError, match="warmup_steps and warmup_error are both set"):
         resolve([loading.Layer("mine", {"schedule": {"warmup_steps": 3, "warmup_error": 0.8}})])
@@ -206,3 +204,14 @@ def test_a_plateau_needs_evaluations():
     with pytest.raises(ConfigError, match=r"schedule\.name=plateau waits for evaluations; set training\.eval_every"):
         resolve([loading.Layer("mine", plateau)])
     resolve([loading.Layer("mine", {**plateau, "training": {"eval_every": 5}})])
+
+
+def test_contradictions_of_a_classification_config_are_refused():
+    def problem(**groups):
+        with pytest.raises(ConfigError) as caught:
+            resolve([loading.Layer("mine", {"task": "classification", **groups})])
+        return str(caught.value)
+
+    assert "loss.target_threshold is a choice of loss.name=bce" in problem(loss={"target_threshold": 0.2})
+    odd = problem(loss={"mixup": 0.2}, training={"batch": 6, "per_device_batch": 3})
+    assert "mix images in pairs, and a device takes 3 at once" in odd
