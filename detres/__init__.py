@@ -28,7 +28,7 @@ _LAZY = {
     "load_config": "detres.config.loading",
     "build_detector": "detres.experiments.detection_models",
     "train": "detres.experiments.training",
-    "evaluate": "detres.experiments.evaluation_run",
+    "evaluate": "detres.experiments.evaluation",
     "Classifier": "detres.prediction",
     "Detector": "detres.prediction",
 }

@@ -1,6 +1,7 @@
 """A twelve-image data set, a detector that trains in seconds, and one run of it that many tests look at.
 
-*tiny* names all of them. Folders are removed when they are done with: a checkpoint has a hundred megabytes.
+*tiny* names all of them. *tiny_classes* names the same of a classifier: sixteen images in folders of two classes.
+Folders are removed when they are done with: a detector's checkpoint has a hundred megabytes.
 """
 
 from __future__ import annotations
@@ -47,6 +48,19 @@ data:
 training: {{steps: 3, batch: 2, clip_norm: 10.0, log_every: 1, checkpoint_every: 100, best_metric: mAP50}}
 optimizer: {{lr: 0.02}}
 schedule: {{name: constant}}
+"""
+
+
+# A ResNet-20 that learns to tell red from blue.
+TINY_CLASSES_CONFIG = """# Made for the tests: no figure is expected of it.
+task: classification
+model:
+  backbone: {{name: cifar10_resnet20}}
+data: {{format: folder, root: {root}, train: [train], val: [val], crop: 16, cropping: pad, padding: 2, workers: 0}}
+training: {{steps: 3, batch: 4, log_every: 1, checkpoint_every: 100}}
+optimizer: {{lr: 0.05}}
+schedule: {{name: constant}}
+test: {{scales: [16]}}
 """
 
 
@@ -131,6 +145,44 @@ def _instances(scenes: dict[int, tuple[tuple[int, int], list[VocObject]]]) -> di
 def tiny(tmp_path_factory: pytest.TempPathFactory, write_tiny_set: Callable[..., TinySet]) -> TinySet:
     """Seven images to train on, five to test on; never written to by a test."""
     return write_tiny_set(tmp_path_factory.mktemp("tiny") / "set")
+
+
+@dataclass(frozen=True)
+class TinyClasses:
+    """root: a folder with class folders in train/ and val/. cfg: for --cfg."""
+
+    root: Path
+    cfg: Path
+
+    def pictures(self, split: str = "val") -> list[Path]:
+        return sorted((self.root / split).rglob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def tiny_classes(tmp_path_factory: pytest.TempPathFactory) -> TinyClasses:
+    """Ten images to train on, six to test on, 16 pixels square; never written to by a test."""
+    root = tmp_path_factory.mktemp("tiny_classes") / "set"
+    for split, count in (("train", 5), ("val", 3)):
+        for place, (name, colour) in enumerate({"blue": (210, 90, 40), "red": (40, 60, 210)}.items()):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                noise = np.random.default_rng([place, number, count]).integers(-40, 40, (16, 16, 3))
+                bgr = np.clip(noise + colour, 0, 255).astype(np.uint8)
+                cv2.imwrite(str(root / split / name / f"{number}.png"), bgr)
+    (root / "tiny_classes.yaml").write_text(TINY_CLASSES_CONFIG.format(root=root))
+    return TinyClasses(root, root / "tiny_classes.yaml")
+
+
+@pytest.fixture(scope="session")
+def trained_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_classes: TinyClasses) -> Path:
+    """A finished run on tiny_classes that tells the classes apart; never written to but below eval/."""
+    from detres.config.loading import load_config
+    from detres.experiments.training import train
+
+    run = tmp_path_factory.mktemp("trained_classifier") / "run"
+    overrides = ["training.steps=30", "training.log_every=10", "training.eval_every=10", "schedule.name=cosine"]
+    train(load_config(tiny_classes.cfg, overrides), run, device="cpu")
+    return run
 
 
 @pytest.fixture(scope="session")

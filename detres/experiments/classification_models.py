@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from detres.classification.classifier import Classifier, build_classifier
+from detres.classification.classifier import Classifier, Lessons, build_classifier
 from detres.classification.classifier_files import build_from_settings, read_classifier, stated_pixel_stats
+from detres.classification.losses import build_loss
+from detres.classification.mixing import Mixing
 from detres.classification.published import locate_classifier
 from detres.classification.transfer import transfer_classifier
 from detres.config.classification_schema import ClassificationConfig
+from detres.data.colours import add_lighting
 from detres.experiments.assembly import memory_format_of, seeded
 from detres.experiments.parts import Say
 
@@ -23,7 +27,10 @@ def classifier_of_config(config: ClassificationConfig, class_names: Sequence[str
     load_report says what was loaded.
     """
     section = config.model.backbone
-    options = section.model_dump(exclude={"name"})
+    options = section.model_dump(exclude={"name"}) | {
+        "drop_path": config.model.drop_path,
+        "checkpoint_blocks": config.model.checkpoint_blocks,
+    }
     with seeded(config):
         model = build_classifier(section.name, num_classes=len(class_names), **options)
     model.pixel_stats = stated_pixel_stats(config.model, model.pixel_stats)
@@ -47,6 +54,21 @@ def classifier_from_weights(
 def classifier_of_checkpoint(file: Path) -> Classifier:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
     return build_from_settings(read_classifier(file)[1], str(file))
+
+
+def lessons_of(config: ClassificationConfig, num_classes: int) -> Lessons:
+    """What the config does to a batch on the device, and how it judges the answer."""
+    loss, lighting = config.loss, config.data.pca_lighting
+    mixing = None
+    if loss.mixup or loss.cutmix:
+        # What a threshold makes of shares is smoothed by the loss.
+        smoothing = loss.smoothing if loss.target_threshold is None else 0.0
+        mixing = Mixing(num_classes, mixup=loss.mixup, cutmix=loss.cutmix, smoothing=smoothing)
+    return Lessons(
+        loss=build_loss(loss.name, smoothing=loss.smoothing, target_threshold=loss.target_threshold),
+        colours=partial(add_lighting, std=lighting) if lighting else None,
+        mixing=mixing,
+    )
 
 
 def prepare_classifier(model: Classifier, config: ClassificationConfig, device: torch.device) -> Classifier:

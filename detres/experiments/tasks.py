@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from detres.experiments.classification_dry_run import classification_dry_parts
+from detres.experiments.classification_parts import classification_parts
 from detres.experiments.detection_dry_run import detection_dry_parts
 from detres.experiments.detection_parts import detection_parts
 from detres.experiments.parts import DryParts, TrainingParts
@@ -18,4 +20,7 @@ class Task:
     dry_parts: Callable[..., DryParts]
 
 
-TASKS: Mapping[str, Task] = {"detection": Task(detection_parts, detection_dry_parts)}
+TASKS: Mapping[str, Task] = {
+    "classification": Task(classification_parts, classification_dry_parts),
+    "detection": Task(detection_parts, detection_dry_parts),
+}

@@ -95,6 +95,15 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from None
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, without its tensors; WeightsError where it is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from None
+
+
 def find_checkpoint(run: Path) -> Path:
     """The checkpoint folder a run is judged by: its best, else its last (the folder's name says which).
 

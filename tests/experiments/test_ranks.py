@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,40 +19,19 @@ from detres.experiments.detection_data import training_batches, training_set
 from detres.structures import DetectionTarget
 from detres.training.checkpoints import load_checkpoint
 
-PROGRAM = Path(__file__).with_name("ranks.py")
-
-
-def start(processes: int, *arguments: Path) -> list[str]:
-    """Run the program on so many ranks, by the environment that torchrun makes; returns what they printed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
-    shared |= {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAM), *map(str, arguments)],
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * processes, "\n".join(outputs)
-    return outputs
-
 
 @pytest.fixture(scope="module")
 def one_and_two(
-    tmp_path_factory: pytest.TempPathFactory, write_tiny_set: Callable[..., Any], trained: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    write_tiny_set: Callable[..., Any],
+    trained: Path,
+    start_ranks: Callable[..., list[str]],
 ) -> Iterator[tuple[Path, Path]]:
     """The folders that one rank and two ranks left; all training images have one size, so that padding is the same."""
     folder = tmp_path_factory.mktemp("ranks")
     tiny = write_tiny_set(folder / "set", sizes=((64, 64),))
     for processes in (1, 2):
-        start(processes, tiny.cfg, trained, folder / str(processes))
+        start_ranks(processes, "ranks.py", tiny.cfg, trained, folder / str(processes))
     yield folder / "1", folder / "2"
     for weights in (*folder.rglob("*.safetensors"), *folder.rglob("*.pt")):
         weights.unlink()

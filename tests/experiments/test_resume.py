@@ -1,4 +1,4 @@
-"""A detector's run that is cut by kill -9 and goes on ends bit for bit as one that was never cut."""
+"""A run that is cut by kill -9 and goes on ends bit for bit as one that was never cut: a detector's, a classifier's."""
 
 from __future__ import annotations
 
@@ -30,6 +30,26 @@ VARIED = (
     "data.augment=[{HorizontalFlip: {p: 0.5}}, {RandomBrightnessContrast: {p: 0.9}}, {GaussNoise: {p: 0.5}}]",
 )
 
+# The same of a classifier, with what it has besides: mixing, dropped blocks, statistics counted anew at the end, a rate
+# that looks at the evaluations.
+CLASSIFIER = (
+    "training.steps=20",
+    "training.per_device_batch=2",
+    "training.checkpoint_every=12",
+    "training.eval_every=5",
+    "training.ema=0.9",
+    "training.recompute_norms=10",
+    "model.drop_path=0.3",
+    "loss.mixup=0.2",
+    "loss.cutmix=1.0",
+    "loss.smoothing=0.1",
+    "data.pca_lighting=0.1",
+    "schedule.name=plateau",
+    "schedule.patience=1",
+    "schedule.threshold=0.5",
+)
+READ_BY_WORKERS = ("data.cropping=area", "data.randaugment=rand-m7-mstd0.5-inc1", "data.repeats=2", "loss.name=bce")
+
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
     if not isinstance(value, dict | list | tuple):
@@ -44,19 +64,26 @@ def losses(run: Path) -> list[tuple[int, float, float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "varied"),
+    [("tiny", VARIED), ("tiny_classes", CLASSIFIER), ("tiny_classes", CLASSIFIER + READ_BY_WORKERS)],
+    ids=["detector", "classifier on the device", "classifier by workers"],
+)
 def test_a_killed_run_goes_on_bit_for_bit_whatever_the_workers(
-    tiny: Any,
+    task: str,
+    varied: tuple[str, ...],
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     run_python: Callable[..., CompletedProcess[str]],
     one_thread: None,
 ) -> None:
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train(load_config(tiny.cfg, VARIED), whole, device="cpu")
+    tiny, whole, cut = request.getfixturevalue(task), tmp_path / "whole", tmp_path / "cut"
+    train(load_config(tiny.cfg, varied), whole, device="cpu")
 
-    killed = run_python(Path(__file__).with_name("killed_run.py"), tiny.cfg, cut, 14, *VARIED, "data.workers=2")
+    killed = run_python(Path(__file__).with_name("killed_run.py"), tiny.cfg, cut, 14, *varied, "data.workers=2")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert load_checkpoint(cut / "checkpoints/last").trainer["step"] == 12
-    train(load_config(tiny.cfg, [*VARIED, "data.workers=2"]), cut, resume=True, device="cpu")
+    train(load_config(tiny.cfg, [*varied, "data.workers=2"]), cut, resume=True, device="cpu")
 
     one, other = (load_checkpoint(run / "checkpoints/last") for run in (whole, cut))
     assert one.trainer["step"] == other.trainer["step"] == 20

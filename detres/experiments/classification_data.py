@@ -1,0 +1,143 @@
+"""A classification config's training data: batches made on the device where the set fits there, else by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from detres.config.classification_schema import ClassificationConfig, ClassificationDataConfig
+from detres.data.classification_loaders import ClassificationDataset, classification_training_loader
+from detres.data.classification_transforms import ClassificationTransform
+from detres.data.classified import ClassifiedImages
+from detres.data.crops import AreaCropping, Cropping, PadCropping, ScaleCropping
+from detres.data.device_set import LARGEST_SIDE, DeviceSet, decode_small
+from detres.data.samplers import split_batch
+from detres.data.shard_stream import ShardedImages, shard_training_loader
+from detres.distributed import rank, world_size
+from detres.errors import ConfigError, DataError
+from detres.structures import ClassificationBatch
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """from_step: this rank's endless micro-batches from the first of a step on. accumulate: how many make a step.
+    warnings: images that could not be decoded so far.
+    """
+
+    from_step: Callable[[int], Iterator[ClassificationBatch]]
+    accumulate: int
+    warnings: Callable[[], list[str]]
+
+
+def training_batches(
+    config: ClassificationConfig, images: ClassifiedImages | ShardedImages, device: torch.device
+) -> TrainingBatches:
+    """Raises ConfigError where the batch cannot be shared out evenly, or the set cannot live on the device as asked."""
+    training = config.training
+    common = {
+        "batch": training.batch,
+        "repeats": config.data.repeats,
+        "seed": training.seed,
+        "rank": rank(),
+        "world": world_size(),
+        "per_device_batch": training.per_device_batch,
+    }
+    try:
+        share, micro = split_batch(training.batch, world_size(), training.per_device_batch)
+    except ValueError as error:
+        raise ConfigError(
+            f"training.batch={training.batch}, per_device_batch={training.per_device_batch}: {error}"
+        ) from None
+    workers, pinned = config.data.workers, device.type == "cuda"
+    if isinstance(images, ShardedImages):
+        if config.data.in_memory:
+            raise ConfigError("data.in_memory=true: shards are streamed; leave it out")
+        return _streamed_batches(config, images, common | {"workers": workers, "pin_memory": pinned}, share // micro)
+    on_device = device_set(config.data, images, device)
+    if on_device is None:
+        dataset = ClassificationDataset(
+            images, transform_of(config.data), seed=training.seed, strict=config.data.strict
+        )
+
+        def from_step(step: int) -> Iterator[ClassificationBatch]:
+            loader = classification_training_loader(
+                dataset, **common, start_step=step, workers=workers, pin_memory=pinned
+            )
+            return iter(loader)
+
+        return TrainingBatches(from_step, share // micro, lambda: [str(problem) for problem in dataset.undecodable()])
+
+    drawn = {"crop": config.data.crop, "padding": config.data.padding, "flip": config.data.flip}
+
+    def made_from_step(step: int) -> Iterator[ClassificationBatch]:
+        return on_device.training_batches(**common, **drawn, start_step=step)
+
+    return TrainingBatches(made_from_step, share // micro, list)
+
+
+def _streamed_batches(
+    config: ClassificationConfig, images: ShardedImages, common: dict[str, Any], accumulate: int
+) -> TrainingBatches:
+    opened: list[DataLoader[ClassificationBatch]] = []
+
+    def from_step(step: int) -> Iterator[ClassificationBatch]:
+        loader = shard_training_loader(
+            images, transform_of(config.data), **common, start_step=step, strict=config.data.strict
+        )
+        opened.append(loader)
+        return iter(loader)
+
+    def warnings() -> list[str]:
+        found = [str(problem) for loader in opened for problem in loader.dataset.undecodable()]
+        return list(dict.fromkeys(found))
+
+    return TrainingBatches(from_step, accumulate, warnings)
+
+
+def device_set(data: ClassificationDataConfig, images: ClassifiedImages, device: torch.device) -> DeviceSet | None:
+    """The set, decoded and on the device; None where it is to be read by workers.
+
+    Raises ConfigError where data.in_memory asks for what cannot be done there, DataError for a bad image.
+    """
+    if data.in_memory is False:
+        return None
+    obstacle = _obstacle(data)
+    if obstacle is None:
+        try:
+            pixels = decode_small(images, None if data.in_memory else LARGEST_SIDE)
+        except DataError:
+            if data.in_memory or data.strict:
+                raise
+            return None  # The workers leave a bad image out, and name it.
+        if pixels is not None:
+            ids = tuple(images.image_id(i) for i in range(len(images)))
+            return DeviceSet(pixels, images.labels, ids, device=device)
+        obstacle = f"the images of {images.name} differ in size"
+    if data.in_memory:
+        raise ConfigError(f"data.in_memory=true: {obstacle}; leave it out, and workers read the images")
+    return None
+
+
+def _obstacle(data: ClassificationDataConfig) -> str | None:
+    """What of the augmentation is not made on the device."""
+    if data.cropping != "pad":
+        return f"data.cropping={data.cropping} is made by workers, on the device there is pad"
+    return None if data.randaugment is None else "data.randaugment is made by workers"
+
+
+def transform_of(data: ClassificationDataConfig) -> ClassificationTransform:
+    return ClassificationTransform(cropping_of(data), flip=data.flip, randaugment=data.randaugment, exif=data.exif)
+
+
+def cropping_of(data: ClassificationDataConfig) -> Cropping:
+    match data.cropping:
+        case "scale":
+            return ScaleCropping(data.crop, data.shortest_side)
+        case "area":
+            return AreaCropping(data.crop, data.area, data.ratio)
+        case "pad":
+            return PadCropping(data.crop, data.padding)

@@ -1,0 +1,65 @@
+"""Measure whatever weights are given: a detector's, a classifier's, or those of several classifiers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from detres.backbones.architectures import BACKBONES
+from detres.config.loading import Layer
+from detres.data.datasets import SplitName
+from detres.errors import WeightsError
+from detres.experiments.classification_evaluation_run import evaluate_classifier
+from detres.experiments.evaluation_run import evaluate as evaluate_detector
+from detres.experiments.parts import Say
+from detres.training.checkpoints import find_weights_file, read_metadata
+
+
+def evaluate(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    cfg: str | None = None,
+    layers: Sequence[Layer] = (),
+    overrides: Sequence[str] = (),
+    split: SplitName | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda line: None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any] | None:
+    """The content of metrics.json; None on ranks that are not the main one.
+
+    weights: a run folder, a checkpoint, a file or a tag; several are classifiers, tested together. They decide the
+    model and how images are fed to it. The data are those of cfg, of layers (--data), or of the run the weights lie in;
+    overrides win. split: None is test where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
+    Raises UserError.
+    """
+    several = [weights] if isinstance(weights, str | Path) else list(weights)
+    options: dict[str, Any] = {
+        "cfg": cfg,
+        "layers": layers,
+        "overrides": overrides,
+        "split": split,
+        "out": out,
+        "device": device,
+        "say": say,
+        "progress": progress,
+    }
+    if len(several) == 1 and task_of_weights(several[0]) == "detection":
+        return evaluate_detector(several[0], **options)
+    return evaluate_classifier(several, **options)
+
+
+def task_of_weights(weights: str | Path) -> Literal["detection", "classification"]:
+    """What the weights are for, by their tag or by what their file says; detection where it says nothing."""
+    publisher, _, name = str(weights).partition("/")
+    if publisher in ("torchvision", "timm") and not Path(weights).exists():
+        return "classification" if name.partition(".")[0] in BACKBONES else "detection"
+    try:
+        stated = json.loads(read_metadata(find_weights_file(weights)).get("detres", "{}"))
+    except (WeightsError, ValueError):
+        return "detection"  # Whoever reads them tells what is wrong.
+    is_classifier = isinstance(stated, dict) and stated.get("task") == "classification"
+    return "classification" if is_classifier else "detection"
