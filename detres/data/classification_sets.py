@@ -25,7 +25,8 @@ from detres.data.imagenet import GET_IMAGENET, load_imagenet
 from detres.data.imagenet_classes import imagenet_synsets
 from detres.data.shape_drawing import SHAPES
 from detres.data.shapes_classes import load_shapes_classes
-from detres.data.tar_shards import load_shards
+from detres.data.shard_stream import ShardedImages
+from detres.data.tar_shards import expand_shards, is_streamed, load_shards, read_class_names
 from detres.errors import DataError
 
 _GET = {"imagenet": GET_IMAGENET, "cifar10": GET_CIFAR10}
@@ -57,6 +58,33 @@ def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: P
         rest, apart = set_apart(images, data.val_fraction)
         return apart if from_train else rest
     return images
+
+
+def load_training_set(data: ClassificationDataConfig, *, base: Path | None = None) -> ClassifiedImages | ShardedImages:
+    """What to train on: load_classified's train split, or the shards of a webdataset, which are streamed.
+
+    The shards' images are counted where they lie on a disk and data.images does not say their number.
+    Raises DataError as load_classified does, where piped shards come without data.images, and where data.val_fraction
+    asks to set images of a stream apart.
+    """
+    if data.format != "webdataset":
+        return load_classified(data, "train", base=base)
+    if not data.train:
+        raise DataError(describe_missing_split(data, "train"))
+    if data.val_fraction:
+        raise DataError("data.val_fraction: no images can be set apart from a stream; name val shards with data.val")
+    root = find_classified_root(data, base)
+    shards = tuple(shard for split in data.train for shard in expand_shards(root, split))
+    if data.images is None and any(map(is_streamed, shards)):
+        raise DataError("data.images: nobody can count the images of piped shards; set it to their number")
+    counted = load_classified(data, "train", base=base) if data.images is None else None
+    names = read_class_names(root, data.classes)
+    if data.classes is not None and data.classes != names:
+        raise DataError(
+            f"data.classes: the labels of a stream are those of {root / 'classes.txt'}, none can be left out or moved; "
+            "leave data.classes out"
+        )
+    return ShardedImages(f"{root.resolve().name}/train", names, shards, data.images or len(counted))
 
 
 def find_classified_root(data: ClassificationDataConfig, base: Path | None = None) -> Path:

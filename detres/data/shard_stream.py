@@ -1,0 +1,257 @@
+"""Training from tar shards that are read one after the other, from a disk, a pipe or an address, by webdataset.
+
+R ranks with W workers each make R × W *lanes*. In each epoch the shards are permuted and dealt out to the lanes; a lane
+reads its own through a buffer from which images are drawn in disorder. The micro-batches of a rank come from its lanes
+in turns. An epoch has as many steps as the number of images allows; a lane whose shards run out begins them again, one
+that has more leaves the rest for another epoch.
+
+So the stream is a function of (seed, R, W): unlike that of a set on a disk it changes with the number of ranks and of
+workers. A run that is resumed with the same numbers goes on bit for bit; its lanes first read over what they used of
+the epoch, which takes as long as reading it did, without the decoding. With others it goes on in another order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from detres.data.annotations import Problem
+from detres.data.classification_loaders import ClassificationSample, collate
+from detres.data.classification_transforms import ClassificationTransform
+from detres.data.classified import breaks_off
+from detres.data.loaders import GREY, settle_worker
+from detres.data.samplers import split_batch
+from detres.data.tar_shards import IMAGE_ENDINGS, LABEL_ENDINGS, image_of, label_of
+from detres.draws import Purpose, key, numpy_generator
+from detres.errors import ConfigError, DataError
+from detres.structures import ClassificationBatch
+
+# Encoded images that a lane holds to draw from: about 100 MB of photographs.
+BUFFER = 1000
+
+# Bytes a worker has to name images that could not be decoded.
+_NAMES_BYTES = 1 << 14
+
+
+@dataclass(frozen=True)
+class ShardedImages:
+    """Training images in shards that can be read from their beginnings alone.
+
+    shards: paths, pipes and addresses. images: how many there are in all, an epoch's length.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    shards: tuple[str, ...]
+    images: int
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return self.images
+
+
+class EncodedImage(NamedTuple):
+    """One image as its file's bytes. image_id: its shard and its key."""
+
+    image_id: str
+    data: bytes
+    label: int
+
+
+def read_lane(
+    shards: Sequence[str], class_count: int, *, seed: int, epoch: int, lane: int, lanes: int, buffer: int = BUFFER
+) -> Iterator[EncodedImage]:
+    """The images of one lane in one epoch, endlessly: its shards are begun again where they run out.
+
+    Raises DataError that names the shard where one cannot be read, and where a sample has no image or no label.
+    """
+    import webdataset
+
+    order = numpy_generator(seed, Purpose.ORDER, epoch).permutation(len(shards))
+    mine = [shards[i] for i in order[lane::lanes]]
+    for turn in itertools.count():
+        draws = random.Random(key(seed, Purpose.ORDER, epoch, lane, turn))
+        samples = webdataset.DataPipeline(
+            webdataset.SimpleShardList(mine),
+            webdataset.tarfile_to_samples(select_files=_is_wanted),
+            webdataset.shuffle(buffer, initial=buffer, rng=draws),
+        )
+        count = 0
+        for sample in _named_errors(iter(samples), mine):
+            count += 1
+            yield _encoded(sample, class_count)
+        if not count:
+            raise DataError(f"{', '.join(mine[:3])}: there is no image in these shards")
+
+
+def _is_wanted(file_name: str) -> bool:
+    ending = file_name.rpartition("/")[2].partition(".")[2].lower()
+    return ending in IMAGE_ENDINGS or ending in LABEL_ENDINGS
+
+
+def _named_errors(samples: Iterator[dict[str, Any]], shards: Sequence[str]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from samples
+    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+        # webdataset adds the address to what an error was raised with.
+        named = next((text for text in map(str, error.args[1:]) if text in shards), ", ".join(shards[:3]))
+        raise DataError(f"{named}: this shard cannot be read ({error.args[0] if error.args else error})") from None
+
+
+def _encoded(sample: dict[str, Any], class_count: int) -> EncodedImage:
+    shard = sample["__url__"].rpartition("/")[2].rstrip("'\"")
+    parts = {name: value for name, value in sample.items() if not name.startswith("__")}
+    image_id = f"{shard}/{sample['__key__']}"
+    _, data = image_of(parts, image_id)
+    return EncodedImage(image_id, data, label_of(parts, class_count, image_id))
+
+
+class ShardDataset(IterableDataset[ClassificationBatch]):
+    """One rank's endless micro-batches from `start_step` on, made by any number of workers.
+
+    What is drawn for an image depends on (seed, step, position), as everywhere. An image that cannot be decoded is
+    replaced by a grey one and named by undecodable(); with strict it is a DataError.
+    """
+
+    def __init__(
+        self,
+        images: ShardedImages,
+        transform: ClassificationTransform,
+        *,
+        batch: int,
+        repeats: int,
+        seed: int,
+        rank: int,
+        world: int,
+        per_device_batch: int | None,
+        start_step: int,
+        workers: int,
+        strict: bool,
+    ) -> None:
+        self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
+        self.share, self.micro = split_batch(batch, world, per_device_batch)
+        if self.micro % repeats:
+            raise ConfigError(
+                f"data.repeats={repeats}: a device takes {self.micro} images at once, which is no multiple; set "
+                "training.per_device_batch"
+            )
+        self.repeats, self.rank, self.world, self.start_step = repeats, rank, world, start_step
+        self.rank_lanes = max(workers, 1)
+        self.steps_of_an_epoch = max(len(images) // batch, 1)
+        self._names = torch.zeros(self.rank_lanes, _NAMES_BYTES, dtype=torch.uint8).share_memory_()
+
+    def __iter__(self) -> Iterator[ClassificationBatch]:
+        info = get_worker_info()
+        worker = 0 if info is None else info.id
+        per_step = self.share // self.micro
+        # The loader asks its workers in turns from the first on: where the run begins, another lane may be due.
+        first = self.start_step * per_step + worker
+        lane = self.rank * self.rank_lanes + first % self.rank_lanes
+        epoch, source = -1, iter(())
+        for number in itertools.count(first, self.rank_lanes):
+            step, place = divmod(number, per_step)
+            if step // self.steps_of_an_epoch != epoch:
+                epoch = step // self.steps_of_an_epoch
+                source = self._open(epoch, lane, number - epoch * self.steps_of_an_epoch * per_step)
+            taken = list(itertools.islice(source, self.micro // self.repeats))
+            yield self._made(taken * self.repeats, step, self.rank * self.share + place * self.micro, worker)
+
+    def undecodable(self) -> list[Problem]:
+        """The images found so far, by any worker, that could not be decoded; as many as there is room to name."""
+        names = [name for row in self._names.numpy() for name in row.tobytes().rstrip(b"\0").decode().split("\n")]
+        found = dict.fromkeys(name for name in names if name)
+        return [Problem("image unreadable", name, "cannot be decoded; a grey image stands in for it") for name in found]
+
+    def _open(self, epoch: int, lane: int, before: int) -> Iterator[EncodedImage]:
+        """A lane's images of an epoch, less what the micro-batches of this rank `before` took from it."""
+        lanes = self.world * self.rank_lanes
+        source = read_lane(
+            self.images.shards, len(self.images.class_names), seed=self.seed, epoch=epoch, lane=lane, lanes=lanes
+        )
+        return itertools.islice(source, before // self.rank_lanes * (self.micro // self.repeats), None)
+
+    def _made(self, taken: Sequence[EncodedImage], step: int, first: int, worker: int) -> ClassificationBatch:
+        return collate(
+            [
+                ClassificationSample(
+                    image=self._crop(image, key(self.seed, Purpose.AUGMENTATION, step, position), worker),
+                    label=image.label,
+                    image_id=image.image_id,
+                    sample_key=key(self.seed, Purpose.SAMPLING, step, position),
+                )
+                for position, image in enumerate(taken, start=first)
+            ]
+        )
+
+    def _crop(self, image: EncodedImage, draw_key: int, worker: int) -> np.ndarray:
+        try:
+            if breaks_off(image.data):
+                raise DataError(f"{image.image_id}: this image breaks off or is damaged; replace it")
+            return self.transform.from_bytes(image.data, image.image_id, draw_key)
+        except DataError:
+            if self.strict:
+                raise
+            self._name(image.image_id, worker)
+            side = self.transform.cropping.side
+            return np.full((side, side, 3), GREY, dtype=np.uint8)
+
+    def _name(self, image_id: str, worker: int) -> None:
+        row = self._names[worker].numpy()
+        used, text = int(np.count_nonzero(row)), np.frombuffer(f"{image_id}\n".encode(), np.uint8)
+        if used + len(text) <= len(row):
+            row[used : used + len(text)] = text
+
+
+def shard_training_loader(
+    images: ShardedImages,
+    transform: ClassificationTransform,
+    *,
+    batch: int,
+    repeats: int = 1,
+    seed: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    per_device_batch: int | None = None,
+    start_step: int = 0,
+    workers: int = 0,
+    pin_memory: bool = False,
+    strict: bool = False,
+) -> DataLoader[ClassificationBatch]:
+    """An endless loader of one rank's micro-batches from start_step on; its .dataset is a ShardDataset.
+
+    No more workers are used than there are shards for them. Raises DataError where there are fewer shards than ranks.
+    """
+    if len(images.shards) < world:
+        raise DataError(f"{images.name}: {len(images.shards)} shards cannot be dealt out to {world} ranks; write more")
+    workers = min(workers, len(images.shards) // world)
+    dataset = ShardDataset(
+        images,
+        transform,
+        batch=batch,
+        repeats=repeats,
+        seed=seed,
+        rank=rank,
+        world=world,
+        per_device_batch=per_device_batch,
+        start_step=start_step,
+        workers=workers,
+        strict=strict,
+    )
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=settle_worker,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
+        generator=torch.Generator().manual_seed(0),
+    )
