@@ -2,19 +2,27 @@
 
 detres check_data --cfg coco_r50 data.root=/data/coco
 detres check_data --data my.yaml --fix cleaned/
+detres check_data --data pictures/          folders of class folders, or any classification set
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detres.commands.arguments import add_config, layers_of
 
 if TYPE_CHECKING:
+    from detres.config.schema import Config
+    from detres.data.annotations import Problem
     from detres.data.checking import DataReport
+    from detres.data.classification_checking import ClassificationReport
+
+# Of more classes, only the extremes are told.
+_CLASSES_SHOWN = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,22 +31,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from detres.config.loading import load_config, read_override, resolve
-    from detres.data.checking import check
+    from detres.config.classification_schema import ClassificationConfig
+    from detres.config.loading import load_config, read_override, resolve, task_of
+    from detres.data.classification_checking import check_classified
+    from detres.data.data_file import task_of_data_file
     from detres.errors import ConfigError
-    from detres.experiments.detection_data import anchor_shapes
 
-    layers = layers_of(arguments)
+    if not arguments.cfg and not arguments.data:
+        raise ConfigError("name a set with --cfg or --data")
+    layers = layers_of(arguments, task_of(arguments.cfg) if arguments.cfg else task_of_data_file(arguments.data))
     if arguments.cfg:
         config = load_config(arguments.cfg, arguments.overrides, layers=layers)
-    elif layers:
-        config = resolve([*layers, *(read_override(text) for text in arguments.overrides)])
     else:
-        raise ConfigError("name a set with --cfg or --data")
-    for report in check(config.data, anchors=anchor_shapes(config.model), fix=arguments.fix):
+        config = resolve([*layers, *(read_override(text) for text in arguments.overrides)])
+    if isinstance(config, ClassificationConfig):
+        if arguments.fix:
+            raise ConfigError(
+                "--fix writes annotations of boxes; of a classification set, mend or remove the files named"
+            )
+        for report in check_classified(config.data):
+            print("\n".join(lines_of_classified(report)))
+    else:
+        _check_detection(config, arguments.fix)
+
+
+def _check_detection(config: Config, fix: Path | None) -> None:
+    from detres.data.checking import check
+    from detres.experiments.detection_data import anchor_shapes
+
+    for report in check(config.data, anchors=anchor_shapes(config.model), fix=fix):
         print("\n".join(lines_of(report)))
-    if arguments.fix:
-        print(f"cleaned annotations: {arguments.fix}; use them with --data {arguments.fix / 'data.yaml'}")
+    if fix:
+        print(f"cleaned annotations: {fix}; use them with --data {fix / 'data.yaml'}")
 
 
 def lines_of(report: DataReport) -> list[str]:
@@ -55,11 +79,31 @@ def lines_of(report: DataReport) -> list[str]:
     ]
     if report.uncovered is not None:
         lines.append(f"  {report.uncovered} boxes that no anchor covers (model.anchors.sizes)")
-    if not report.problems:
-        return [*lines, "  no problems"]
-    kinds = Counter(problem.kind for problem in report.problems)
-    lines.append(f"  {len(report.problems)} problems: {_counted(kinds)}")
-    return lines + [f"    {problem}" for problem in report.problems]
+    return lines + _problem_lines(report.problems)
+
+
+def lines_of_classified(report: ClassificationReport) -> list[str]:
+    """What a split holds in three lines or fewer, then a line for each problem."""
+    (low, narrow), (high, broad) = report.image_sizes
+    counts = report.images_per_class
+    fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    lines = [
+        f"{report.split}: {report.name}, {report.images} images of {narrow}x{low} to {broad}x{high} pixels in "
+        f"{len(counts)} classes",
+        f"  images of a class: {counts[fewest]} ({fewest}) to {counts[most]} ({most})"
+        if len(counts) > _CLASSES_SHOWN
+        else f"  images of a class: {_counted(counts)}",
+    ]
+    if report.unlabelled:
+        lines.append(f"  {report.unlabelled} images without a label")
+    return lines + _problem_lines(report.problems)
+
+
+def _problem_lines(problems: Sequence[Problem]) -> list[str]:
+    if not problems:
+        return ["  no problems"]
+    kinds = Counter(problem.kind for problem in problems)
+    return [f"  {len(problems)} problems: {_counted(kinds)}", *(f"    {problem}" for problem in problems)]
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -32,6 +32,7 @@ ProblemKind = Literal[
     "empty supercategory",
     "set without annotations",
     "image without class",
+    "image repeated",
 ]
 
 # What is said, but is nobody's mistake: strict accepts it.

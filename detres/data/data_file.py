@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 
 _ROBOFLOW_FILE = "_annotations.coco.json"
+_DATA_YAMLS = ("data.yaml", "data.yml")
 _SPLITS = ("train", "val", "test")
 _VAL_FOLDERS = ("val", "valid", "validation")
 _SET_APART = 0.1  # of a folder of images that has no val
@@ -70,6 +71,19 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
     return _from_ours(path, ClassificationDataConfig)
 
 
+def task_of_data_file(path: str | Path) -> Literal["detection", "classification"]:
+    """What the set that --data names is for, by its format; an embedded set of shapes is taken for detection's."""
+    path = Path(path).expanduser()
+    if path.is_dir():
+        described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any((path / name).is_file() for name in _DATA_YAMLS)
+        return "detection" if described else "classification"
+    if not path.is_file() or path.suffix == ".json":
+        return "detection"
+    content = read_data_yaml(path)
+    stated = content.get("format") if isinstance(content, Mapping) else None
+    return "classification" if stated in ("imagenet", "folder", "cifar10", "webdataset") else "detection"
+
+
 def _from_class_folders(folder: Path) -> ClassificationDataConfig:
     def split(*names: str) -> tuple[str, ...]:
         return next(((name,) for name in names if (folder / name).is_dir()), ())
@@ -89,7 +103,7 @@ def _from_class_folders(folder: Path) -> ClassificationDataConfig:
 def _load_folder(folder: Path) -> DataConfig:
     if any(folder.glob(f"*/{_ROBOFLOW_FILE}")):
         return _from_roboflow(folder)
-    for name in ("data.yaml", "data.yml"):
+    for name in _DATA_YAMLS:
         if (folder / name).is_file():
             return load_data_file(folder / name)
     raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
