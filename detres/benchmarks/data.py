@@ -8,12 +8,9 @@ timed as it comes, and once more without, for those who take that out.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,12 +27,12 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms.v2 import functional as F
 
-from detres.benchmarks.machine import Machine
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.scenes import smooth_picture
 from detres.benchmarks.timing import Plan
+from detres.benchmarks.worker_time import Worker, alternate_workers
 from detres.data.coco import load_coco
-from detres.data.loaders import DetectionDataset, collate, settle_worker
+from detres.data.loaders import DetectionDataset, collate
 from detres.data.samplers import Place
 from detres.data.transforms import DetectionTransform
 from detres.structures import IMAGENET_STATS, DetectionBatch
@@ -70,22 +67,14 @@ class Photos:
         )
 
 
-Batches = Callable[[Path, Photos], Iterator[object]]
-
-
-def measure_data(machine: Machine, photos: Photos, plan: Plan) -> list[Row]:
+def measure_detection_data(photos: Photos, our_worker: Worker, their_worker: Worker, plan: Plan) -> list[Row]:
     """The rows data/detection and data/detection/boxes_only."""
     theirs = {"": partial(their_batches, masks=True), "/boxes_only": partial(their_batches, masks=False)}
-    with tempfile.TemporaryDirectory() as name, _Worker(settle_worker) as worker, _Worker(_one_thread) as their_worker:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bytes_each = write_photos(folder, photos)
-        sides = [(worker, our_batches), *((their_worker, batches) for batches in theirs.values())]
-        seconds: list[list[float]] = [[] for _ in sides]
-        for done in range(plan.rounds + 1):
-            for times, (process, batches) in zip(seconds, sides, strict=True):
-                measured = process.submit(_processor_time, batches, folder, photos).result()
-                if done:  # The first time, modules are imported and files come from the disk.
-                    times.append(measured)
+        sides = [(our_worker, our_batches), *((their_worker, batches) for batches in theirs.values())]
+        seconds = alternate_workers([(process, partial(batches, folder, photos)) for process, batches in sides], plan)
         checks = [same_batches(our_batches(folder, photos), batches(folder, photos)) for batches in theirs.values()]
     ours, *peers = (photos.count / median(times) for times in seconds)
     return [
@@ -102,30 +91,6 @@ def measure_data(machine: Machine, photos: Photos, plan: Plan) -> list[Row]:
         )
         for suffix, peer, check in zip(theirs, peers, checks, strict=True)
     ]
-
-
-class _Worker(ProcessPoolExecutor):
-    """One process that was set up by `settle`."""
-
-    def __init__(self, settle: Callable[[], None]) -> None:
-        super().__init__(1, mp_context=multiprocessing.get_context("spawn"), initializer=settle)
-
-
-def _one_thread() -> None:
-    """What torch's DataLoader does in each of its workers, and no more."""
-    torch.set_num_threads(1)
-
-
-def _processor_time(batches: Batches, folder: Path, photos: Photos) -> float:
-    """Processor seconds of going through all photos once; the batches are let go at once, as a step would.
-
-    What a set costs once and not once an image, its index above all, is outside.
-    """
-    reader = batches(folder, photos)
-    begun = time.process_time()
-    for _ in reader:
-        pass
-    return time.process_time() - begun
 
 
 def write_photos(folder: Path, photos: Photos) -> float:

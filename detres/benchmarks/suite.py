@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from detres.benchmarks.backbone import Pictures, measure_backbone
-from detres.benchmarks.data import Photos, measure_data
+from detres.benchmarks.classification_data import WORKS, CropWork, measure_crops
+from detres.benchmarks.data import Photos, measure_detection_data
 from detres.benchmarks.detector import measure_detector
 from detres.benchmarks.evaluation import Results, measure_evaluation
 from detres.benchmarks.machine import Machine
@@ -17,7 +18,9 @@ from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
 from detres.benchmarks.timing import Plan
 from detres.benchmarks.train import measure_train
+from detres.benchmarks.worker_time import Worker, one_thread
 from detres.config.problems import nearest
+from detres.data.loaders import settle_worker
 from detres.errors import ConfigError
 
 
@@ -34,6 +37,21 @@ class Part:
     quick: Any
     plan: Plan
     on_device: bool = True
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What is read for a detector, and for a classifier."""
+
+    photos: Photos
+    crops: Sequence[CropWork]
+
+
+def measure_data(machine: Machine, loading: Loading, plan: Plan) -> list[Row]:
+    """The rows of data/, each side in a worker process set up as its loader sets one up."""
+    with Worker(settle_worker) as ours, Worker(one_thread) as theirs:
+        rows = measure_detection_data(loading.photos, ours, theirs, plan)
+        return rows + [measure_crops(work, ours, theirs, plan) for work in loading.crops]
 
 
 PARTS: dict[str, Part] = {
@@ -59,7 +77,12 @@ PARTS: dict[str, Part] = {
         plan=Plan(rounds=7, seconds=150),
     ),
     "data": Part(
-        measure_data, on_cpu=Photos(), on_gpu=Photos(), quick=Photos(count=8), plan=Plan(rounds=7), on_device=False
+        measure_data,
+        on_cpu=Loading(Photos(), WORKS),
+        on_gpu=Loading(Photos(), WORKS),
+        quick=Loading(Photos(count=8), [replace(work, count=4) for work in WORKS]),
+        plan=Plan(rounds=7),
+        on_device=False,
     ),
     "eval": Part(
         measure_evaluation,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +24,10 @@ from detres.structures import ClassificationBatch
 
 
 class LabelledImages(Protocol):
-    """What is asked of a set. pixels: (I, H, W, 3) uint8 RGB where it came decoded; else path(i) is image i's file."""
+    """What is asked of a set. pixels: (I, H, W, 3) uint8 RGB where it came decoded; else encoded(i) is image i's file.
+
+    encoded raises DataError where the file cannot be read.
+    """
 
     @property
     def pixels(self) -> NDArray[np.uint8] | None: ...
@@ -33,7 +35,7 @@ class LabelledImages(Protocol):
     def labels(self) -> NDArray[np.int64]: ...
     def __len__(self) -> int: ...
     def image_id(self, i: int) -> int | str: ...
-    def path(self, i: int) -> Path: ...
+    def encoded(self, i: int) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -84,22 +86,14 @@ class ClassificationDataset(Dataset[ClassificationSample]):
     def _crop(self, index: int, draw_key: int) -> NDArray[np.uint8]:
         if self.images.pixels is not None:
             return self.transform.from_pixels(self.images.pixels[index], draw_key)
-        path = self.images.path(index)
         try:
-            return self.transform.from_bytes(_read(path), str(path), draw_key)
+            return self.transform.from_bytes(self.images.encoded(index), str(self.images.image_id(index)), draw_key)
         except DataError:
             if self.strict:
                 raise
             self._undecodable[index] = True
             side = self.transform.cropping.side
             return np.full((side, side, 3), GREY, dtype=np.uint8)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def collate(samples: Sequence[ClassificationSample]) -> ClassificationBatch:

@@ -8,19 +8,22 @@ import pytest
 import torch
 
 from detres.benchmarks import backbone, data, evaluation, machine, suite
+from detres.benchmarks.classification_data import CropWork
 from detres.benchmarks.contenders import Contender
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
 from detres.benchmarks.timing import Plan
 from detres.commands.main import main
+from detres.data.crops import AreaCropping
 
 CPU = torch.device("cpu")
 PLAN = Plan(rounds=1, warm_up=False, memory=False)
+PHOTOS = data.Photos(count=3, height=48, width=64, shortest_side=80, batch=2)
 TOYS = {
     "backbone": backbone.Pictures("resnet18", images=4, side=96, classes=5),
     "detector": Scene("resnet18", 96, 128, classes=7, images=2),
     "train": Scene("resnet18", 96, 128, classes=7, images=2, objects=3),
-    "data": data.Photos(count=3, height=48, width=64, shortest_side=80, batch=2),
+    "data": suite.Loading(PHOTOS, [CropWork("area", AreaCropping(32), 150, 200, 0.1, 1.0, count=3, batch=2)]),
     "eval": evaluation.Results(images=20, detections=10, classes=3),
 }
 KEYS = {"name", "ours", "peer", "unit", "ratio", "limit_share", "peer_name", "device", "versions", "threads"}
@@ -71,7 +74,7 @@ def test_another_output_fails_the_check_of_backbones() -> None:
 
 
 def test_other_images_or_boxes_fail_the_check_of_batches(tmp_path: Path) -> None:
-    photos = TOYS["data"]
+    photos = PHOTOS
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         data.write_photos(tmp_path / name, photos)
@@ -137,7 +140,7 @@ def test_photos_are_the_same_every_time(tmp_path: Path) -> None:
     sizes = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        sizes.append(data.write_photos(tmp_path / name, TOYS["data"]))
+        sizes.append(data.write_photos(tmp_path / name, PHOTOS))
     assert sizes[0] == sizes[1]
     names = sorted(file.name for file in (tmp_path / "one").iterdir())
     assert names == [*(f"{place:06d}.jpg" for place in range(3)), "instances.json"]

@@ -29,8 +29,11 @@ class Pictures:
     def image_id(self, i: int) -> str:
         return f"class/{i}.png"
 
-    def path(self, i: int) -> Path:
-        return self.root / f"{i}.png"
+    def encoded(self, i: int) -> bytes:
+        try:
+            return (self.root / f"{i}.png").read_bytes()
+        except FileNotFoundError:
+            raise DataError(f"{i}.png: there is no such file") from None
 
 
 @pytest.fixture
@@ -90,8 +93,8 @@ def test_repeats_of_an_image_are_drawn_differently(pictures: Pictures) -> None:
 
 
 def test_an_image_that_breaks_while_training_is_replaced_and_named(pictures: Pictures) -> None:
-    pictures.path(4).write_bytes(b"broken")
-    pictures.path(7).unlink()
+    (pictures.root / "4.png").write_bytes(b"broken")
+    (pictures.root / "7.png").unlink()
     dataset = _dataset(pictures)
     batches = list(islice(classification_training_loader(dataset, batch=5, seed=3, workers=1), 2))
     for number in (4, 7):
