@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from detres.config.classification_schema import ClassificationConfig, ClassificationDataConfig
 from detres.data.classification_loaders import ClassificationDataset, classification_training_loader
@@ -16,10 +15,12 @@ from detres.data.classified import ClassifiedImages
 from detres.data.crops import AreaCropping, Cropping, PadCropping, ScaleCropping
 from detres.data.device_set import LARGEST_SIDE, DeviceSet, decode_small
 from detres.data.samplers import split_batch
-from detres.data.shard_stream import ShardedImages, shard_training_loader
+from detres.data.shard_stream import ShardDataset, ShardedImages, shard_training_loader
 from detres.distributed import rank, world_size
 from detres.errors import ConfigError, DataError
 from detres.structures import ClassificationBatch
+
+FromStep = Callable[[int], Iterator[ClassificationBatch]]
 
 
 @dataclass(frozen=True)
@@ -28,72 +29,70 @@ class TrainingBatches:
     warnings: images that could not be decoded so far.
     """
 
-    from_step: Callable[[int], Iterator[ClassificationBatch]]
+    from_step: FromStep
     accumulate: int
-    warnings: Callable[[], list[str]]
+    warnings: Callable[[], list[str]] = list
 
 
 def training_batches(
     config: ClassificationConfig, images: ClassifiedImages | ShardedImages, device: torch.device
 ) -> TrainingBatches:
     """Raises ConfigError where the batch cannot be shared out evenly, or the set cannot live on the device as asked."""
-    training = config.training
-    common = {
-        "batch": training.batch,
-        "repeats": config.data.repeats,
-        "seed": training.seed,
-        "rank": rank(),
-        "world": world_size(),
-        "per_device_batch": training.per_device_batch,
-    }
+    data, training = config.data, config.training
     try:
         share, micro = split_batch(training.batch, world_size(), training.per_device_batch)
     except ValueError as error:
         raise ConfigError(
             f"training.batch={training.batch}, per_device_batch={training.per_device_batch}: {error}"
         ) from None
-    workers, pinned = config.data.workers, device.type == "cuda"
+    shared_out = {
+        "batch": training.batch,
+        "repeats": data.repeats,
+        "seed": training.seed,
+        "rank": rank(),
+        "world": world_size(),
+        "per_device_batch": training.per_device_batch,
+    }
+    loading = shared_out | {"workers": data.workers, "pin_memory": device.type == "cuda"}
     if isinstance(images, ShardedImages):
-        if config.data.in_memory:
-            raise ConfigError("data.in_memory=true: shards are streamed; leave it out")
-        return _streamed_batches(config, images, common | {"workers": workers, "pin_memory": pinned}, share // micro)
-    on_device = device_set(config.data, images, device)
+        return _streamed(data, images, share // micro, loading)
+    on_device = device_set(data, images, device)
     if on_device is None:
-        dataset = ClassificationDataset(
-            images, transform_of(config.data), seed=training.seed, strict=config.data.strict
-        )
-
-        def from_step(step: int) -> Iterator[ClassificationBatch]:
-            loader = classification_training_loader(
-                dataset, **common, start_step=step, workers=workers, pin_memory=pinned
-            )
-            return iter(loader)
-
-        return TrainingBatches(from_step, share // micro, lambda: [str(problem) for problem in dataset.undecodable()])
-
-    drawn = {"crop": config.data.crop, "padding": config.data.padding, "flip": config.data.flip}
-
-    def made_from_step(step: int) -> Iterator[ClassificationBatch]:
-        return on_device.training_batches(**common, **drawn, start_step=step)
-
-    return TrainingBatches(made_from_step, share // micro, list)
+        return _read(data, images, share // micro, loading)
+    drawn = {"crop": data.crop, "padding": data.padding, "flip": data.flip}
+    return TrainingBatches(
+        lambda step: on_device.training_batches(**shared_out, **drawn, start_step=step), share // micro
+    )
 
 
-def _streamed_batches(
-    config: ClassificationConfig, images: ShardedImages, common: dict[str, Any], accumulate: int
+def _read(
+    data: ClassificationDataConfig, images: ClassifiedImages, accumulate: int, loading: dict[str, Any]
 ) -> TrainingBatches:
-    opened: list[DataLoader[ClassificationBatch]] = []
+    """Read in any order by workers."""
+    dataset = ClassificationDataset(images, transform_of(data), seed=loading["seed"], strict=data.strict)
 
     def from_step(step: int) -> Iterator[ClassificationBatch]:
-        loader = shard_training_loader(
-            images, transform_of(config.data), **common, start_step=step, strict=config.data.strict
-        )
-        opened.append(loader)
+        return iter(classification_training_loader(dataset, **loading, start_step=step))
+
+    return TrainingBatches(from_step, accumulate, lambda: [str(problem) for problem in dataset.undecodable()])
+
+
+def _streamed(
+    data: ClassificationDataConfig, images: ShardedImages, accumulate: int, loading: dict[str, Any]
+) -> TrainingBatches:
+    """Read from their beginnings on by workers, shard after shard."""
+    if data.in_memory:
+        raise ConfigError("data.in_memory=true: a webdataset is streamed; leave it out")
+    transform = transform_of(data)
+    begun: list[ShardDataset] = []
+
+    def from_step(step: int) -> Iterator[ClassificationBatch]:
+        loader = shard_training_loader(images, transform, **loading, start_step=step, strict=data.strict)
+        begun.append(loader.dataset)
         return iter(loader)
 
     def warnings() -> list[str]:
-        found = [str(problem) for loader in opened for problem in loader.dataset.undecodable()]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(str(problem) for dataset in begun for problem in dataset.undecodable()))
 
     return TrainingBatches(from_step, accumulate, warnings)
 
@@ -112,7 +111,7 @@ def device_set(data: ClassificationDataConfig, images: ClassifiedImages, device:
         except DataError:
             if data.in_memory or data.strict:
                 raise
-            return None  # The workers leave a bad image out, and name it.
+            return None  # The workers put a grey image in the place of a bad one, and name it.
         if pixels is not None:
             ids = tuple(images.image_id(i) for i in range(len(images)))
             return DeviceSet(pixels, images.labels, ids, device=device)
