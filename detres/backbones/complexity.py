@@ -5,6 +5,7 @@ A *multiply-add* is one product of a convolution or of fc, with its addition; th
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ class NetCost:
         return sum(stage.multiply_adds for stage in self.stages)
 
 
+@functools.cache
 def cost_of(
     name: str,
     *,

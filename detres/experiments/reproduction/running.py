@@ -1,0 +1,146 @@
+"""A row is run: its nets are trained, or gone on with, and every figure of it is measured once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from detres.classification.responses import Responses
+from detres.data.classification_sets import load_classified
+from detres.experiments.analysing import responses_of
+from detres.experiments.classification_evaluation_run import evaluate_classifier
+from detres.experiments.evaluation_places import default_split, file_digest
+from detres.experiments.parts import Say
+from detres.experiments.reproduction.estimates import net_cost
+from detres.experiments.reproduction.planning import Plan, Run, Settings
+from detres.experiments.reproduction.rows import Cost, Error, Table
+from detres.experiments.reproduction.smoke import smoke_test
+from detres.experiments.training import train
+from detres.training.checkpoints import MODEL_FILE
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it runs, and who is told. terminal: where a training run shows its progress."""
+
+    device: torch.device
+    say: Say = lambda line: None
+    terminal: TextIO | None = None
+    progress: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known of a row. values: by the column's title, one a seed that was measured; none: nothing is known.
+    responses: of the first seed's net, where they were asked for. trouble: why a figure is missing.
+    """
+
+    plan: Plan
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    responses: Responses | None = None
+    trouble: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.plan.row.name
+
+
+def train_row(plan: Plan, machine: Machine) -> None:
+    """Train what is not finished. Raises UserError as training does."""
+    for run in plan.runs:
+        # Two rows, or one that stands in two tables, may share a run.
+        if not run.seen_afresh().is_finished:
+            machine.say(f"{plan.row.name}: {run.folder}, {'going on' if run.step else 'starting'}")
+            train(
+                run.config,
+                run.folder,
+                resume=True,
+                device=str(machine.device),
+                terminal=machine.terminal,
+                say=lambda line: machine.say(f"  {line}"),
+            )
+
+
+def measure_row(plan: Plan, table: Table, settings: Settings, machine: Machine) -> Result:
+    """Every figure of a row that its finished runs can give."""
+    whole = [group for group in plan.groups if table.is_counted or all(run.is_finished for run in group)]
+    values: dict[str, tuple[float, ...]] = {}
+    responses: list[Responses] = []
+    for column in table.columns:
+        match column.source:
+            case Cost(what):
+                values[column.title] = (_cost(plan.groups[0][0], what),)
+            case Error() as error:
+                values[column.title] = tuple(_error(group, error, plan, settings, machine) for group in whole)
+            case _:
+                responses = [_responses(group[0], machine.device) for group in whole]
+                values[column.title] = tuple(each.mean for each in responses)
+    return Result(plan, values, responses[0] if responses else None, _trouble(plan, table))
+
+
+def _trouble(plan: Plan, table: Table) -> str | None:
+    unfinished = [] if table.is_counted else [run for run in plan.runs if not run.is_finished]
+    if not unfinished:
+        return None
+    if plan.obstacle:
+        return plan.obstacle
+    return "; ".join(f"{run.folder}: {run.step} of {run.steps} steps" for run in unfinished)
+
+
+def _cost(run: Run, what: str) -> float:
+    cost = net_cost(run.recipe)
+    return cost.parameters / 1e6 if what == "parameters" else cost.multiply_adds / 1e9
+
+
+def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, machine: Machine) -> float:
+    """In per cent. It is measured once, and found again as long as the weights are the same."""
+    error = smoke_test(error) if settings.smoke else error
+    files = [last_weights(run) for run in group]
+    split = "train" if error.split == "train" else default_split(group[0].config)
+    place = group[0].folder if len(group) == 1 else settings.out / "ensembles" / plan.row.name.replace(" ", "_")
+    folder = place / "eval" / _label(split, error)
+    metrics = _measured_before(folder, [file_digest(file) for file in files])
+    if metrics is None:
+        machine.say(f"{plan.row.name}: measuring {folder.name}")
+        metrics = evaluate_classifier(
+            files,
+            overrides=_overrides(error),
+            split=split,
+            out=folder,
+            device=str(machine.device),
+            progress=machine.progress,
+        )
+    return 100 * metrics[error.metric]
+
+
+def last_weights(run: Run) -> Path:
+    """Those the run ended with: the best were chosen by the images they are tested on."""
+    return run.folder / "checkpoints" / "last" / MODEL_FILE
+
+
+def _measured_before(folder: Path, digests: Sequence[str]) -> dict[str, Any] | None:
+    file = folder / "metrics.json"
+    metrics = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return metrics if metrics.get("weights") == list(digests) else None
+
+
+def _label(split: str, error: Error) -> str:
+    """Such as val-dense-224+256-mirrors; a test by the recipe is the split alone."""
+    parts = [split, "" if error.crops is None else f"{error.crops}", "+".join(map(str, error.scales))]
+    return "-".join(part for part in (*parts, "mirrors" if error.flip else "") if part)
+
+
+def _overrides(error: Error) -> list[str]:
+    stated = [f"test.crops={error.crops}"] if error.crops is not None else []
+    stated += [f"test.scales={list(error.scales)}"] if error.scales else []
+    return stated + (["test.flip=true"] if error.flip else [])
+
+
+def _responses(run: Run, device: torch.device) -> Responses:
+    images = load_classified(run.config.data, default_split(run.config))
+    return responses_of(last_weights(run), images, device)
