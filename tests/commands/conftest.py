@@ -19,3 +19,18 @@ def done(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         return told.out
 
     return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must be refused; returns its one message."""
+
+    def run(*argv: str | Path, kind: str = "ConfigError") -> str:
+        assert main([str(part) for part in argv]) == 2
+        message = capsys.readouterr().err
+        assert message.startswith(f"{kind}: "), message
+        assert "Traceback" not in message
+        assert message.endswith("\n")
+        return message
+
+    return run

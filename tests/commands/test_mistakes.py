@@ -19,21 +19,6 @@ Refused = Callable[..., str]
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must be refused; returns its one message."""
-
-    def run(*argv: str | Path, kind: str = "ConfigError") -> str:
-        assert main([str(part) for part in argv]) == 2
-        message = capsys.readouterr().err
-        assert message.startswith(f"{kind}: "), message
-        assert "Traceback" not in message
-        assert message.endswith("\n")
-        return message
-
-    return run
-
-
-@pytest.fixture
 def used_run(run_folder: Path, tiny: Any) -> Path:
     """The folder of a run of two steps."""
     assert main(["train_det", "--cfg", str(tiny.cfg), "--out", str(run_folder), *SHORT]) == 0
