@@ -48,7 +48,7 @@ class ClassificationDataConfig(Section):
     classes: tuple[str, ...] | None = None
     """Select and order the classes by name; null: the set's own."""
     images: int | None = Field(default=None, ge=1)
-    """Training images of a webdataset, which cannot count them; an epoch's length."""
+    """Training images of a webdataset, the length of an epoch; null: counted, which piped shards do not allow."""
     strict: bool = False
     """Refuse a set with unreadable images instead of leaving them out."""
     exif: bool = True

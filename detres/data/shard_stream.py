@@ -27,9 +27,9 @@ from detres.data.annotations import Problem
 from detres.data.classification_loaders import ClassificationSample, collate
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.classified import breaks_off
-from detres.data.loaders import GREY, settle_worker
+from detres.data.loaders import GREY, ImageLoader
 from detres.data.samplers import split_batch
-from detres.data.tar_shards import IMAGE_ENDINGS, LABEL_ENDINGS, image_of, label_of
+from detres.data.tar_shards import image_of, is_wanted, label_of
 from detres.draws import Purpose, key, numpy_generator
 from detres.errors import ConfigError, DataError
 from detres.structures import ClassificationBatch
@@ -81,7 +81,7 @@ def read_lane(
         draws = random.Random(key(seed, Purpose.ORDER, epoch, lane, turn))
         samples = webdataset.DataPipeline(
             webdataset.SimpleShardList(mine),
-            webdataset.tarfile_to_samples(select_files=_is_wanted),
+            webdataset.tarfile_to_samples(select_files=is_wanted),
             webdataset.shuffle(buffer, initial=buffer, rng=draws),
         )
         count = 0
@@ -90,11 +90,6 @@ def read_lane(
             yield _encoded(sample, class_count)
         if not count:
             raise DataError(f"{', '.join(mine[:3])}: there is no image in these shards")
-
-
-def _is_wanted(file_name: str) -> bool:
-    ending = file_name.rpartition("/")[2].partition(".")[2].lower()
-    return ending in IMAGE_ENDINGS or ending in LABEL_ENDINGS
 
 
 def _named_errors(samples: Iterator[dict[str, Any]], shards: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -245,13 +240,4 @@ def shard_training_loader(
         workers=workers,
         strict=strict,
     )
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=settle_worker,
-        persistent_workers=workers > 0,
-        pin_memory=pin_memory,
-        # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
-        generator=torch.Generator().manual_seed(0),
-    )
+    return ImageLoader(dataset, workers=workers, pin_memory=pin_memory, batch_size=None)

@@ -27,6 +27,8 @@ T = TypeVar("T")
 IMAGE_ENDINGS = frozenset(suffix[1:] for suffix in IMAGE_SUFFIXES)
 LABEL_ENDINGS = ("cls", "json")
 
+_META = re.compile(r"__[^/]*__/")
+
 # A line of ImageNet's own table (imagenet_classes.txt), which may stand as classes.txt beside its shards.
 _SYNSET_LINE = re.compile(r"n\d{8} \d+ ")
 
@@ -104,6 +106,12 @@ def read_class_names(root: Path, stated: Sequence[str] | None) -> tuple[str, ...
     )
 
 
+def is_wanted(file_name: str) -> bool:
+    """Whether a file in a shard is an image or a label; folders such as __meta__/ are webdataset's own."""
+    ending = file_name.rpartition("/")[2].partition(".")[2].lower()
+    return (ending in IMAGE_ENDINGS or ending in LABEL_ENDINGS) and not _META.match(file_name)
+
+
 def image_of(parts: Mapping[str, T], where: str) -> tuple[str, T]:
     """The ending and the value of a sample's image; DataError where there is none or more than one."""
     endings = sorted(ending for ending in parts if ending in IMAGE_ENDINGS)
@@ -139,13 +147,12 @@ def _samples(shard: Path) -> dict[str, dict[str, tuple[int, int] | bytes]]:
             for member in opened:
                 folder, slash, name = member.name.rpartition("/")
                 key, _, ending = name.partition(".")
-                ending = ending.lower()
-                if not member.isfile() or not key:
+                if not member.isfile() or not key or not is_wanted(member.name):
                     continue
-                parts = found.setdefault(folder + slash + key, {})
+                parts, ending = found.setdefault(folder + slash + key, {}), ending.lower()
                 if ending in IMAGE_ENDINGS:
                     parts[ending] = (member.offset_data, member.size)
-                elif ending in LABEL_ENDINGS:
+                else:
                     parts[ending] = opened.extractfile(member).read()
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{shard}: no whole, uncompressed tar file ({error}); copy it again or unpack its gz") from None

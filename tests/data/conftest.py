@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -28,6 +30,32 @@ def write_picture() -> Callable[..., Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(seed).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
         assert cv2.imwrite(str(path), pixels)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def jpeg() -> Callable[..., bytes]:
+    """The bytes of a picture that its number decides."""
+
+    def encode(number: int, side: int = 24) -> bytes:
+        pixels = np.random.default_rng(number).integers(0, 256, size=(side, side, 3), dtype=np.uint8)
+        return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+    return encode
+
+
+@pytest.fixture
+def write_shard() -> Callable[[Path, Mapping[str, bytes]], Path]:
+    """Write a tar file of these contents by name, in their order."""
+
+    def write(path: Path, files: Mapping[str, bytes]) -> Path:
+        with tarfile.open(path, "w") as opened:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                opened.addfile(member, io.BytesIO(content))
         return path
 
     return write
