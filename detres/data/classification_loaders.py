@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from detres.data.annotations import Problem
 from detres.data.classification_transforms import ClassificationTransform
-from detres.data.loaders import GREY, empty_images, settle_worker
+from detres.data.loaders import GREY, ImageLoader, empty_images
 from detres.data.samplers import Place, TrainingSampler, shuffled_batches
 from detres.draws import Purpose, key
 from detres.errors import DataError
@@ -138,14 +138,4 @@ def classification_training_loader(
         per_device_batch=per_device_batch,
         start_step=start_step,
     )
-    return DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=settle_worker,
-        persistent_workers=workers > 0,
-        pin_memory=pin_memory,
-        # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
-        generator=torch.Generator().manual_seed(0),
-    )
+    return ImageLoader(dataset, workers=workers, pin_memory=pin_memory, batch_sampler=sampler, collate_fn=collate)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from detres.data.samplers import Place, TrainingSampler, evaluation_indices, gro
 from detres.data.sizes import resize_image
 from detres.data.transforms import DetectionTransform
 from detres.draws import Purpose, key
-from detres.errors import DataError
+from detres.errors import DataError, UserError
 from detres.structures import DetectionBatch, DetectionTarget
 
 # What an image that cannot be decoded is replaced by: near the mean of photographs, and free of edges.
@@ -191,17 +192,47 @@ def _loader(
     workers: int,
     pin_memory: bool,
 ) -> DataLoader[DetectionBatch]:
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=PadAndCollate(pad_to),
-        worker_init_fn=settle_worker,
-        persistent_workers=workers > 0,
-        pin_memory=pin_memory,
-        # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
-        generator=torch.Generator().manual_seed(0),
+    return ImageLoader(
+        dataset, workers=workers, pin_memory=pin_memory, batch_sampler=batches, collate_fn=PadAndCollate(pad_to)
     )
+
+
+class ImageLoader(DataLoader):
+    """torch's loader, as every set of images uses it; `more` are its other arguments.
+
+    What a worker raises for a user's mistake is raised here with its own message, not with the worker's traceback.
+    """
+
+    def __init__(self, dataset: Dataset, *, workers: int, pin_memory: bool = False, **more: Any) -> None:
+        super().__init__(
+            dataset,
+            num_workers=workers,
+            worker_init_fn=settle_worker,
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
+            generator=torch.Generator().manual_seed(0),
+            **more,
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        # Workers begin now, not with the first batch that is asked for.
+        return _told_plainly(super().__iter__())
+
+
+def _told_plainly(batches: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from batches
+    except UserError as error:
+        kind = type(error)
+        told = str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].rstrip("\n")
+        # The traceback, and the error as another's context, would keep the workers until garbage is collected; then
+        # they end seconds late.
+        error.__traceback__ = None
+    else:
+        return
+    del batches
+    raise kind(told)
 
 
 def settle_worker(worker: int = 0) -> None:

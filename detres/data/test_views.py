@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from detres.data.loaders import settle_worker
+from detres.data.loaders import ImageLoader
 from detres.data.samplers import evaluation_indices
 from detres.errors import DataError
 
@@ -214,13 +214,11 @@ def view_loader(
     batch: images loaded together; fewer where their views would take more memory than one may.
     """
     fitting = max(_BATCH_BYTES // sum(plan.bytes_per_image for plan in dataset.plans), 1)
-    return DataLoader(
+    return ImageLoader(
         dataset,
+        workers=workers,
+        pin_memory=pin_memory,
         batch_size=min(batch, fitting),
         sampler=evaluation_indices(len(dataset), rank, world),
-        num_workers=workers,
         collate_fn=collate_views,
-        worker_init_fn=settle_worker,
-        pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(0),  # Else a seed would be drawn from the process's own generator.
     )

@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_an_image_that_breaks_while_training_is_replaced_and_named(pictures: Pic
     assert [problem.file for problem in dataset.undecodable()] == ["class/4.png", "class/7.png"]
     with pytest.raises(DataError, match=r"4\.png"):
         _dataset(pictures, strict=True)[Place(4, 0, 0)]
+
+
+def _mistake(loader: Iterable[ClassificationBatch]) -> str:
+    """What the first batch raises; nothing of the loader outlives the call."""
+    try:
+        next(iter(loader))
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mistake_is_told_without_a_traceback_wherever_it_is_found(pictures: Pictures, workers: int) -> None:
+    (pictures.root / "4.png").write_bytes(b"broken")
+    dataset = _dataset(pictures, strict=True)
+    told = _mistake(classification_training_loader(dataset, batch=10, workers=workers))
+    assert told.startswith("class/4.png: this is no image")
+    assert "\n" not in told
 
 
 def test_decoded_sets_are_cropped_without_their_files(tmp_path: Path) -> None:
