@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -39,10 +40,12 @@ class Lessons:
 class Classifier(ResNet):
     """A ResNet with fc. It is the network, not a wrapper of it, so its state dict has torchvision's names.
 
-    lessons: colours and mixing are those of training mode only; whoever trains sets them.
+    lessons: colours and mixing are those of training mode only; whoever trains sets them. memory_format: of the
+    normalized images, and so of every map.
     """
 
     lessons = Lessons()
+    memory_format = torch.channels_last
 
     def forward(self, batch: ClassificationBatch) -> dict[str, Tensor]:
         """{"loss": the lessons' loss over the batch, "top1_error": the share of images whose best class is wrong}.
@@ -62,6 +65,10 @@ class Classifier(ResNet):
         if lessons.mixing is None:
             return images, batch.labels
         return lessons.mixing(images, batch.labels, batch.key)
+
+    def normalize(self, rgb: Tensor) -> Tensor:
+        """uint8 RGB (N, H, W, 3) -> what predict takes, (N, 3, H, W) in pixel_stats.order and memory_format."""
+        return super().normalize(rgb).contiguous(memory_format=self.memory_format)
 
     def predict(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, K).

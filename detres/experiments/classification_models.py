@@ -73,7 +73,9 @@ def lessons_of(config: ClassificationConfig, num_classes: int) -> Lessons:
 
 def prepare_classifier(model: Classifier, config: ClassificationConfig, device: torch.device) -> Classifier:
     """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
-    model = model.to(device=device, memory_format=memory_format_of(config))
+    layout = memory_format_of(config)
+    model = model.to(device=device, memory_format=layout)
+    model.memory_format = layout
     if config.training.compile:
         # Not forward: it takes a batch whose ids differ each time, and would be compiled anew for each.
         model.logits = torch.compile(model.logits)
