@@ -22,8 +22,9 @@ def only_run_in(folder: Path) -> Iterator[None]:
     with (folder / LOCK_FILE).open("w") as file:
         if fcntl is not None:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                # A POSIX lock, which children do not inherit: after a kill -9, loader workers would keep a flock alive.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):  # POSIX leaves systems the choice.
                 raise ConfigError(
                     f"{folder}: another process is training in this run folder; wait for it, or name another with --out"
                 ) from None
