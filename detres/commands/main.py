@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command.run(arguments) or 0
     except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{type(error).__name__}: {message_of(error)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -64,3 +64,8 @@ def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(["usage: detres COMMAND …   (detres COMMAND --help tells more)", "", *lines])
+
+
+def message_of(error: UserError) -> str:
+    """What an error says; of one raised in a worker process, without the traceback torch puts before it."""
+    return str(error).rpartition(f"detres.errors.{type(error).__name__}: ")[2].rstrip()

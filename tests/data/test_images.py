@@ -31,6 +31,13 @@ def test_every_mode_becomes_uint8_rgb(tmp_path: Path, mode: str) -> None:
     assert read_header(file).size == (20, 30)
 
 
+def test_cmyk_is_converted_as_pillow_does(tmp_path: Path) -> None:
+    Image.fromarray(_gradient()).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    with Image.open(tmp_path / "a.jpg") as image:
+        theirs = np.asarray(image.convert("RGB"), dtype=np.int64)
+    assert np.abs(read_image(tmp_path / "a.jpg") - theirs).max() <= 2
+
+
 def test_sixteen_bits_are_brought_to_eight(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), (np.arange(256).reshape(16, 16) * 257).astype(np.uint16))
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0].ravel(), np.arange(256))
