@@ -5,10 +5,10 @@ A *multiply-add* is one product of a convolution or of fc, with its addition; th
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
 from detres.backbones.building import Choices, build_resnet
+from detres.backbones.norms import FrozenBatchNorm
 from detres.backbones.pretrained import stage_of
 from detres.backbones.resnet import ResNet
 from detres.errors import ConfigError
@@ -91,9 +92,7 @@ def count_cost(net: ResNet, size: tuple[int, int]) -> NetCost:
         if "." not in name:
             shapes[stage_of(name)] = (output.shape[1], tuple(output.shape[2:]) or (1, 1))
 
-    image = torch.zeros(1, 3, *size, dtype=net.conv1.weight.dtype, device=net.conv1.weight.device)
-    with _hooked(net, count), torch.no_grad(), _evaluating(net):
-        net.logits(image) if hasattr(net, "fc") else net.last_map(image)
+    _walk(_skeleton(net), size, count)
     stages = tuple(
         StageCost(stage, channels, cells, parameters[stage], multiply_adds[stage])
         for stage, (channels, cells) in shapes.items()
@@ -101,27 +100,21 @@ def count_cost(net: ResNet, size: tuple[int, int]) -> NetCost:
     return NetCost(net.name, size, stages)
 
 
-@contextmanager
-def _hooked(net: nn.Module, told: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
-    """`told` is called with the name, the module and the output of every module below net while it runs."""
-    handles = [
-        module.register_forward_hook(lambda module, _, output, name=name: told(name, module, output))
-        for name, module in net.named_modules()
-        if name
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _skeleton(net: ResNet) -> ResNet:
+    """A copy whose tensors have shapes and no contents, without the norms, which are slow there and cost nothing."""
+    copied = copy.deepcopy(net).to("meta").eval()
+    for parent in list(copied.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d | nn.SyncBatchNorm | nn.GroupNorm | FrozenBatchNorm):
+                setattr(parent, name, nn.Identity())
+    return copied
 
 
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Batch norm counts batches in training mode; a look must not change that."""
-    training = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(training)
+def _walk(net: ResNet, size: tuple[int, int], told: Callable[[str, nn.Module, Tensor], None]) -> None:
+    """`told` is called with the name, the module and the output of everything an image runs through."""
+    for name, module in net.named_modules():
+        if name:
+            module.register_forward_hook(lambda module, _, output, name=name: told(name, module, output))
+    image = torch.zeros(1, 3, *size, dtype=net.conv1.weight.dtype, device="meta")
+    with torch.no_grad():
+        net.logits(image) if hasattr(net, "fc") else net.last_map(image)
