@@ -6,7 +6,7 @@ The metadata holds one JSON text under the key "detres".
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ SCHEMA = 1
 METADATA_KEY = "detres"
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
+# Of the backbone's section, what makes another function of the same weights.
+_TRAINED_IN = ("name", "shortcut", "stride_in", "norm", "norm_eps")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,34 @@ class DetectorSettings:
         }
         return {METADATA_KEY: json.dumps(text), "format": "pt"}
 
+    def with_model(self, model: ModelConfig, test: TestConfig, where: str) -> DetectorSettings:
+        """The same weights in the model that a config asks for: other classes, proposals or thresholds.
+
+        Raises WeightsError where it asks for another function than the one the weights were trained in.
+        """
+        trained = self._trained_in()
+        wrong = [
+            f"{key} is {trained[key]}, and {asked} is asked for"
+            for key, asked in _deciding(model).items()
+            if asked is not None and asked != trained[key]
+        ]
+        if wrong:
+            raise WeightsError(
+                f"{where}: its {'; its '.join(wrong)}. Weights stay in the model they were trained in: leave that out"
+            )
+        return replace(self, model=model, test=test)
+
+    def _trained_in(self) -> dict[str, Any]:
+        """As _deciding, with what the config left to the weights or the architecture."""
+        trained, known = _deciding(self.model), self.backbone
+        if known is not None and not known.architecture.startswith("timm/"):
+            trained |= {f"model.backbone.{key}": getattr(known, key) for key in ("shortcut", "stride_in", "norm_eps")}
+        if self.norms:
+            kinds = set(self.norms.values())
+            every = ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items())
+            trained["model.backbone.norm"] = kinds.pop() if len(kinds) == 1 else every
+        return trained
+
     @classmethod
     def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> DetectorSettings:
         """Raises WeightsError for a file that is no detector of detres's, or of a newer one."""
@@ -94,6 +124,12 @@ class DetectorSettings:
             raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
 
 
+def _deciding(model: ModelConfig) -> dict[str, Any]:
+    """What decides which function the weights are, by its key; None where the config leaves it open."""
+    section = model.backbone.model_dump(include=set(_TRAINED_IN))
+    return {"model.layout": model.layout} | {f"model.backbone.{key}": value for key, value in section.items()}
+
+
 def settings_of(
     model: FasterRCNN, config: ModelConfig, preprocessing: DataConfig, test: TestConfig, recipe: str
 ) -> DetectorSettings:
@@ -120,11 +156,6 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
         raise WeightsError(
             f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
             "Give the run's config with --cfg"
-        )
-    if settings.backbone is not None and settings.backbone.architecture != section.name:
-        raise WeightsError(
-            f"{where}: its backbone is {settings.backbone.architecture}, and model.backbone.name={section.name} asks "
-            "for another; leave the name to the file"
         )
     outputs = OUTPUTS[settings.model.layout]
     if settings.backbone is None:

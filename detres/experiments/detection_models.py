@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -55,7 +54,7 @@ def detector_from_weights(
     settings = read_detector(path)[1]
     named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, USUAL_CLASSES)})
     with seeded(config):
-        model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
+        model = build_from_settings(settings.with_model(named, config.test, str(path)), str(path))
     for line in transfer_detector(model, path).lines():
         say(line)
     return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def evaluate(
         images = load_dataset(config.data, split)
         if not len(images.boxes):
             say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
-        named = replace(settings, model=config.model, test=config.test)
+        named = settings.with_model(config.model, config.test, str(file))
         model = build_from_settings(named, str(file), own_code=config.model.backbone.name if cfg else None)
         load_strictly(model, tensors, str(file))
         precision = config.training.precision

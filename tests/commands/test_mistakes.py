@@ -247,6 +247,26 @@ def test_weights_that_do_not_fit_the_model_asked_for_are_told(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_weights_stay_in_the_model_they_were_trained_in(
+    refused: Refused, trained: Path, tiny: Any, tmp_path: Path
+) -> None:
+    contradictions = {
+        "model.layout=dc5": "model.layout is c4, and dc5 is asked for",
+        "model.backbone.name=resnet34": "model.backbone.name is resnet18, and resnet34 is asked for",
+        "model.backbone.shortcut=C": "model.backbone.shortcut is B, and C is asked for",
+        "model.backbone.stride_in=1x1": "model.backbone.stride_in is 3x3, and 1x1 is asked for",
+        "model.backbone.norm=group": "model.backbone.norm is batch, and group is asked for",
+        "model.backbone.norm_eps=0.5": "model.backbone.norm_eps is 1e-05, and 0.5 is asked for",
+    }
+    for command in (
+        ("eval_det", "--weights", trained),
+        ("train_det", "--cfg", tiny.cfg, "--weights", trained, "--out", tmp_path / "run", *SHORT),
+    ):
+        message = refused(*command, *contradictions, "--device", "cpu", kind="WeightsError")
+        assert all(told in message for told in contradictions.values())
+        assert "shortcut" not in refused(*command, "model.backbone.norm=group", "--device", "cpu", kind="WeightsError")
+
+
 def test_classes_that_the_model_does_not_know_are_told(refused: Refused, trained: Path, tiny: Any) -> None:
     data = tiny.root / "others.yaml"
     message = refused("eval_det", "--weights", trained, "--cfg", "shapes_r18", "--device", "cpu", kind="DataError")
