@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from detres.errors import DataError
 from detres.structures import DetectionTarget
 
 ProblemKind = Literal[
@@ -175,15 +176,16 @@ def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
     """All images of one or more sets of the same classes, in order.
 
     Where an image id would stand twice, ids become text: the set's place, a slash, the id.
-    Raises ValueError where the classes differ.
+    Raises DataError where the classes differ.
     """
     first = sets[0]
     if len(sets) == 1:
         return first
     for other in sets[1:]:
         if other.class_names != first.class_names:
-            raise ValueError(
-                f"{first.name} and {other.name} differ in classes: {first.class_names}, {other.class_names}"
+            raise DataError(
+                f"{first.name} and {other.name} are joined and differ in classes: {_some(first.class_names)}; "
+                f"{_some(other.class_names)}. Select common ones, in one order, with data.classes=[…]"
             )
     one_root = all(part.root == first.root for part in sets)
     names = [part.file_name(i) if one_root else str(part.path(i)) for part in sets for i in range(len(part))]
@@ -200,6 +202,10 @@ def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
         problems=tuple(problem for part in sets for problem in part.problems),
         **{name: np.concatenate([getattr(part, name) for part in sets]) for name in _BOX_FIELDS},
     )
+
+
+def _some(class_names: Sequence[str]) -> str:
+    return ", ".join(class_names[:12]) + (", …" if len(class_names) > 12 else "")
 
 
 def pack_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

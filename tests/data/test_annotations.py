@@ -7,6 +7,7 @@ import torch
 from detres.data.annotations import AnnotatedImages, concatenate
 from detres.data.coco import load_coco
 from detres.data.voc import load_voc
+from detres.errors import DataError
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_ids_that_stand_twice_become_text(coco: AnnotatedImages) -> None:
 
 def test_sets_of_other_classes_are_not_joined(coco: AnnotatedImages, coco_root: Path) -> None:
     other = load_coco(coco_root, "annotations/instances_val.json", classes=["toothbrush"])
-    with pytest.raises(ValueError, match="differ in classes"):
+    with pytest.raises(DataError, match=r"car, toothbrush; toothbrush\. Select common ones.* with data\.classes="):
         concatenate([coco, other])
 
 
