@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -18,9 +18,16 @@ def _one_as_list(value: Any) -> Any:
     return (value,) if isinstance(value, str | int) else value
 
 
+def _some(values: tuple[int, ...]) -> tuple[int, ...]:
+    if not values:
+        raise ValueError("got [], expected at least 1 value")
+    return values
+
+
 # Lists that most often have one entry, which may then stand alone: `train: instances.json`.
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
-Sizes = Annotated[tuple[int, ...], BeforeValidator(_one_as_list)]
+# Pixels.
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_one_as_list), AfterValidator(_some)]
 
 
 class Section(BaseModel):

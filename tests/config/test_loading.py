@@ -66,6 +66,15 @@ def test_an_unknown_key_gets_the_nearest_name_and_its_line(folder):
 
 
 @pytest.mark.parametrize(
+    ("value", "said"), [("[]", "at least 1 value"), ("0", "at least 1"), ("[640,-800]", "got -800")]
+)
+def test_images_are_not_resized_to_nothing(folder, value, said):
+    (line,) = problems("coco_r50", [f"data.shortest_side={value}"])
+    assert "data.shortest_side" in line
+    assert said in line
+
+
+@pytest.mark.parametrize(
     ("key", "meant"),
     [
         ("lr", "optimizer.lr"),
