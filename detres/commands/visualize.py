@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from detres.commands.arguments import add_config, add_device, layers_of
+from detres.commands.telling import say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,5 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
         limit=arguments.limit,
         score=arguments.score,
         device=arguments.device,
+        say=say,
     )
     print(f"{count} pictures; sheet: {sheet}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
@@ -13,11 +14,12 @@ from detres.data.datasets import SplitName, load_dataset
 from detres.data.images import read_image
 from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
-from detres.errors import ConfigError
+from detres.errors import ConfigError, DataError
 from detres.experiments.evaluating import map_classes
 from detres.experiments.evaluation_places import default_place, default_split
 from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, unique_names
+from detres.experiments.parts import Say
 from detres.experiments.predicting import write_picture
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
@@ -37,8 +39,12 @@ def draw_set(
     limit: int = 24,
     score: float = 0.5,
     device: str | None = None,
+    say: Say = lambda line: None,
 ) -> tuple[Path, int]:
-    """Draw `limit` images spread over the split, and a sheet of the first ones; returns the sheet and their number."""
+    """Draw `limit` images spread over the split, and a sheet of the first ones; returns the sheet and their number.
+
+    An image that cannot be decoded is said and left out. Raises DataError where none can.
+    """
     if limit < 1 or not 0 <= score <= 1:
         raise ConfigError(f"--limit is {limit} (1 or more), --score is {score} (0 to 1)")
     config, folder = _what(weights, cfg, layers, overrides)
@@ -48,9 +54,13 @@ def draw_set(
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
     names = unique_names([Path(images.file_name(i)) for i in chosen])
-    out, pictures = make_folder(out or folder), []
+    out, drawn = make_folder(out or folder), []
     for i, name in zip(chosen, names, strict=True):
-        rgb = read_image(images.path(i), exif=bool(images.turned[i]))
+        try:
+            rgb = read_image(images.path(i), exif=bool(images.turned[i]))
+        except DataError as error:
+            say(f"left out: {error}")
+            continue
         target = images.target(i)
         if detector and classes:
             found = classes(detector.predict(rgb))
@@ -58,15 +68,20 @@ def draw_set(
         else:
             whole = Detections(target.boxes, target.boxes.new_ones(len(target)), target.labels, rgb.shape[:2])
             picture = draw_detections(rgb, whole, images.class_names)
-        pictures.append(picture)
         write_picture(out / f"{name}.jpg", picture)
-    first = slice(0, SHEET_PICTURES)
+        drawn.append((name, picture))
+    if not drawn:
+        raise DataError(f"{images.name}: none of {len(chosen)} images can be decoded; see the lines above")
     title = f"{images.name}, {'ground truth beside predictions' if detector else 'ground truth'}"
-    sheet = picture_sheet(
-        pictures[first], 3 if len(pictures) > 3 else len(pictures), title=title, captions=names[first]
-    )
-    write_picture(out / "sheet.png", sheet)
-    return out / "sheet.png", len(pictures)
+    return _write_sheet(out / "sheet.png", drawn[:SHEET_PICTURES], title), len(drawn)
+
+
+def _write_sheet(file: Path, drawn: Sequence[tuple[str, NDArray[np.uint8]]], title: str) -> Path:
+    """The pictures on one, each below its name."""
+    names, pictures = zip(*drawn, strict=True)
+    sheet = picture_sheet(pictures, 3 if len(pictures) > 3 else len(pictures), title=title, captions=names)
+    write_picture(file, sheet)
+    return file
 
 
 def _what(

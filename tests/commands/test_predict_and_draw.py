@@ -98,6 +98,28 @@ def test_visualize_draws_a_set_alone(done: Done, tiny: Any, tmp_path: Path) -> N
     assert len(list(tmp_path.glob("*.jpg"))) == 7
 
 
+def test_visualize_leaves_out_what_cannot_be_decoded(done: Done, refused: Done, tiny: Any, tmp_path: Path) -> None:
+    root = tmp_path / "torn"
+    shutil.copytree(tiny.root, root)
+    start = ("visualize", "--data", root / "voc.yaml", "--split", "test", "--out", tmp_path / "out")
+    for number in range(8, 13):
+        _tear(root / "JPEGImages" / f"{number:06d}.png")
+        if number == 8:
+            told = done(*start)
+            assert "left out:" in told
+            assert "000008.png: this is no image that can be decoded" in told
+            assert "4 pictures" in told
+            assert {path.name for path in (tmp_path / "out").iterdir()} >= {"sheet.png", "000009.jpg"}
+            assert not (tmp_path / "out" / "000008.jpg").exists()
+    assert "none of 5 images can be decoded" in refused(*start, kind="DataError")
+
+
+def _tear(file: Path) -> None:
+    """Leave a PNG its header, which is enough for the data's index, and nothing to decode."""
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
 def test_check_data_tells_what_is_there_and_what_is_wrong_and_mends_it(done: Done, tiny: Any, tmp_path: Path) -> None:
     clean = done("check_data", "--cfg", tiny.cfg)
     assert "7 images" in clean
