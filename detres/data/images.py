@@ -6,6 +6,9 @@ H, W height and width in pixels. EXIF orientation says how a camera was held; 5 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +25,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 _EXIF_ORIENTATION = 0x0112
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
 _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
+
+_limit_lock = threading.Lock()
+_limits_lifted: list[int | None] = []
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def is_whole(path: str | os.PathLike[str], exif: bool = True) -> bool:
     """Whether an image can be decoded to its last row: OpenCV fills up a JPEG that breaks off, and says nothing."""
     try:
         read_image(path, exif)
-        with Image.open(path) as image:
+        with of_any_size(), Image.open(path) as image:
             image.load()
     except (DataError, OSError, SyntaxError, ValueError):
         return False
@@ -84,7 +90,7 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     Raises DataError where the file is missing or is no image.
     """
     try:
-        with Image.open(path) as image:
+        with of_any_size(), Image.open(path) as image:
             width, height = image.size
             # Pillow would decode all of a PNG to look for EXIF data behind the pixels. TIFF's orientation is applied
             # by Pillow and OpenCV in any case.
@@ -95,6 +101,24 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
         raise DataError(f"{path}: there is no such file") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path}: this is no image: {error}") from None
+
+
+@contextmanager
+def of_any_size() -> Iterator[None]:
+    """Pillow's limit on pixels is off while any thread is in here, and as it was afterwards.
+
+    It guards against decoding a bomb. A header decodes nothing, and whatever is decoded passes OpenCV's own limit
+    (2^30 pixels) first; aerial pictures are beyond Pillow's.
+    """
+    with _limit_lock:
+        _limits_lifted.append(Image.MAX_IMAGE_PIXELS)
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            # The first to come put the limit here, whoever came later None: the last to leave takes the limit.
+            Image.MAX_IMAGE_PIXELS = _limits_lifted.pop()
 
 
 def find_images(folder: Path) -> list[Path]:

@@ -1,4 +1,5 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detres.data.classified import breaks_off
 from detres.data.images import find_images, is_whole, read_header, read_image
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
@@ -101,6 +103,23 @@ def test_a_jpeg_that_breaks_off_is_told_from_a_whole_one(tmp_path: Path) -> None
     (tmp_path / "a.jpg").write_bytes(data[: len(data) * 2 // 3])
     assert read_header(tmp_path / "a.jpg").size == (200, 300)
     assert not is_whole(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("limit", [100, 400])
+@pytest.mark.filterwarnings("error")
+def test_images_beyond_pillow_s_limits_are_read_and_the_limit_stays(
+    tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20x30 pixels are six times a limit of 100, which Pillow refuses, and more than 400, of which it warns."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    files = [tmp_path / f"{number}.png" for number in range(20)]
+    for file in files:
+        cv2.imwrite(str(file), _gradient())
+    with ThreadPoolExecutor(4) as pool:
+        assert {header.size for header in pool.map(read_header, files)} == {(20, 30)}
+    assert is_whole(files[0])
+    assert not breaks_off(files[0].read_bytes() + b"behind its end")
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_find_images_is_sorted_and_knows_its_endings(tmp_path: Path) -> None:
