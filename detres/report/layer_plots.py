@@ -34,6 +34,7 @@ def responses_figure(stds: Mapping[str, Sequence[float]], *, title: str = "") ->
         axes.set_ylabel("std of the response", color=INK)
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
+        axes.locator_params(axis="x", integer=True)
         if stds:
             axes.legend(frameon=False, fontsize=9)
     return figure

@@ -70,7 +70,7 @@ def reproduce(
             written = write_table(name, table, results, settings, where)
     finally:  # Also of a run that was asked to stop: what it reached can be seen.
         written += draw_table(name, table, results, settings)
-    say(markdown(table, results, smoke=smoke))
+    say(markdown(table, results, settings))
     say("written: " + ", ".join(map(str, written)))
     return results
 

@@ -27,7 +27,7 @@ SMOKE = "A smoke run: a few steps on drawn shapes. None of detres's figures mean
 
 def write_table(name: str, table: Table, results: Sequence[Result], settings: Settings, machine: str) -> list[Path]:
     """OUT/NAME.md and .json. machine: in words, for the record."""
-    text = markdown(table, results, smoke=settings.smoke, machine=machine)
+    text = markdown(table, results, settings, machine)
     return [
         write_whole(settings.out / f"{name}.md", text),
         write_whole(settings.out / f"{name}.json", _json(name, table, results, settings, machine)),
@@ -40,10 +40,10 @@ def draw_table(name: str, table: Table, results: Sequence[Result], settings: Set
     return [write_figure(figure, settings.out / f"{name}.png")] if figure else []
 
 
-def markdown(table: Table, results: Sequence[Result], *, smoke: bool = False, machine: str = "") -> str:
-    """The table with its title, its notes, and what is missing and why."""
+def markdown(table: Table, results: Sequence[Result], settings: Settings, machine: str = "") -> str:
+    """The table with its title, its notes, what the recipes were changed by, and what is missing and why."""
     lines = [f"# {table.title}", ""]
-    if smoke:
+    if settings.smoke:
         lines += [f"**{SMOKE}**", ""]
     heads = [head for column in table.columns for head in (f"{column.title}: paper", "detres")]
     rows = [["", *heads, "seeds"], ["---"] * (len(heads) + 2)]
@@ -51,7 +51,7 @@ def markdown(table: Table, results: Sequence[Result], *, smoke: bool = False, ma
         cells = [cell for column in table.columns for cell in _cells(result, column)]
         rows.append([result.name, *cells, _seeds(table, result)])
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    lines += ["", *(f"- {line}" for line in _remarks(table, results)), "", machine]
+    lines += ["", *(f"- {line}" for line in [*_remarks(table, results), *_changes(table, settings)]), "", machine]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -94,6 +94,12 @@ def _remarks(table: Table, results: Sequence[Result]) -> list[str]:
     return remarks + [f"{result.name}: {result.trouble}" for result in results if result.trouble]
 
 
+def _changes(table: Table, settings: Settings) -> list[str]:
+    """Whatever was laid over the recipes: with it, a figure is of another experiment than the paper's."""
+    sources = [*(layer.source for layer in settings.layers), *settings.overrides]
+    return [f"The recipes were changed by: {', '.join(sources)}."] if sources and not table.is_counted else []
+
+
 def _is_stand_in(run: Any) -> bool:
     return run.config.model.backbone.name != run.recipe.model.backbone.name
 
@@ -110,7 +116,14 @@ def _json(name: str, table: Table, results: Sequence[Result], settings: Settings
         }
         for result in results
     ]
-    content = {"table": name, "title": table.title, "smoke": settings.smoke, "machine": machine, "rows": rows}
+    content = {
+        "table": name,
+        "title": table.title,
+        "smoke": settings.smoke,
+        "changes": _changes(table, settings),
+        "machine": machine,
+        "rows": rows,
+    }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from detres.config.classification_schema import ClassificationConfig
-from detres.experiments.reproduction.planning import Plan, Run
+from detres.config.loading import Layer
+from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.rows import SHORT, Column, Cost, Error, Published, Table, row
 from detres.experiments.reproduction.running import Result
 from detres.experiments.reproduction.writing import SMOKE, markdown, number
@@ -19,6 +20,7 @@ TABLE = Table(
     contrasts=(("small", "large"),),
     notes=("Made up.",),
 )
+REAL = Settings(Path("out"))
 
 
 def results(small: tuple[float, ...], large: tuple[float, ...], trouble: str | None = None) -> list[Result]:
@@ -29,7 +31,7 @@ def results(small: tuple[float, ...], large: tuple[float, ...], trouble: str | N
 
 
 def test_a_table_by_hand() -> None:
-    text = markdown(TABLE, results((8.7512,), (6.0, 7.0)), machine="Here.")
+    text = markdown(TABLE, results((8.7512,), (6.0, 7.0)), REAL, "Here.")
     assert text.splitlines() == [
         "# Table 0: two nets",
         "",
@@ -46,7 +48,7 @@ def test_a_table_by_hand() -> None:
 
 
 def test_what_was_not_measured_is_a_dash_and_says_why() -> None:
-    text = markdown(TABLE, results((), (), trouble="no data"))
+    text = markdown(TABLE, results((), (), trouble="no data"), REAL)
     assert "| small | 8.75 | – | 0.27 | 0.27 | – |" in text
     assert "| large | 6.61 ± 0.16 | – | – | – | – |" in text
     assert "- large: no data" in text
@@ -54,7 +56,13 @@ def test_what_was_not_measured_is_a_dash_and_says_why() -> None:
 
 
 def test_a_smoke_run_says_so_above_all() -> None:
-    assert markdown(TABLE, results((1.0,), (2.0,)), smoke=True).splitlines()[2] == f"**{SMOKE}**"
+    smoke = Settings(Path("out"), smoke=True)
+    assert markdown(TABLE, results((1.0,), (2.0,)), smoke).splitlines()[2] == f"**{SMOKE}**"
+
+
+def test_what_was_changed_about_the_recipes_is_said() -> None:
+    changed = Settings(Path("out"), layers=(Layer("my.yaml", {}),), overrides=("training.steps=9",))
+    assert "- The recipes were changed by: my.yaml, training.steps=9." in markdown(TABLE, results((), ()), changed)
 
 
 @pytest.mark.parametrize(
