@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from detres.config.loading import Layer
@@ -12,10 +12,22 @@ if TYPE_CHECKING:
 Task = Literal["detection", "classification"]
 
 
+class Once(argparse.Action):
+    """Stores the value of an option whose default is None, and refuses a second one, which would replace it unsaid."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before is not None:
+            raise argparse.ArgumentError(self, f"it takes one, and got {before} and {values}")
+        setattr(namespace, self.dest, values)
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """--cfg, --data and key=value."""
-    parser.add_argument("--cfg", metavar="NAME", help="a config's name below configs/, or a path")
-    parser.add_argument("--data", metavar="FILE", help="your own data: a yaml, or a folder")
+    parser.add_argument("--cfg", metavar="NAME", action=Once, help="a config's name below configs/, or a path")
+    parser.add_argument("--data", metavar="FILE", action=Once, help="your own data: a yaml, or a folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as optimizer.lr=0.02")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import add_config, add_device, check_task, layers_of
+from detres.commands.arguments import Once, add_config, add_device, check_task, layers_of
 from detres.commands.telling import progress_on_terminal, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", metavar="W", required=True, help="a run folder, a checkpoint or a file")
+    parser.add_argument(
+        "--weights", metavar="W", action=Once, required=True, help="a run folder, a checkpoint or a file"
+    )
     add_config(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")
     parser.add_argument("--out", metavar="DIR", type=Path, help="RUN/eval/SET-SPLIT-CHECKPOINT where it is not given")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import add_device
+from detres.commands.arguments import Once, add_device
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", metavar="W", required=True, help="a run folder, a checkpoint or a file")
+    parser.add_argument(
+        "--weights", metavar="W", action=Once, required=True, help="a run folder, a checkpoint or a file"
+    )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders, globs or videos")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/predictions"))
     parser.add_argument("--score", type=float, default=0.5, help="floor of what is kept and drawn (0.5)")
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     if not 0 <= arguments.score <= 1 or arguments.batch < 1:
         raise ConfigError(f"--score is {arguments.score} (0 to 1), --batch is {arguments.batch} (1 or more)")
-    inputs = find_inputs(arguments.inputs)
+    inputs, absent = find_inputs(arguments.inputs)
     file = locate_detector(arguments.weights)
     print(f"weights: {file}")
     detector = Detector.from_checkpoint(
@@ -47,5 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
         draw=not arguments.no_images,
         min_score=arguments.score,
         say=lambda line: print(line, flush=True),
+        absent=absent,
     )
     print(f"{done.pictures} pictures, {done.detections} detections; {len(done.bad)} bad files; {arguments.out}")

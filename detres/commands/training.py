@@ -7,14 +7,16 @@ import os
 import sys
 from pathlib import Path
 
-from detres.commands.arguments import Task, add_config, add_device, check_task, layers_of
+from detres.commands.arguments import Once, Task, add_config, add_device, check_task, layers_of
 from detres.errors import ConfigError
 
 
 def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None:
     """weights: what --weights takes, for people."""
     add_config(parser)
-    parser.add_argument("--weights", metavar="W", help=f"start from {weights}; classes are matched by name")
+    parser.add_argument(
+        "--weights", metavar="W", action=Once, help=f"start from {weights}; classes are matched by name"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="the run's folder; runs/CFG where it is not given")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, or start it")
     parser.add_argument("--dry-run", action="store_true", help="build everything, take one small step, print, and stop")

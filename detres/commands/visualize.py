@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import add_config, add_device, layers_of
+from detres.commands.arguments import Once, add_config, add_device, layers_of
 from detres.commands.telling import say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", metavar="W", help="a run folder, a checkpoint or a file")
+    parser.add_argument("--weights", metavar="W", action=Once, help="a run folder, a checkpoint or a file")
     add_config(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")
     parser.add_argument("--out", metavar="DIR", type=Path, help="RUN/pictures, or runs/pictures without weights")

@@ -59,7 +59,8 @@ class AnnotatedImages:
     name: what the set is called, such as voc-2007/test. root: the folder that file names are relative to.
     class_names: K names; labels index them. category_ids: K ids of the COCO file, or None for other formats.
     file_names: the UTF-8 names of all images in one uint8 array, image i's in file_offsets[i]:file_offsets[i + 1].
-    image_ids: (I,) int64 for COCO, text elsewhere (a file's stem). sizes: (I, 2) int64, height and width as read.
+    image_ids: (I,) int64 for COCO, text elsewhere (a file's stem) and where COCO's file has text.
+    sizes: (I, 2) int64, height and width as read.
     turned: (I,) bool, whether EXIF orientation is applied when an image is read.
     boxes: (T, 4) float32, xyxy inside the image, each with area. labels: (T,) int64.
     ignore: (T,) bool, crowd or difficult. crowd: (T,) bool, COCO's iscrowd. truncated: (T,) bool, VOC's flag.

@@ -28,7 +28,8 @@ def load_coco(
 
     Without FOLDER the images are looked for in a folder named as the end of the file's name (instances_train2017.json:
     train2017), in images/ and in that below images/, beside the file and in the root.
-    classes: names to select, in this order; None: all, by ascending id.
+    classes: names to select, in this order; None: all, by ascending id. Image ids are whole numbers, or text where any
+    of the file's is. A file without annotations, such as test-dev's, is one of images without boxes, and said.
     Raises DataError where the file, its images or a class is missing, or the file is no instances JSON.
     """
     file_name, _, folder_name = split.partition(".json:")
@@ -37,6 +38,9 @@ def load_coco(
     folder = _image_folder(root, file, folder_name, content["images"])
     problems: list[Problem] = []
     where = _relative(file, root)
+    if not content["annotations"]:
+        detail = f"nothing is annotated on its {len(content['images'])} images; nothing can be measured on them"
+        problems.append(Problem("set without annotations", where, detail))
     try:
         names = _category_names(content, where, problems)
         images = _raw_images(content, names, _relative(folder, root), where, problems)
@@ -61,18 +65,27 @@ def load_coco(
 
 
 def read_instances(file: Path) -> dict[str, Any]:
-    """The content of an annotation file; DataError where there is none or it has no images, annotations, categories."""
+    """The content of an annotation file, with empty `annotations` where it has none.
+
+    Raises DataError where there is no such file, or it has no images or categories, or what it has is no list of them.
+    """
     try:
         content = json.loads(file.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such annotation file; {GET_COCO}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: this is no JSON: {error}; download or export it again") from None
-    missing = [
-        key for key in ("images", "annotations", "categories") if not isinstance(content, dict) or key not in content
-    ]
-    if missing:
-        raise DataError(f"{file}: this is no COCO instances file: it has no {', '.join(missing)}")
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: this is no COCO instances file: it holds a {type(content).__name__}, not an object")
+    content = {"annotations": [], **content}
+    for key in ("images", "categories", "annotations"):
+        if key not in content:
+            raise DataError(f"{file}: this is no COCO instances file: it has no {key}")
+        entries = content[key]
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise DataError(
+                f"{file}: this is no COCO instances file: its {key} are no list of objects; export it again"
+            )
     return content
 
 
@@ -84,8 +97,8 @@ def coco_ground_truth(dataset: AnnotatedImages) -> dict[str, Any]:
     What is to be ignored carries iscrowd 1, the only flag pycocotools heeds, so difficult objects are neither hits nor
     misses; VOC's difficult carry "difficult": 1 as well.
     """
-    keeps_ids = dataset.image_ids.dtype.kind == "i"
-    image_ids = dataset.image_ids.tolist() if keeps_ids else list(range(1, len(dataset) + 1))
+    was_coco = dataset.category_ids is not None
+    image_ids = dataset.image_ids.tolist() if was_coco else list(range(1, len(dataset) + 1))
     category_ids = list(dataset.category_ids or range(1, len(dataset.class_names) + 1))
     images = [
         {"id": image_id, "file_name": dataset.file_name(i), "height": size[0], "width": size[1]}
@@ -124,7 +137,7 @@ def _image_folder(root: Path, file: Path, named: str, images: list[dict[str, Any
     if named:
         candidates = [root / named]
     else:
-        ending = file.stem.rsplit("_", 1)[-1]
+        ending = file.stem.rsplit("_", 1)[-1].replace("test-dev", "test")  # a list of some of test's images
         candidates = [root / ending, root / "images" / ending, root / "images", file.parent, root]
     samples = [str(image.get("file_name", "")) for image in images[:20]]
     for folder in candidates:
@@ -159,13 +172,15 @@ def _category_names(content: dict[str, Any], where: str, problems: list[Problem]
 def _raw_images(
     content: dict[str, Any], names: dict[int, str], folder: str, where: str, problems: list[Problem]
 ) -> list[RawImage]:
+    as_id = str if any(isinstance(image["id"], str) for image in content["images"]) else int
     images = [
-        RawImage(os.path.join(folder, str(image["file_name"])), int(image["id"]), _stated_size(image))
+        RawImage(os.path.join(folder, str(image["file_name"])), as_id(image["id"]), _stated_size(image))
         for image in content["images"]
     ]
     by_id = {image.image_id: image for image in reversed(images)}
     for annotation in content["annotations"]:
-        image = by_id.get(annotation.get("image_id"))
+        stated = annotation.get("image_id")
+        image = by_id.get(str(stated) if as_id is str else stated)
         if image is None:
             detail = f"annotation {annotation.get('id')} is of image {annotation.get('image_id')}; left out"
             problems.append(Problem("unknown image", where, detail))

@@ -15,7 +15,7 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
-from detres.data.datasets import datasets_root
+from detres.data.datasets import datasets_root, places_of_set
 from detres.data.images import find_images
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
@@ -122,11 +122,15 @@ def _from_ours(path: Path, schema: type[D]) -> D:
         raise ConfigError(
             "\n".join(f"{path}: {text} (line {lines.get(where[:1], 1)})" for where, text in problems)
         ) from None
-    # A root stands relative to the file that names it; only where nothing is there is it left to be looked for.
-    beside = path.parent / (data.root or ".")
     if data.format == "shapes" and data.root is None:
         return data
-    return data.model_copy(update={"root": str(beside.resolve())}) if beside.exists() else data
+    # A root stands relative to the file that names it. Where nothing is there, it may be where any set may be; and
+    # where it is not, the place beside the file is the one to be told of.
+    root = Path(data.root or ".").expanduser()
+    beside = path.parent / root
+    if not beside.exists() and any(place.exists() for place in places_of_set(root)):
+        return data
+    return data.model_copy(update={"root": str(beside.resolve())})
 
 
 def _unnamed(values: Mapping[str, Any], schema: type[D]) -> dict[str, Any]:

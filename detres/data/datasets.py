@@ -46,7 +46,11 @@ def load_dataset(data: DataConfig, split: SplitName, *, base: Path | None = None
         raise DataError(describe_missing_split(data, split))
     dataset = load_listed(data, listed, base)
     if split == "train" and not len(dataset.boxes):
-        raise DataError(f"{dataset.name}: none of its {len(dataset)} images has a box to learn from; check data.train")
+        reasons = [f" ({problem})" for problem in dataset.problems if problem.kind == "set without annotations"]
+        raise DataError(
+            f"{dataset.name}: none of its {len(dataset)} images has a box to learn from{''.join(reasons)}; check "
+            "data.train"
+        )
     if split == "train" and not data.val and data.val_fraction:
         return _set_apart(dataset, data.val_fraction, chosen=False)
     return dataset
@@ -72,7 +76,7 @@ def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | Non
     A relative one is looked for in `base`, in the current folder and in datasets_root(), there without a leading
     datasets/ too. DataError that says what was looked for and how to get the data, which is `mend`.
     """
-    candidates = _candidates(given, base)
+    candidates = places_of_set(given, base)
     for candidate in candidates:
         if candidate.exists():
             return candidate
@@ -87,11 +91,12 @@ def find_made_set(given: str | None, usual: str, base: Path | None = None) -> Pa
     """The folder of a set that detres makes itself, which need not be there yet; `usual` below datasets_root()."""
     if given is None:
         return datasets_root() / usual
-    candidates = _candidates(given, base)
+    candidates = places_of_set(given, base)
     return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
 
 
-def _candidates(given: str, base: Path | None) -> list[Path]:
+def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:
+    """Where a set's folder is looked for, as find_set says, first to last."""
     folder, below = Path(given).expanduser(), datasets_root()
     # Joining an absolute path to a folder leaves it as it is.
     candidates = [*([base / folder] if base else []), Path.cwd() / folder, below / folder]

@@ -31,9 +31,10 @@ def locate_detector(weights: str | Path) -> Path:
     publisher, _, name = str(weights).partition("/")
     if publisher != "torchvision" or Path(weights).exists():
         file = find_weights_file(weights)
-        if file.suffix in (".pth", ".pt", ".pkl", ".bin"):
+        if file.suffix in (".pth", ".pt", ".pkl", ".bin", ".npz"):
             raise WeightsError(
-                f"--weights {weights}: detectors are safetensors of detres's own; convert this one first: "
+                f"--weights {weights}: detectors are safetensors of detres's own. A backbone's weights go to "
+                f"model.backbone.weights={file}; a detector of torchvision's is converted first: "
                 f"detres convert_weights --from torchvision {file} {file.stem}.safetensors"
             )
         return file

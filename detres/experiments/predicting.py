@@ -19,7 +19,9 @@ from detres.errors import DataError
 from detres.experiments.output_folders import make_folder, unique_names
 from detres.prediction import Detector, NamedDetections
 
-VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+VIDEO_ENDINGS = frozenset(
+    (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".flv", ".3gp", ".gif")
+)
 Say = Callable[[str], None]
 
 
@@ -37,16 +39,20 @@ class Input:
 
 @dataclass
 class Done:
-    """What was done: pictures (frames of videos count), detections, and files that could not be read."""
+    """What was done: pictures (frames of videos count), detections, and inputs that could not be found or read."""
 
     pictures: int
     detections: int
     bad: list[Path]
 
 
-def find_inputs(given: Sequence[str]) -> list[Input]:
-    """Files, folders (their images, at any depth) and globs; DataError where nothing is found."""
+def find_inputs(given: Sequence[str]) -> tuple[list[Input], list[Path]]:
+    """Files, folders (their images, at any depth) and globs; and those among them for which there is nothing.
+
+    Raises DataError where there is nothing for any.
+    """
     paths: list[Path] = []
+    absent: list[Path] = []
     for text in given:
         path = Path(text).expanduser()
         if path.is_dir():
@@ -55,10 +61,11 @@ def find_inputs(given: Sequence[str]) -> list[Input]:
             found = [path]
         else:
             found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]
-        if not found:
-            raise DataError(f"{text}: no such file, no images in such a folder, and nothing matches it as a pattern")
         paths += found
-    return [Input(path, name) for path, name in zip(paths, unique_names(paths), strict=True)]
+        absent += [] if found else [path]
+    if not paths:
+        raise DataError("\n".join(map(_describe_absent, absent)))
+    return [Input(path, name) for path, name in zip(paths, unique_names(paths), strict=True)], absent
 
 
 def predict_files(
@@ -70,13 +77,17 @@ def predict_files(
     draw: bool,
     min_score: float,
     say: Say,
+    absent: Sequence[Path] = (),
 ) -> Done:
     """Write out/predictions.jsonl, and pictures where `draw` is set. A file that cannot be read is said and counted.
 
+    absent: what was asked for and is not there, said and counted as well.
     Raises DataError where no input could be read.
     """
     make_folder(out)
-    done = Done(0, 0, [])
+    done = Done(0, 0, list(absent))
+    for path in absent:
+        say(f"left out: {_describe_absent(path)}")
     with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
         images = [item for item in inputs if not item.is_video]
         pictures = _read_images(images, detector.exif, done, say)
@@ -93,6 +104,10 @@ def predict_files(
     if not done.pictures:
         raise DataError(f"none of {len(inputs)} inputs is an image or a video that can be read; see the lines above")
     return done
+
+
+def _describe_absent(path: Path) -> str:
+    return f"{path}: no such file, no images in such a folder, and nothing matches it as a pattern"
 
 
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:

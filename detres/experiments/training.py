@@ -16,7 +16,7 @@ from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.output_folders import make_folder, write_text
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.tasks import TASKS
-from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, find_checkpoint
+from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, completed_steps, find_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.run_lock import only_run_in
 from detres.training.running import Finished, Intervals, run_training
@@ -47,6 +47,12 @@ def train(
         found = checkpoint_to_resume(run, resume)
         if found and (run / "config.yaml").is_file():
             check_resumable(load_config(run / "config.yaml"), config, str(run))
+        if found and (done := completed_steps(found)) > config.training.steps:
+            say(
+                f"{run}: {done} steps are done, and training.steps={config.training.steps} asks for fewer, so nothing "
+                "was left to do"
+            )
+            return run
         start = Start(run, found / MODEL_FILE if found else None, weights)
         parts = TASKS[config.task].training_parts(config, start, where, say)
         if is_main():

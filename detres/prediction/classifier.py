@@ -22,7 +22,7 @@ from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
 from detres.data.test_views import ImageViews, collate_views
 from detres.distributed import local_device
-from detres.prediction.pictures import read_picture
+from detres.prediction.pictures import check_precision, read_picture
 
 if TYPE_CHECKING:
     from detres.prediction.pictures import Picture
@@ -68,7 +68,11 @@ class Classifier:
         device: str | None = None,
         precision: Literal["float32", "bf16"] = "float32",
     ) -> None:
-        """The views of an image (resized, cropped, mirrored) are those it was tested with: settings.test."""
+        """The views of an image (resized, cropped, mirrored) are those it was tested with: settings.test.
+
+        Raises ConfigError for another precision.
+        """
+        check_precision(precision)
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
@@ -81,7 +85,7 @@ class Classifier:
         """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag such as
         torchvision/resnet50.
 
-        Raises WeightsError.
+        Raises WeightsError, ConfigError.
         """
         model, settings = load_classifier(locate_classifier(weights))
         return cls(model, settings, device=device, precision=precision)

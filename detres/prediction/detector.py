@@ -21,7 +21,8 @@ from detres.detection.detector_files import DetectorSettings, load_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
 from detres.distributed import local_device
-from detres.prediction.pictures import read_picture
+from detres.errors import ConfigError
+from detres.prediction.pictures import check_precision, read_picture
 from detres.structures import Detections, DetectionTarget
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ class Detector:
     ) -> None:
         """score: floor of the detections; None: the one it was tested with. compile: the backbone, at the first image
         of each size anew, so it pays for many images of few sizes.
+        Raises ConfigError for another precision, and for a score that is none.
         """
+        check_precision(precision)
+        if score is not None and not 0 <= score <= 1:
+            raise ConfigError(f"score is {score}, expected 0 to 1")
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
@@ -94,7 +99,7 @@ class Detector:
     ) -> Self:
         """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag.
 
-        The rest is as the constructor takes it. Raises WeightsError.
+        The rest is as the constructor takes it. Raises WeightsError, ConfigError.
         """
         model, settings = load_detector(locate_detector(weights))
         return cls(model, settings, device=device, score=score, precision=precision, compile=compile)

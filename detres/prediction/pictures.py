@@ -1,4 +1,4 @@
-"""What may be given as a picture, and its pixels."""
+"""What may be given as a picture, and its pixels; in what numbers it may be computed."""
 
 from __future__ import annotations
 
@@ -7,27 +7,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from detres.data.images import read_image
-from detres.errors import DataError
+from detres.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
-    Picture = NDArray[np.uint8] | Tensor | Image | str | Path
+    Picture = NDArray[np.uint8] | Tensor | Image.Image | str | Path
 
 
 def read_picture(picture: Picture, *, exif: bool = True) -> NDArray[np.uint8]:
     """uint8 RGB (H, W, 3) of such an array, a PIL image or a file, turned as its EXIF says where `exif` is set.
 
+    A PIL image is turned as its file would be; one that was turned before says so itself.
     Raises DataError where it is none of them.
     """
     if isinstance(picture, str | Path):
         return read_image(picture, exif=exif)
-    array = np.asarray(picture.convert("RGB") if hasattr(picture, "convert") else picture)
+    if isinstance(picture, Image.Image):
+        picture = (ImageOps.exif_transpose(picture) if exif else picture).convert("RGB")
+    array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(
             f"a picture must be uint8 RGB (H, W, 3), a PIL image or a path; got {array.dtype} {array.shape}"
         )
     return array
+
+
+def check_precision(precision: str) -> None:
+    """Raises ConfigError for what is no precision of prediction."""
+    if precision not in ("float32", "bf16"):
+        raise ConfigError(f"precision is {precision!r}, expected float32 or bf16")

@@ -82,7 +82,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         trainer = torch.load(folder / TRAINER_FILE, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{folder / TRAINER_FILE}: cannot be read: {error}") from None
+        raise WeightsError(f"{folder / TRAINER_FILE}: cannot be read: {error}{_others(folder)}") from None
     return Checkpoint(folder, tensors, metadata, trainer)
 
 
@@ -92,7 +92,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from None
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}{_others(path.parent)}") from None
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -101,7 +101,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from None
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}{_others(path.parent)}") from None
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -151,8 +151,36 @@ def checkpoint_to_resume(run: Path, resume: bool) -> Path | None:
     return last
 
 
+def completed_steps(folder: Path) -> int:
+    """How far the run was, from what the weights say of themselves; WeightsError where they cannot be read."""
+    return int(read_metadata(folder / MODEL_FILE).get("step", 0))
+
+
 def step_name(step: int) -> str:
     return f"step_{step:08d}"
+
+
+def _others(folder: Path) -> str:
+    """Of a run's checkpoint that cannot be read: which beside it can be used instead, and how to go on from one."""
+    if folder.parent.name != "checkpoints":
+        return ""
+    whole = [other for other in sorted(folder.parent.glob("[!.]*")) if other != folder and _opens(other)]
+    if not whole:
+        return ". The file is damaged, and no other checkpoint of the run is whole"
+    mend = f". The file is damaged; whole beside it: {', '.join(other.name for other in whole)} (name one by --weights"
+    if folder.name == "last":
+        mend += f"; to go on from one with --resume: rm -r {folder}; cp -r {whole[-1]} {folder}"
+    return f"{mend})"
+
+
+def _opens(folder: Path) -> bool:
+    """Whether both files of a checkpoint are as long as they say they are."""
+    try:
+        with safe_open(folder / MODEL_FILE, framework="pt"):
+            torch.load(folder / TRAINER_FILE, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return False
+    return True
 
 
 def _put_in_place(new: Path, folder: Path) -> None:

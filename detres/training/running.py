@@ -1,8 +1,8 @@
 """A whole run: the loop's reports, and the plain code around them that logs, checkpoints, evaluates and goes on.
 
 At a step where several things are due, their order is: write the line, finish the model where it was the last step,
-save `last`, evaluate, save `last` again with what the evaluation changed, link `best`, publish it. A run killed anywhere
-between them does what is left when it goes on, so that it ends as one that was never cut.
+save `last`, evaluate, save `last` again with what the evaluation changed, link `best`, publish it. A run killed
+anywhere between them does what is left when it goes on, so that it ends as one that was never cut.
 
 *steps* are completed optimizer steps.
 """
