@@ -19,7 +19,7 @@ import detres
 from detres import Detections, Detector
 from detres.data.images import read_image
 from detres.data.loaders import DetectionSample, collate
-from detres.errors import DataError, WeightsError
+from detres.errors import ConfigError, DataError, WeightsError
 from detres.structures import DetectionTarget
 
 Rgb = NDArray[np.uint8]
@@ -56,6 +56,22 @@ def test_an_array_a_pil_image_and_a_path_give_the_same(detector: Detector, tiny:
         for picture in (Image.fromarray(rgb), path, str(path), np.asfortranarray(rgb)):
             assert_same(detector.predict(picture), found)
         assert_same(detector(rgb), found)
+
+
+def test_a_pil_image_is_turned_as_its_file_is(detector: Detector, pictures: list[Rgb], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pictures[0][:60]).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        found = detector(opened)
+    assert_same(found, detector(tmp_path / "turned.png"))
+    assert found.image_size == pictures[0][:60].shape[1::-1]
+
+
+@pytest.mark.parametrize("wrong", [{"precision": "fp16"}, {"score": 2.0}, {"score": float("nan")}])
+def test_what_no_detector_takes_is_told(trained: Path, wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} is"):
+        Detector.from_checkpoint(trained, device="cpu", **wrong)
 
 
 def test_grey_and_palette_images_of_pil_are_read_as_rgb(detector: Detector, pictures: list[Rgb]) -> None:

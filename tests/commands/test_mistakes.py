@@ -225,6 +225,14 @@ def test_weights_that_are_no_detector_are_told_how_to_become_one(refused: Refuse
         assert "no detector of detres's; convert_weights" in message
 
 
+def test_a_backbones_file_is_told_where_it_belongs(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "resnet.npz").write_bytes(b"PK")
+    save_file({"x": torch.zeros(1)}, tmp_path / "resnet.safetensors")
+    for name in ("resnet.npz", "resnet.safetensors"):
+        message = refused("eval_det", "--weights", tmp_path / name, kind="WeightsError")
+        assert f"model.backbone.weights={tmp_path / name}" in message
+
+
 def test_a_detector_whose_description_is_damaged_is_told(refused: Refused, tmp_path: Path) -> None:
     for number, text in enumerate(
         ("{", json.dumps({"task": "detection", "schema": 1}), json.dumps([1]), json.dumps("x"))
@@ -347,3 +355,21 @@ def test_options_that_are_missing_or_wrong_exit_with_2(argv: list[str], capsys: 
         main(argv)
     assert stopped.value.code == 2
     assert "usage: detres" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--weights", "--cfg", "--data"])
+def test_an_option_given_twice_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["eval_det", option, "one", option, "two"])
+    assert ended.value.code == 2
+    assert f"argument {option}: it takes one, and got one and two" in capsys.readouterr().err
+
+
+def test_a_run_that_is_past_the_steps_asked_for_is_left_as_it_is(
+    used_run: Path, tiny: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (used_run / "config.yaml").read_bytes()
+    again = ("train_det", "--cfg", str(tiny.cfg), "--out", str(used_run), "--resume", *SHORT, "training.steps=1")
+    assert main([*again]) == 0
+    assert "2 steps are done, and training.steps=1 asks for fewer" in capsys.readouterr().out
+    assert (used_run / "config.yaml").read_bytes() == before

@@ -65,6 +65,18 @@ def write_video(path: Path, picture: Path) -> None:
     writer.release()
 
 
+def test_an_input_that_is_absent_is_counted_and_the_others_are_done(
+    done: Done, trained: Path, tiny: Any, tmp_path: Path
+) -> None:
+    told = done(
+        *("predict", "--weights", trained, tmp_path / "absent.png", tiny.pictures()[0], "--out", tmp_path / "out"),
+        *("--device", "cpu"),
+    )
+    assert f"left out: {tmp_path / 'absent.png'}: no such file" in told
+    assert "1 pictures" in told
+    assert "1 bad files" in told
+
+
 def test_predict_without_images_writes_lines_alone(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
     done("predict", "--weights", trained, *tiny.pictures(), "--out", tmp_path, "--no-images", "--device", "cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]

@@ -123,3 +123,42 @@ def test_entries_that_are_not_as_coco_has_them_are_one_error(coco_root: Path) ->
         (coco_root / SPLIT).write_text(json.dumps(broken))
         with pytest.raises(DataError, match="not as COCO has it"):
             load_coco(coco_root, SPLIT)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"images": {"0": {"id": 1}}, "categories": [], "annotations": []}, "its images are no list of objects"),
+        ({"images": [], "categories": [3], "annotations": []}, "its categories are no list of objects"),
+        ({"images": [], "annotations": []}, "it has no categories"),
+        ("text", "it holds a str, not an object"),
+    ],
+)
+def test_a_file_of_another_form_says_what_is_wrong_with_it(coco_root: Path, content: object, said: str) -> None:
+    (coco_root / SPLIT).write_text(json.dumps(content))
+    with pytest.raises(DataError, match=f"no COCO instances file: {said}"):
+        load_coco(coco_root, SPLIT)
+
+
+def test_image_ids_may_be_text(coco_root: Path) -> None:
+    content = json.loads((coco_root / SPLIT).read_text())
+    numbered = load_coco(coco_root, SPLIT)
+    for entry in content["images"]:
+        entry["id"] = f"img-{entry['id']}"
+    for entry in content["annotations"]:
+        entry["image_id"] = f"img-{entry['image_id']}"
+    (coco_root / SPLIT).write_text(json.dumps(content))
+    named = load_coco(coco_root, SPLIT)
+    assert named.image_ids.tolist() == [f"img-{number}" for number in numbered.image_ids]
+    np.testing.assert_array_equal(named.boxes, numbered.boxes)
+    assert [image["id"] for image in coco_ground_truth(named)["images"]] == named.image_ids.tolist()
+
+
+def test_a_list_of_images_without_annotations_is_a_set_without_boxes_and_says_so(coco_root: Path) -> None:
+    content = json.loads((coco_root / SPLIT).read_text())
+    del content["annotations"]
+    (coco_root / "annotations" / "image_info_val.json").write_text(json.dumps(content))
+    dataset = load_coco(coco_root, "annotations/image_info_val.json")
+    assert len(dataset) == 3
+    assert len(dataset.boxes) == 0
+    assert dataset.problem_counts()["set without annotations"] == 1

@@ -19,6 +19,19 @@ def test_our_yaml_takes_one_split_or_a_list(voc_root: Path, tmp_path_factory: py
     assert len(dataset.boxes) == len(load_voc(voc_root, "train").boxes)
 
 
+def test_a_root_is_looked_for_beside_its_file_and_then_where_sets_are(
+    voc_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "yamls"
+    folder.mkdir()
+    (folder / "d.yaml").write_text(f"format: voc\nroot: {voc_root.name}\ntrain: train\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=str(folder / voc_root.name)):
+        load_dataset(load_data_file(folder / "d.yaml"), "train")
+    monkeypatch.chdir(voc_root.parent)
+    assert len(load_dataset(load_data_file(folder / "d.yaml"), "train")) > 0
+
+
 def test_wrong_keys_are_all_named_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text("formt: voc\nroot: .\nval_fraction: 2\n")
     with pytest.raises(ConfigError) as caught:

@@ -179,3 +179,18 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"step": Path("x"), "f": os.system}, last / "trainer.pt", pickle_module=pickle)
     with pytest.raises(WeightsError, match=r"trainer.pt: cannot be read"):
         load_checkpoint(last)
+
+
+@pytest.mark.parametrize("torn", ["model.safetensors", "trainer.pt"])
+def test_a_damaged_checkpoint_names_the_whole_ones_beside_it(tmp_path, torn):
+    for step, name in ((1, "step_00000001"), (2, "step_00000002"), (3, "last")):
+        save(tmp_path, step, name)
+    for name in ("last", "step_00000002"):
+        file = tmp_path / "checkpoints" / name / torn
+        file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(WeightsError, match=r"whole beside it: step_00000001 \(") as caught:
+        load_checkpoint(tmp_path / "checkpoints/last")
+    # The way out it prints is one that works.
+    command = str(caught.value).split("--resume: ")[1].rstrip(")")
+    subprocess.run(command, shell=True, check=True)
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 1
