@@ -7,6 +7,7 @@ N images, H×W pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ from detres.errors import ConfigError, WeightsError
 from detres.structures import FeatureSpec, PixelStats
 
 _STRIDES = {"c1": 2, "c2": 4, "c3": 8, "c4": 16, "c5": 32}
+# float32 values in the widest register of a CPU.
+_REGISTER = 16
 
 
 def build_timm_features(
@@ -64,6 +67,7 @@ class TimmFeatures(nn.Module):
     def __init__(self, net: nn.Module, name: str, levels: Mapping[str, int], *, pixel_stats: PixelStats) -> None:
         """levels: of the maps that `net` returns, the position of each output."""
         super().__init__()
+        _thin_before_strided_points(net)
         self.net, self.name, self.levels, self.pixel_stats = net, name, dict(levels), pixel_stats
         channels, strides = net.feature_info.channels(), net.feature_info.reduction()
         self.specs = {stage: FeatureSpec(channels[level], strides[level]) for stage, level in levels.items()}
@@ -142,6 +146,26 @@ def _features(name: str, options: Mapping[str, Any]) -> tuple[nn.Module, bool]:
     except (RuntimeError, AttributeError, AssertionError, NotImplementedError) as error:
         kind = WeightsError if options.get("pretrained") else ConfigError
         raise kind(f"backbone {name}: timm cannot make a feature pyramid of it: {error}") from error
+
+
+def _thin_before_strided_points(net: nn.Module) -> None:
+    """Have 1×1 convolutions that stride over few channels given every stride-th cell instead, which is the same.
+
+    In channels_last their weights' gradient writes past its memory on CPUs, mostly a segmentation fault, where channels
+    are fewer than a vector register holds (oneDNN issue 6035, in torch 2.15). RepVGG and FastViT have such a layer on
+    the image. A contiguous input would not do: the layer follows its weight, whose layout is the whole model's.
+    """
+    for conv in net.modules():
+        if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or conv.padding != (0, 0):
+            continue
+        if conv.stride != (1, 1) and conv.in_channels < _REGISTER:
+            # A hook, since some of timm's convolutions have a forward of their own.
+            conv.register_forward_pre_hook(partial(_thin, conv.stride))
+            conv.stride = (1, 1)
+
+
+def _thin(stride: tuple[int, int], conv: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    return inputs[0][:, :, :: stride[0], :: stride[1]]
 
 
 def _levels(name: str, reductions: Sequence[int], outputs: Sequence[str]) -> dict[str, int]:

@@ -1,6 +1,11 @@
+from collections.abc import Callable
+from copy import deepcopy
+from subprocess import CompletedProcess
+
 import pytest
 import timm
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from detres.backbones.building import build_backbone
@@ -95,3 +100,39 @@ def test_saved_features_come_back_and_fit_no_other_model(tmp_path):
         build_backbone("timm/resnet18", weights=path)
     with pytest.raises(WeightsError, match="does not fit"):
         build_backbone("timm/convnext_atto", weights=path)
+
+
+def test_strided_points_on_few_channels_are_thinned_before_and_give_the_same():
+    net = build_backbone("timm/repvgg_a0", outputs=("c2",)).eval()
+    theirs = timm.create_model("repvgg_a0", features_only=True, out_indices=(1,)).eval()
+    theirs.load_state_dict(net.net.state_dict())
+    strided = [
+        m for m in theirs.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride > (1, 1)
+    ]
+    assert any(m.in_channels == 3 for m in strided)
+    images = torch.randn(1, 3, 63, 62)
+    for ours in (net, deepcopy(net).to(memory_format=torch.channels_last)):
+        torch.testing.assert_close(ours(images)["c2"], theirs(images)[0])
+
+
+# It is the process that dies where the layer is left as it is, at this size and layout.
+STEP = """
+import torch
+from detres.backbones.building import build_backbone
+
+net = build_backbone("timm/repvgg_a0", outputs=("c2",)).to(memory_format=torch.channels_last)
+for dtype in (torch.float32, torch.bfloat16):
+    images = torch.randn(2, 3, 128, 128).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        net(images)["c2"].float().sum().backward()
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_a_step_with_strided_points_on_the_image_survives_in_channels_last(
+    run_python: Callable[..., CompletedProcess[str]],
+) -> None:
+    stepped = run_python("-c", STEP, MALLOC_CHECK_="3")
+    assert stepped.returncode == 0, stepped.stderr
+    assert stepped.stdout.strip() == "done"
