@@ -1,5 +1,6 @@
-"""Look at networks as the paper does; each part says its numbers, and draws them.
+"""Look at runs, and at networks as the paper does; each part says its numbers, and draws them.
 
+detres analyze training runs/coco_r50_fpn                              a run's losses, rate and metrics
 detres analyze curves runs/cifar10_plain20 runs/cifar10_resnet20       training and test error against the step
 detres analyze responses runs/cifar10_resnet20 runs/cifar10_plain20    how strongly each layer responds (figure 7)
 detres analyze responses torchvision/resnet50 --data photos/
@@ -17,7 +18,7 @@ from typing import Any
 from detres.commands.arguments import add_device
 from detres.commands.telling import say
 
-PARTS = ("curves", "responses", "complexity")
+PARTS = ("training", "curves", "responses", "complexity")
 # What each takes; None: a number from 1 on.
 _OPTIONS = {
     "shortcut": ("A", "B", "C", "plain"),
@@ -29,7 +30,7 @@ _OPTIONS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("part", metavar="PART", choices=PARTS, help="curves, responses or complexity")
+    parser.add_argument("part", metavar="PART", choices=PARTS, help=", ".join(PARTS))
     parser.add_argument("names", nargs="+", metavar="NAME", help="runs; weights; nets, and their options as key=value")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the picture (runs/analyses/PART.png)")
     parser.add_argument("--data", metavar="FILE", help="responses: a set's yaml or folder; else the embedded shapes")
@@ -48,6 +49,10 @@ def run(arguments: argparse.Namespace) -> None:
         wrong = f"got {options[0]!r}, which complexity alone takes" if options and names else "it takes names"
         raise ConfigError(f"analyze {arguments.part}: {wrong}; `detres analyze --help` shows examples")
     match arguments.part:
+        case "training":
+            if len(names) > 1:
+                raise ConfigError(f"analyze training takes one run, got {len(names)}; several are compared by curves")
+            analysing.analyze_training(Path(names[0]), out, say=say)
         case "curves":
             analysing.analyze_curves([Path(name) for name in names], out, say=say)
         case "responses":

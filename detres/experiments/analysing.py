@@ -1,4 +1,4 @@
-"""The paper's looks at networks: error curves of several runs, responses of layers, and what nets cost.
+"""Looks at runs and networks: a run's losses, error curves of several, responses of layers, and what nets cost.
 
 Each is said line by line, and drawn; the numbers lie beside the picture as JSON.
 """
@@ -32,10 +32,25 @@ from detres.experiments.parts import Say
 from detres.report.error_curves import error_curves_figure, reached
 from detres.report.figures import write_figure
 from detres.report.layer_plots import costs_figure, responses_figure
+from detres.report.plots import training_figure
 from detres.training.metric_log import read_metrics
 
 # Each layer has millions of numbers over so many images: their deviation hardly moves any more.
 IMAGES = 256
+
+
+def analyze_training(run: Path, out: Path, *, say: Say = lambda line: None) -> None:
+    """Losses, rate and metrics of one run, of either task, against the step. out: the picture's file.
+
+    Raises DataError where the folder is no run's, or the run has no line yet.
+    """
+    rows = read_metrics(run)
+    figure = training_figure(rows, title=run.resolve().name)
+    last = {kind: next((row for row in reversed(rows) if row["kind"] == kind), None) for kind in ("train", "eval")}
+    for row in filter(None, last.values()):
+        numbers = " ".join(f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float))
+        say(f"last line of {row['kind']}: step {row['step']} {numbers}")
+    _write(figure, out, last, say)
 
 
 def analyze_curves(runs: Sequence[Path], out: Path, *, say: Say = lambda line: None) -> None:

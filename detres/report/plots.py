@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detres.errors import DataError
-from detres.report.figures import COLOURS, GREY, INK, figure_of_panels, write_figure
+from detres.report.figures import COLOURS, GREY, INK, figure_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +44,6 @@ def training_figure(rows: Rows, *, title: str = "") -> Figure:
         axes.set_xlabel("optimizer step", color=INK)
         axes.set_xlim(left=0)
     return figure
-
-
-def plot_training(rows: Rows, file: Path, *, title: str = "") -> Path:
-    """Write `training_figure` to a file, whole or not at all; its ending (png, svg, pdf) is the format."""
-    return write_figure(training_figure(rows, title=title), file)
 
 
 def smoothed(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:

@@ -40,6 +40,20 @@ def test_costs_are_said_stage_by_stage(done: Callable[..., str], tmp_path: Path)
     assert [stage["stage"] for stage in stages] == ["c1", "c2", "c3", "c4", "fc"]
 
 
+def test_a_run_of_either_task_is_drawn_and_its_last_lines_said(done: Callable[..., str], tmp_path: Path) -> None:
+    lines = [
+        {"kind": "train", "step": 1, "loss": 2.5, "lr": 0.1},
+        {"kind": "train", "step": 2, "loss": 1.25, "lr": 0.1},
+        {"kind": "eval", "step": 2, "mAP50": 0.5},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = done("analyze", "training", tmp_path, "--out", tmp_path / "run.png")
+    assert "last line of train: step 2 loss 1.25 lr 0.1" in text
+    assert "last line of eval: step 2 mAP50 0.5" in text
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "run.json").read_text())["eval"]["mAP50"] == 0.5
+
+
 def test_curves_of_runs_are_drawn_and_their_best_said(done: Callable[..., str], tmp_path: Path) -> None:
     for name, error in (("one", 0.25), ("two", 0.5)):
         folder = tmp_path / name / "seed0"
@@ -73,6 +87,7 @@ def test_responses_of_any_weights_to_the_embedded_images(done: Callable[..., str
         (("analyze", "complexity", "resnet50", "depth=3"), "depth is none of shortcut"),
         (("analyze", "complexity", "shortcut=A"), "it takes names"),
         (("analyze", "curves", "nowhere"), "metrics.jsonl: cannot be read"),
+        (("analyze", "training", "one", "two"), "analyze training takes one run, got 2"),
         (("analyze", "curves", "run", "crop=3"), "which complexity alone takes"),
         (("analyze", "responses", "nowhere.safetensors"), "there is no such file"),
     ],

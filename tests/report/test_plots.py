@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from detres.errors import DataError
-from detres.report.plots import plot_training, smoothed, training_figure
+from detres.report.figures import write_figure
+from detres.report.plots import smoothed, training_figure
 
 LOSSES = ("loss", "loss_rpn_objectness", "loss_rpn_box", "loss_roi_class", "loss_roi_box")
 
@@ -67,7 +68,7 @@ def test_smoothing_keeps_a_line_straight_and_a_constant_constant() -> None:
 
 @pytest.mark.parametrize(("name", "start"), [("curves.png", b"\x89PNG"), ("curves.svg", b"<?xml")])
 def test_the_file_is_written_whole(tmp_path: Path, name: str, start: bytes) -> None:
-    file = plot_training(rows(), tmp_path / "report" / name)
+    file = write_figure(training_figure(rows()), tmp_path / "report" / name)
     assert file.read_bytes().startswith(start)
     assert [f.name for f in file.parent.iterdir()] == [name]
 
