@@ -86,7 +86,8 @@ def test_an_augmentation_that_is_mistyped_gets_the_nearest(refused: Refused, tin
 def test_missing_data_are_told_where_they_were_looked_for_and_how_to_get_them(refused: Refused, tmp_path: Path) -> None:
     root = tmp_path / "absent"
     for more in ([], ["--dry-run"]):
-        message = refused("train_det", "--cfg", "coco_r50", f"data.root={root}", *more, kind="DataError")
+        start = ("train_det", "--cfg", "coco_r50", "--out", tmp_path / "run")
+        message = refused(*start, f"data.root={root}", *more, kind="DataError")
         assert f"looked for at {root}" in message
         assert "data.root=FOLDER" in message
         assert "prepare_coco" in message
