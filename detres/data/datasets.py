@@ -74,7 +74,7 @@ def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | Non
     """The folder `given` of a set of this kind.
 
     A relative one is looked for in `base`, in the current folder and in datasets_root(), there without a leading
-    datasets/ too. DataError that says what was looked for and how to get the data, which is `mend`.
+    datasets/. DataError that says what was looked for and how to get the data, which is `mend`.
     """
     candidates = places_of_set(given, base)
     for candidate in candidates:
@@ -98,10 +98,9 @@ def find_made_set(given: str | None, usual: str, base: Path | None = None) -> Pa
 def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:
     """Where a set's folder is looked for, as find_set says, first to last."""
     folder, below = Path(given).expanduser(), datasets_root()
+    inside = Path(*folder.parts[1:]) if folder.parts[:1] == ("datasets",) else folder
     # Joining an absolute path to a folder leaves it as it is.
-    candidates = [*([base / folder] if base else []), Path.cwd() / folder, below / folder]
-    if folder.parts[:1] == ("datasets",):
-        candidates.append(below / Path(*folder.parts[1:]))
+    candidates = [*([base / folder] if base else []), Path.cwd() / folder, below / inside]
     return list(dict.fromkeys(candidates))
 
 

@@ -21,7 +21,7 @@ from detres.experiments.reproduction.planning import Plan, Run, Settings, plan_t
 from detres.experiments.reproduction.rows import Table
 from detres.experiments.reproduction.running import Machine, Result, measure_row, train_row
 from detres.experiments.reproduction.tables import TABLES
-from detres.experiments.reproduction.writing import SMOKE, draw_table, markdown, write_table
+from detres.experiments.reproduction.writing import SMOKE, by_reason, draw_table, markdown, write_table
 from detres.version import __version__
 
 FOLDER = Path("runs/reproduction")
@@ -99,27 +99,27 @@ def choose_rows(table: Table, only: Sequence[str]) -> Table:
 
 
 def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: Machine, *, train: bool) -> None:
-    """A line a row: its data, and roughly the time it still takes."""
+    """A line a row: its data, and roughly the time it still takes; then what is missing, and whose it is."""
     machine.say(table.title)
     if settings.smoke:
         machine.say(SMOKE)
     if table.is_counted:
         machine.say("counted on the nets themselves: no data, no training, seconds")
         return
-    estimates = Estimates([plan for plan in plans if plan.obstacle is None], machine.device)
+    estimates = Estimates(plans, machine.device)
     width = max(len(plan.row.name) for plan in plans)
     for plan in plans:
         waiting = [run for run in plan.runs if not run.is_finished]
         if not waiting:
             prospect = f"finished: {plan.runs[0].folder}"
-        elif plan.obstacle:
-            prospect = f"left out: {plan.obstacle}"
         elif not train:
             prospect = f"left as it is at step {waiting[0].step} of {waiting[0].steps}: {waiting[0].folder}"
         else:
             seconds = 0.0 if settings.smoke else sum(estimates.seconds_left(run) for run in waiting)
             prospect = f"to train: {_steps_left(waiting)}, {in_words(seconds)}: {waiting[0].folder}"
         machine.say(f"  {plan.row.name:<{width}}  {_data_of(plan)}; {prospect}")
+    for reason, names in by_reason((plan.row.name, plan.obstacle) for plan in plans):
+        machine.say(f"left out: {names}: {reason}")
 
 
 def _data_of(plan: Plan) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,17 @@ def _remarks(table: Table, results: Sequence[Result]) -> list[str]:
     }
     if stand_ins:
         remarks.append("Stood in for by a small net: " + ", ".join(f"{k} by {v}" for k, v in stand_ins.items()) + ".")
-    return remarks + [f"{result.name}: {result.trouble}" for result in results if result.trouble]
+    troubles = by_reason((result.name, result.trouble) for result in results)
+    return remarks + [f"{names}: {reason}" for reason, names in troubles]
+
+
+def by_reason(rows: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
+    """(reason, `the rows, by their names`) of rows and the reasons why they were left out, each reason once."""
+    names: dict[str, list[str]] = {}
+    for name, reason in rows:
+        if reason:
+            names.setdefault(reason, []).append(name)
+    return [(reason, ", ".join(those)) for reason, those in names.items()]
 
 
 def _changes(table: Table, settings: Settings) -> list[str]:

@@ -99,7 +99,11 @@ def test_rows_without_data_are_left_out_with_a_dash_and_the_reason(tmp_path: Pat
     overrides = [f"data.root={tmp_path / 'nowhere'}"]
     results = reproduce("table6", out=tmp_path / "out", device="cpu", overrides=overrides, say=said.append)
     assert all("nowhere" in result.trouble for result in results)
-    assert sum("left out: data.root" in line for line in said) == 6
+    prospects = [line for line in said if line.startswith("  ResNet-")]
+    assert len(prospects) == 6
+    assert all("64000 steps, about" in line for line in prospects[:5])
+    (reason,) = [line for line in said if line.startswith("left out: ")]
+    assert reason.startswith("left out: ResNet-20, ResNet-32, ResNet-44, ResNet-56, ResNet-110, ResNet-1202: data.root")
     text = (tmp_path / "out" / "table6.md").read_text(encoding="utf-8")
     assert "| ResNet-20 | 0.27 | 0.27 | 8.75 | – | – |" in text
     assert not list((tmp_path / "out").glob("cifar10*"))
@@ -127,7 +131,7 @@ def test_a_row_that_fails_does_not_keep_the_others_from_being_run(
     results = reproduce("degradation", out=tmp_path, smoke=True, device="cpu", only=NETS)
     assert tried == NETS
     assert [result.trouble for result in results] == ["loss is nan at step 7"] * 2
-    assert "- plain-20: loss is nan at step 7" in (tmp_path / "smoke" / "degradation.md").read_text(encoding="utf-8")
+    assert "- plain-20, ResNet-20: loss is nan at step 7" in (tmp_path / "smoke" / "degradation.md").read_text(encoding="utf-8")
 
 
 def test_several_processes_are_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
