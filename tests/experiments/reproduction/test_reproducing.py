@@ -131,7 +131,8 @@ def test_a_row_that_fails_does_not_keep_the_others_from_being_run(
     results = reproduce("degradation", out=tmp_path, smoke=True, device="cpu", only=NETS)
     assert tried == NETS
     assert [result.trouble for result in results] == ["loss is nan at step 7"] * 2
-    assert "- plain-20, ResNet-20: loss is nan at step 7" in (tmp_path / "smoke" / "degradation.md").read_text(encoding="utf-8")
+    text = (tmp_path / "smoke" / "degradation.md").read_text(encoding="utf-8")
+    assert "- plain-20, ResNet-20: loss is nan at step 7" in text
 
 
 def test_several_processes_are_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
