@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -188,7 +189,8 @@ def _freeze(net: ResNet, loaded: tuple[str, ...], choices: Choices) -> None:
     if missing:
         raise WeightsError(
             f"frozen_stages={choices.frozen_stages} freezes {', '.join(missing)} of {net.name}, not loaded from "
-            f"{choices.weights or 'anywhere: there are no weights'}; it would stay random for good. Freeze fewer stages"
+            f"{choices.weights or 'anywhere: there are no weights'}; it would stay random for good. "
+            f"Load them, or freeze fewer stages, none by model.backbone.frozen_stages=0"
         )
     net.freeze_stages(choices.frozen_stages)
 
@@ -199,7 +201,13 @@ def _build_timm(name: str, choices: Choices) -> nn.Module:
     made = choices.made()
     foreign = [key for key in made if key not in ("weights", "outputs", "norm", "metadata")]
     if foreign:
-        raise ConfigError(f"backbone {name}: {', '.join(foreign)} are choices of detres's own ResNets; leave them out")
+        unset = [f"{field.name}={json.dumps(field.default)}" for field in fields(Choices) if field.name in foreign]
+        if choices.weights is not None:
+            unset.append("weights=null (or weights of this model)")
+        raise ConfigError(
+            f"backbone {name}: {', '.join(foreign)} are choices of detres's own ResNets; leave them out, in a config "
+            f"by {' '.join('model.backbone.' + each for each in unset)}"
+        )
     return build_timm_features(name, **made)
 
 

@@ -193,11 +193,22 @@ def _find_weights(weights: str | Path, name: str) -> WeightsFile:
     if isinstance(weights, str) and is_tag(weights):
         tag = tag or timm.get_pretrained_cfg(model).tag
         published = find_published(f"timm/{tag}" if weights == "pretrained" else weights, model)
+        _check_form(published.tag, published.metadata, name)
         return read_weights(fetch(published), metadata=published.metadata)
     file = read_weights(Path(weights).expanduser())
     if file.metadata.architecture.removeprefix("timm/").partition(".")[0] != model:
         raise WeightsError(f"{file.source}: weights of {file.metadata.architecture}, not of {name}")
+    _check_form(file.source, file.metadata, name)
     return file
+
+
+def _check_form(source: str, known: WeightsMetadata, name: str) -> None:
+    """Names alone may fit a ResNet of another form than timm's, and give other features without a word."""
+    if (known.stride_in, known.pool, known.norm_eps) != ("3x3", "torch", 1e-5):
+        raise WeightsError(
+            f"{source}: trained with the stride in the {known.stride_in}, {known.pool}'s first pool and norm eps "
+            f"{known.norm_eps:g}; {name} has the 3x3, torch's and 1e-05. Use the backbone {known.architecture}"
+        )
 
 
 def _report(backbone: TimmFeatures, file: WeightsFile) -> LoadReport:

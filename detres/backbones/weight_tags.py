@@ -119,7 +119,8 @@ def _find_timm(name: str, architecture: str) -> PublishedWeights:
 def _find_msra(name: str, architecture: str) -> PublishedWeights:
     if _MSRA_FILES.get(name) != architecture:
         raise WeightsError(
-            f"msra/{name}: no weights of {architecture}; there are msra/R-50 of resnet50 and msra/R-101 of resnet101"
+            f"msra/{name}: no weights of {architecture}; there are msra/R-50 of resnet50 and msra/R-101 of resnet101. "
+            "Name others, or none: model.backbone.weights=null model.backbone.frozen_stages=0"
         )
     file = weights_cache() / "msra" / f"{name}.pkl"
     return PublishedWeights(f"msra/{name}", file, f"{_MSRA_URL}/{name}.pkl", None, msra_metadata(architecture))

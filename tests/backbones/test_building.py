@@ -128,7 +128,12 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, tensors, metadata, messag
         ("resnet18", {"frozen_stages": 6}, "6 of 5"),
         ("resnet18", {"norm": {"c1": "batch"}}, "its stages are"),
         ("resnet18", {"norm": "layer"}, "none of batch"),
-        ("timm/resnet18", {"stride_in": "3x3"}, "leave them out"),
+        ("timm/resnet18", {"stride_in": "3x3"}, r"leave them out.* model\.backbone\.stride_in=null$"),
+        (
+            "timm/resnet18",
+            {"frozen_stages": 2, "weights": "msra/R-50"},
+            r"model\.backbone\.frozen_stages=0 model\.backbone\.weights=null \(or",
+        ),
         ("absent_module:make", {}, "absent_module"),
         ("collections:OrderedDict", {}, "lacks specs"),
     ],

@@ -102,6 +102,16 @@ def test_saved_features_come_back_and_fit_no_other_model(tmp_path):
         build_backbone("timm/convnext_atto", weights=path)
 
 
+def test_weights_of_a_resnet_of_another_form_are_refused_though_their_names_fit(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tensors = timm.create_model("resnet26", num_classes=7).state_dict()
+    write_weights(path, tensors, WeightsMetadata("resnet26", IMAGENET_STATS, stride_in="1x1"))
+    with pytest.raises(WeightsError, match="trained with the stride in the 1x1"):
+        build_backbone("timm/resnet26", weights=path)
+    with pytest.raises(WeightsError, match=r"caffe's first pool.* Use the backbone resnet50"):
+        build_backbone("timm/resnet50", weights="msra/R-50")
+
+
 def test_strided_points_on_few_channels_are_thinned_before_and_give_the_same():
     net = build_backbone("timm/repvgg_a0", outputs=("c2",)).eval()
     theirs = timm.create_model("repvgg_a0", features_only=True, out_indices=(1,)).eval()
