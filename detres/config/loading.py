@@ -6,6 +6,7 @@ A *path* is a tuple of keys from the top of the config. A *stem* is a file's nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,12 +170,20 @@ def find_config(name_or_path: str | Path, folder: Path | None = None) -> Path:
 
 def _locate(path: KeyPath, sentence: str, layers: Sequence[Layer]) -> str:
     """The sentence after the source that stated this key last; its line in the source at the end."""
+    path = _last_stated(path, sentence, layers)
     for length in range(len(path), -1, -1):
         for layer in reversed(layers):
             if length == 0 or _has(layer.values, path[:length]):
                 line = layer.lines.get(path[:length])
                 return f"{layer.source}: {sentence}" + (f" (line {line})" if line else "")
     return sentence
+
+
+def _last_stated(path: KeyPath, sentence: str, layers: Sequence[Layer]) -> KeyPath:
+    """Of a group, whose keys contradict each other: the key that was stated last among those the sentence names."""
+    named = [(*path, *word.split(".")) for word in re.findall(r"[a-z]\w*(?:\.\w+)*", sentence)]
+    stated = (key for layer in reversed(layers) for key in named if _has(layer.values, key))
+    return next(stated, path)
 
 
 def _short(path: Path) -> str:

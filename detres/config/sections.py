@@ -62,7 +62,7 @@ class TrainingConfig(Section):
     batch: int = Field(default=16, ge=1)
     """Images of one optimizer step, over all devices."""
     per_device_batch: int | None = Field(default=None, ge=1)
-    """Images a device takes at once; null: as many as the step asks of it. Accumulation fills the step up."""
+    """Images a device takes at once, at most; null: as many as the step asks of it. Accumulation fills the step up."""
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: bool = True
     compile: bool = False
@@ -154,9 +154,9 @@ class ExperimentConfig(Section):
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:
-        per_device = self.training.per_device_batch
-        if per_device is not None and self.training.batch % per_device:
-            raise ValueError(f"training.batch={self.training.batch} is no multiple of per_device_batch={per_device}")
+        batch, at_once = self.training.batch, self.training.per_device_batch
+        if at_once is not None and batch > at_once and batch % at_once:
+            raise ValueError(f"training.batch={batch} is no multiple of training.per_device_batch={at_once}")
         return self
 
     @model_validator(mode="after")

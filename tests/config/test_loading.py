@@ -112,7 +112,19 @@ def test_all_problems_are_told_at_once_each_with_its_source(folder):
 
 def test_values_that_contradict_each_other_are_told(folder):
     (line,) = problems("coco_r50", ["training.per_device_batch=3"])
-    assert line.endswith("training.batch=16 is no multiple of per_device_batch=3")
+    assert line.endswith("training.batch=16 is no multiple of training.per_device_batch=3")
+
+
+def test_a_contradiction_is_located_where_one_of_its_keys_was_stated_last(folder):
+    (line,) = problems("coco_r50", ["training.per_device_batch=3", "data.workers=1"])
+    assert line.startswith("training.per_device_batch=3: ")
+    rpn = ["model.rpn.negative_iou=0.8", "training.steps=7"]
+    assert problems("coco_r50", rpn)[0].startswith("model.rpn.negative_iou=0.8: ")
+
+
+def test_a_batch_may_be_smaller_than_what_a_device_can_take(folder):
+    config = load_config("coco_r50", ["training.per_device_batch=4", "training.batch=2"])
+    assert (config.training.batch, config.training.per_device_batch) == (2, 4)
 
 
 def test_overrides_are_read_as_yaml_and_win_in_order(folder):
