@@ -108,7 +108,8 @@ def _wrong_value(path: Path, detail: dict[str, Any]) -> str:
 def _expected(detail: dict[str, Any]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "literal_error":
-        allowed = re.findall(r"'([^']*)'", context["expected"])
+        # 'c4', 'dc5' or 'fpn'; numbers stand without quotes.
+        allowed = [text or number for text, number in re.findall(r"'([^']*)'|(\d+)", context["expected"])]
         close = nearest(str(detail["input"]), allowed, 1)
         return f"one of {', '.join(allowed)}" + (f"; did you mean {close[0]}?" if close else "")
     if kind in _EXPECTED:

@@ -130,9 +130,18 @@ class RoiConfig(Section):
         return _check_groups(self, self.head_norm, self.head_conv_channels)
 
 
+OUTPUT_STRIDES = {"c4": (32,), "dc5": (16, 8), "fpn": (32,)}
+"""Strides that c5 may have in each layout, the usual one first."""
+
+
+class DetectorBackboneConfig(BackboneConfig):
+    output_stride: Literal[8, 16, 32] | None = None
+    """Of c5, which dilates instead of striding below 32; null: 16 for dc5, where 8 is to be had, else 32."""
+
+
 class ModelConfig(Section):
     layout: Literal["c4", "dc5", "fpn"] = "fpn"
-    backbone: BackboneConfig = BackboneConfig()
+    backbone: DetectorBackboneConfig = DetectorBackboneConfig()
     fpn: FpnConfig = FpnConfig()
     anchors: AnchorsConfig = AnchorsConfig()
     rpn: RpnConfig = RpnConfig()
@@ -148,6 +157,22 @@ class ModelConfig(Section):
         if self.anchors.sizes is not None and len(self.anchors.sizes) != levels:
             raise ValueError(f"anchors.sizes has {len(self.anchors.sizes)} lists; layout {self.layout} takes {levels}")
         return self
+
+    @model_validator(mode="after")
+    def _layout_has_the_stride(self) -> Self:
+        asked, had = self.backbone.output_stride, OUTPUT_STRIDES[self.layout]
+        if asked is not None and asked not in had:
+            raise ValueError(
+                f"backbone.output_stride={asked} is not to be had with layout {self.layout}, which takes "
+                f"{' or '.join(map(str, had))}; dc5 alone dilates c5, fpn needs levels of doubling strides, and c4 has "
+                "conv5 stride on each region"
+            )
+        return self
+
+    @property
+    def output_stride(self) -> int:
+        """Of c5, in pixels a cell."""
+        return self.backbone.output_stride or OUTPUT_STRIDES[self.layout][0]
 
 
 class DataConfig(Section):

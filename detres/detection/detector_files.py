@@ -20,7 +20,7 @@ from detres.backbones.resnet import ResNet
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
+from detres.detection.layouts import OUTPUTS
 from detres.errors import WeightsError
 from detres.training.checkpoints import read_safetensors
 from detres.version import __version__
@@ -30,7 +30,7 @@ METADATA_KEY = "detres"
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
 # Of the backbone's section, what makes another function of the same weights.
-_TRAINED_IN = ("name", "shortcut", "stride_in", "norm", "norm_eps")
+_TRAINED_IN = ("name", "shortcut", "stride_in", "output_stride", "norm", "norm_eps")
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ class DetectorSettings:
             raise WeightsError(
                 f"{where}: its {'; its '.join(wrong)}. Weights stay in the model they were trained in: leave that out"
             )
-        return replace(self, model=model, test=test)
+        # Left open, it is not the layout's usual one but the weights'.
+        section = model.backbone.model_copy(update={"output_stride": self.model.output_stride})
+        return replace(self, model=model.model_copy(update={"backbone": section}), test=test)
 
     def _trained_in(self) -> dict[str, Any]:
         """As _deciding, with what the config left to the weights or the architecture."""
         trained, known = _deciding(self.model), self.backbone
+        trained["model.backbone.output_stride"] = self.model.output_stride
         if known is not None and not known.architecture.startswith("timm/"):
             trained |= {f"model.backbone.{key}": getattr(known, key) for key in ("shortcut", "stride_in", "norm_eps")}
         if self.norms:
@@ -160,14 +163,16 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
         )
     outputs = OUTPUTS[settings.model.layout]
     if settings.backbone is None:
-        backbone = build_backbone(section.name, outputs=outputs)
+        stated = section.model_dump(include={"shortcut", "stride_in", "norm", "norm_eps"}, exclude_none=True)
+        stride = settings.model.output_stride
+        backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
     elif section.name.startswith("timm/"):
         backbone = build_backbone(section.name, outputs=outputs, norm=settings.norms["all"], metadata=settings.backbone)
     else:
         backbone = build_backbone(
             section.name,
             outputs=outputs,
-            output_stride=OUTPUT_STRIDES[settings.model.layout],
+            output_stride=settings.model.output_stride,
             norm=settings.norms,
             frozen_stages=section.frozen_stages,
             metadata=settings.backbone,

@@ -96,5 +96,4 @@ def fpn(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channel
 
 
 LAYOUTS = {"c4": c4, "dc5": dc5, "fpn": fpn}
-OUTPUT_STRIDES = {"c4": 32, "dc5": 16, "fpn": 32}
 OUTPUTS = {"c4": ("c4", "c5"), "dc5": ("c5",), "fpn": ("c2", "c3", "c4", "c5")}

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from detres.config.schema import (
     AnchorsConfig,
-    BackboneConfig,
     BoxLossConfig,
     DataConfig,
+    DetectorBackboneConfig,
     FpnConfig,
     ModelConfig,
     RoiConfig,
@@ -94,7 +94,7 @@ def model_settings(theirs: Mapping[str, Tensor], class_names: Sequence[str] | No
     norm = "batch" if is_v2 else "none"
     return ModelConfig(
         layout="fpn",
-        backbone=BackboneConfig(
+        backbone=DetectorBackboneConfig(
             name="resnet50", stride_in="3x3", norm="batch" if is_v2 else "frozen", norm_eps=norm_eps
         ),
         fpn=FpnConfig(norm=norm),

@@ -14,7 +14,7 @@ from detres.data.shape_drawing import SHAPES
 from detres.detection.building import assemble
 from detres.detection.detector_files import build_from_settings, read_detector
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.layouts import OUTPUT_STRIDES, OUTPUTS
+from detres.detection.layouts import OUTPUTS
 from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
 from detres.errors import ConfigError
@@ -35,12 +35,12 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
     names = agreed_class_names(config, class_names, USUAL_CLASSES)
     layout, section = config.model.layout, config.model.backbone
     options = section.model_dump(exclude={"name", "weights"}, exclude_defaults=True)
-    if OUTPUT_STRIDES[layout] != 32:
+    if config.model.output_stride != 32:
         if section.name.startswith("timm/"):
             raise ConfigError(
                 f"model.layout={layout} dilates the last stage of a ResNet, which {section.name} is not; use fpn"
             )
-        options["output_stride"] = OUTPUT_STRIDES[layout]
+        options["output_stride"] = config.model.output_stride
     with seeded(config):
         backbone = build_backbone(section.name, weights=section.weights, outputs=OUTPUTS[layout], **options)
         return assemble(backbone, config.model.model_copy(update={"class_names": names}), config.test)

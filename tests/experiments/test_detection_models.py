@@ -98,6 +98,36 @@ def test_code_of_the_user_s_is_run_only_where_a_config_names_it(tmp_path: Path) 
     assert isinstance(build_from_settings(settings, str(path), own_code=name), FasterRCNN)
 
 
+@pytest.mark.parametrize("name", ["resnet18", f"{__name__}:own_backbone"])
+def test_dc5_with_a_stride_of_8_has_anchors_of_it_and_comes_back(name: str, tmp_path: Path) -> None:
+    config = config_of({"name": name, "output_stride": 8}, layout="dc5")
+    model = build_detector(config, ["cat", "dog"])
+    assert model.anchors.strides == (8,)
+    images, sizes = torch.zeros(1, 64, 96, 3, dtype=torch.uint8), torch.tensor([[64, 96]])
+    assert model.backbone(model.normalize(images, sizes))["c5"].shape[-2:] == (8, 12)
+    path = saved(model, config, tmp_path / "dc5.safetensors")
+    back = build_from_settings(read_detector(path)[1], str(path), own_code=name)
+    assert back.anchors.strides == (8,)
+    assert back.backbone(back.normalize(images, sizes))["c5"].shape[-2:] == (8, 12)
+
+
+def test_weights_keep_their_output_stride_where_a_config_leaves_it_open(tmp_path: Path) -> None:
+    config = config_of({"name": "resnet18", "output_stride": 8}, layout="dc5")
+    path = saved(build_detector(config, ["cat"]), config, tmp_path / "dc5.safetensors")
+    kept = detector_from_weights(config_of({"name": "resnet18"}, layout="dc5"), ["cat"], path)
+    assert kept.anchors.strides == (8,)
+    with pytest.raises(WeightsError, match=r"output_stride is 8, and 16 is asked for"):
+        detector_from_weights(config_of({"name": "resnet18", "output_stride": 16}, layout="dc5"), ["cat"], path)
+
+
+@pytest.mark.parametrize(("layout", "stride"), [("fpn", 16), ("c4", 8), ("dc5", 32)])
+def test_a_stride_the_layout_has_not_is_refused_with_the_reason(layout: str, stride: int) -> None:
+    with pytest.raises(ConfigError, match=f"output_stride={stride} is not to be had with layout {layout}"):
+        config_of({"name": "resnet18", "output_stride": stride}, layout=layout)
+    with pytest.raises(ConfigError, match=r"output_stride: got 4, expected one of 8, 16, 32$"):
+        config_of({"name": "resnet18", "output_stride": 4}, layout=layout)
+
+
 def test_dc5_needs_a_net_that_dilates() -> None:
     with pytest.raises(ConfigError, match="layout=dc5 dilates the last stage of a ResNet, which timm/resnet10t is not"):
         build_detector(config_of({"name": "timm/resnet10t"}, layout="dc5"))
