@@ -73,7 +73,7 @@ class FasterRCNN(nn.Module):
 
         images: (N, H, W, 3) uint8 RGB, padded. sizes: (N, 2) int64 unpadded height and width.
         Returns boxes (N, D, 4) in pixels of these images, scores (N, D), labels (N, D) int64 and counts (N,) int64;
-        rows from counts on are padding (zeros).
+        D is the most detections of an image that roi.max_detections allows, and rows from counts on are zeros.
         """
         images = self.normalize(images, sizes)
         pyramid = self.neck(self.backbone(images))
@@ -81,11 +81,14 @@ class FasterRCNN(nn.Module):
         proposals = self.rpn.proposals(self.rpn(pyramid), anchors, sizes)
         logits, deltas = self.roi(pyramid, proposals)
         found = self.roi.detections(logits, deltas, proposals, sizes)
-        boxes, scores, labels = (
-            nn.utils.rnn.pad_sequence(list(rows), batch_first=True) for rows in zip(*found, strict=True)
-        )
-        counts = torch.tensor([len(rows) for _, rows, _ in found], device=boxes.device)
-        return boxes, scores, labels, counts
+        boxes, scores, labels = (self._stack(rows) for rows in zip(*found, strict=True))
+        # A detection's score is above the floor, and so above that of the padding.
+        return boxes, scores, labels, (scores > 0).sum(dim=1)
+
+    def _stack(self, rows: Sequence[Tensor]) -> Tensor:
+        """N tensors of up to D rows -> (N, D, ...)."""
+        most = self.roi.max_detections
+        return torch.stack([torch.cat([row, row.new_zeros(most, *row.shape[1:])])[:most] for row in rows])
 
     def normalize(self, rgb: Tensor, sizes: Tensor) -> Tensor:
         """uint8 RGB (N, H, W, 3) -> what the backbone takes, (N, 3, H, W); padding is zero after normalization."""

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torchvision.ops import roi_align as torchvision_roi_align
 
+from detres.errors import ConfigError
+
 RoIAlignMethod = Literal["auto", "rows", "torchvision"]
 
 
@@ -38,12 +40,19 @@ def roi_align(
     image each RoI lies in. pool: P. scale: cells per pixel, 1 / stride. sampling_ratio: S, or 0 for as many samples
     as a bin has cells along each side. aligned: cell centres lie at half-integers (subtracts half a cell);
     otherwise they lie at integers and a RoI is at least one cell wide, as in the first published form.
-    method: "rows", "torchvision", or "auto" for rows on the CPU and torchvision's kernel elsewhere.
+    method: "rows", "torchvision", or "auto" for rows on the CPU and torchvision's kernel elsewhere and in exports.
     Returns (R, C, P, P) in the features' dtype, channels_last from rows; R may be 0. RoIs get no gradient.
+    Raises ConfigError where rows are to be exported.
     Source: He et al. 2017, Mask R-CNN, section 3.
     """
+    exporting = torch.compiler.is_exporting()
     if method == "auto":
-        method = "rows" if features.device.type == "cpu" else "torchvision"
+        method = "rows" if features.device.type == "cpu" and not exporting else "torchvision"
+    if method == "rows" and exporting:
+        raise ConfigError(
+            "model.roi.roi_align is rows, whose sizes depend on the boxes in ways torch.export cannot follow; "
+            "with auto or torchvision the detector exports"
+        )
     # Coordinates stay in float32 whatever the features are: bfloat16 cannot tell pixel 801 from 803.
     precision = torch.float64 if features.dtype == torch.float64 else torch.float32
     if method == "torchvision":

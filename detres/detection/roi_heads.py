@@ -1,6 +1,7 @@
 """The Fast R-CNN part: every proposal is pooled, classified and moved.
 
 N images, L levels, R RoIs of all images together, K classes (background is K), D detections of an image.
+What `predict_tensors` runs counts rows by shape[0]: in an export a count is a symbol, and len() wants a number.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from detres.boxes import CodecWeights, box_area, clip_boxes, decode_boxes
 from detres.detection.losses import BoxLoss, Normalizer, normalizer
 from detres.detection.matching import Sample, match, sample
 from detres.detection.roi_align import roi_align
+from detres.detection.suppression import suppress
 from detres.structures import DetectionTarget
 
 
@@ -66,7 +67,7 @@ class RoIPooler(nn.Module):
             self._align(features, rois[index], image_index[index], stride)
             for features, index, stride in zip(pyramid, indices, self.strides, strict=False)
         ]
-        pooled = parts[0].new_empty(len(rois), *parts[0].shape[1:])
+        pooled = parts[0].new_empty(rois.shape[0], *parts[0].shape[1:])
         # Each is written to its place: to concatenate and then gather them would move every value once more.
         for index, part in zip(indices, parts, strict=True):
             pooled[index] = part
@@ -127,14 +128,12 @@ class RoIHeads(nn.Module):
     def forward(self, pyramid: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """proposals: N tensors (P, 4). Returns logits (R, K + 1) and deltas (R, 1 or K, 4), float32 or wider."""
         rois = torch.cat(list(proposals))
-        counts = torch.tensor([len(p) for p in proposals], device=rois.device)
-        image_index = torch.repeat_interleave(torch.arange(len(counts), device=rois.device), counts)
+        image_index = torch.cat([torch.full_like(p[:, 0], i, dtype=torch.int64) for i, p in enumerate(proposals)])
         features = self.head(self.pooler(pyramid, rois, image_index))
         logits, deltas = self.class_logits(features), self.deltas(features)
         if logits.dtype != torch.float64:
             logits, deltas = logits.float(), deltas.float()
-        # Columns are counted out: where nothing was proposed, there is no row to divide by.
-        return logits, deltas.view(len(deltas), deltas.shape[1] // 4, 4)
+        return logits, deltas.unflatten(1, (-1, 4))
 
     def sample(
         self, proposals: Sequence[Tensor], targets: Sequence[DetectionTarget], sample_keys: Tensor
@@ -192,7 +191,7 @@ class RoIHeads(nn.Module):
         self, logits: Tensor, deltas: Tensor, proposals: Sequence[Tensor], sizes: Tensor
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (D, 4), scores (D,) and labels (D,) of each image, best first; sizes: (N, 2) to clip to."""
-        counts = [len(p) for p in proposals]
+        counts = [p.shape[0] for p in proposals]
         scores = F.softmax(logits, dim=-1)[:, :-1]
         boxes = decode_boxes(deltas, torch.cat(list(proposals))[:, None].to(deltas.dtype), self.codec_weights)
         boxes = boxes.expand(-1, self.num_classes, -1)
@@ -206,9 +205,9 @@ class RoIHeads(nn.Module):
         roi, labels = (scores > self.score).nonzero().unbind(1)
         boxes, scores = clip_boxes(boxes[roi, labels], size), scores[roi, labels]
         sides = boxes[:, 2:] - boxes[:, :2]
-        valid = ((sides >= self.min_size) & (sides > 0)).all(dim=1)
+        valid = ((sides >= self.min_size) & (sides > 0)).all(dim=1).nonzero().squeeze(1)
         boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
-        keep = batched_nms(boxes, scores, labels, self.nms)[: self.max_detections]
+        keep = suppress(boxes, scores, labels, self.nms)[: self.max_detections]
         return boxes[keep], scores[keep], labels[keep]
 
 

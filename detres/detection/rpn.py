@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from detres.boxes import CodecWeights, clip_boxes, decode_boxes
 from detres.detection.losses import BoxLoss, Normalizer, normalizer
 from detres.detection.matching import Sample, match, sample
+from detres.detection.suppression import suppress
 from detres.structures import DetectionTarget
 
 
@@ -105,8 +105,9 @@ class RPN(nn.Module):
         sides = boxes[:, 2:] - boxes[:, :2]
         # A box without area could be matched to nothing and encoded by nobody. An overflowed one compares false too.
         valid = ((sides >= self.min_size) & (sides > 0)).all(dim=1) & torch.isfinite(scores)
-        boxes, scores, levels = boxes[valid], scores[valid], levels[valid]
-        return boxes[batched_nms(boxes, scores, levels, self.nms)[: self.post_nms[self.training]]]
+        index = valid.nonzero().squeeze(1)
+        boxes, scores, levels = boxes[index], scores[index], levels[index]
+        return boxes[suppress(boxes, scores, levels, self.nms)[: self.post_nms[self.training]]]
 
     def sample(
         self, anchors: Sequence[Tensor], targets: Sequence[DetectionTarget], sample_keys: Tensor

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.export import ExportedProgram
 
 from detres.backbones.norms import fold_norms
 from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
 from detres.detection.detector_files import DetectorSettings, load_detector
+from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
 from detres.distributed import local_device
@@ -121,14 +123,32 @@ class Detector:
         while chunk := list(islice(waiting, batch)):
             yield from self._predict([read_picture(picture, exif=self.exif) for picture in chunk])
 
+    def export(self, image_size: tuple[int, int], *, batch: int = 1) -> ExportedProgram:
+        """The model as a graph of torch.export that needs torch and torchvision, but not detres.
+
+            torch.export.save(detector.export((800, 1344)), "detector.pt2")
+            ...
+            import torchvision  # brings the operators nms and roi_align
+            program = torch.export.load("detector.pt2").module()
+            boxes, scores, labels, counts = program(images, sizes)  # as FasterRCNN.predict_tensors
+
+        image_size: height and width of the padded images, multiples of model.pad_to. batch: how many at once.
+        Resizing is left to the caller: images are uint8 RGB as settings.preprocessing would have them, padded with
+        zeros at the right and the bottom. Raises ConfigError for a size that does not fit, and for roi_align=rows.
+        """
+        with self._autocast():
+            return export_detector(self.model, image_size, batch=batch)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
     def _predict(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NamedDetections]:
         samples = []
         for place, rgb in enumerate(pictures):
             image, target = self._transform(rgb, DetectionTarget.empty())
             samples.append(DetectionSample(image, (rgb.shape[0], rgb.shape[1]), place, target, sample_key=0))
         batch = collate(samples, self.model.pad_to).to(self.device)
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        with autocast, weights_as_constants(self._constant):
+        with self._autocast(), weights_as_constants(self._constant):
             found = self.model.predict(batch)
         return [
             NamedDetections(d.boxes.cpu(), d.scores.cpu(), d.labels.cpu(), d.image_size, self.class_names)

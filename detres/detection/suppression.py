@@ -1,0 +1,34 @@
+"""Non-maximum suppression within groups (levels, classes), in a form that exports as well.
+
+M boxes, S of them kept.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms, nms
+
+
+def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
+    """Which boxes no better one of their group overlaps by more than iou.
+
+    boxes: (M, 4), coordinates of at least 0. scores: (M,), finite. groups: (M,) int64, from 0. M may be 0.
+    Returns (S,) int64 indices, best first.
+    """
+    if torch.compiler.is_exporting():
+        return _suppress_apart(boxes, scores, groups, iou)
+    return batched_nms(boxes, scores, groups, iou)
+
+
+def _suppress_apart(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
+    """Moves the groups apart and suppresses once, whatever M is; batched_nms asks M for the way it goes.
+
+    Two boxes that overlap nothing join as the worst, are kept, and taken off the end: there is a maximum then where
+    M is 0, and torchvision (0.26 to 0.29) declares that an exported nms keeps two at least.
+    """
+    boxes = torch.cat([boxes, boxes.new_tensor([[-2, -2, -1, -1], [-4, -4, -3, -3]])])
+    scores = torch.cat([scores, scores.new_full((2,), -torch.inf)])
+    groups = torch.cat([groups, groups.new_zeros(2)])
+    moved = boxes + (groups.to(boxes.dtype) * (boxes.max() + 1))[:, None]
+    return nms(moved, scores, iou)[:-2]
