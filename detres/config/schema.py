@@ -83,7 +83,7 @@ class RpnConfig(Section):
     codec_weights: Weights4 = (1.0, 1.0, 1.0, 1.0)
     box_loss: BoxLossConfig = BoxLossConfig()
     normalizer: Literal["constant", "samples"] = "constant"
-    """Divide losses by batch_per_image times images, or by the samples there were, over all ranks."""
+    """Divide losses by batch_per_image times images, or by the samples there were in a micro-batch, over all ranks."""
 
     @model_validator(mode="after")
     def _thresholds_fit(self) -> Self:
@@ -110,6 +110,7 @@ class RoiConfig(Section):
     class_agnostic: bool = False
     box_loss: BoxLossConfig = BoxLossConfig()
     normalizer: Literal["constant", "samples"] = "constant"
+    """As rpn.normalizer."""
     head_convs: int = Field(default=0, ge=0)
     """Convolutions before the fully connected layers of the head (not C4)."""
     head_conv_channels: int = Field(default=256, ge=1)

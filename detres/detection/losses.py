@@ -38,10 +38,12 @@ class BoxLoss:
 
 
 def normalizer(kind: Normalizer, *, samples: Tensor, batch_per_image: int, images: int) -> Tensor | float:
-    """What the summed losses of a step are divided by.
+    """What the summed losses of a micro-batch are divided by; a step's gradient is the mean over its micro-batches.
 
     constant: batch_per_image × images, whatever was found, so that accumulated and distributed steps add up exactly.
-    samples: the samples there were, over all ranks, as a share of one rank (gradients are averaged over ranks).
+    samples: the samples there were, over all ranks, as a share of one rank (gradients are averaged over ranks). Each
+    micro-batch is divided by its own: all of a step would have to be sampled before the first could be learned from. So
+    where images have unequal numbers of samples, an accumulated step is not quite that of the whole batch.
     samples: int64 scalar, samples on this rank.
     """
     if kind == "constant":
