@@ -60,7 +60,7 @@ def batches(size: int) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(images.split(size), sizes.split(size), strict=True)
 
 
-@pytest.mark.parametrize(("layout", "batch"), [("fpn", 1), ("fpn", 2), ("c4", 2), ("dc5", 1)])
+@pytest.mark.parametrize(("layout", "batch"), [("fpn", 2), ("c4", 1), ("dc5", 2)])
 @torch.no_grad()
 def test_an_exported_detector_finds_what_the_model_finds(layout: str, batch: int) -> None:
     model = small_detector(layout)
