@@ -27,6 +27,7 @@ from detres.backbones.metadata import LoadReport
 from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
 from detres.backbones.pixels import normalize_pixels
 from detres.backbones.stages import Stage
+from detres.backbones.stem_pool import pool_stem
 from detres.structures import FeatureSpec, PixelStats
 
 Dilation = tuple[int, int]
@@ -246,8 +247,7 @@ class ResNet(nn.Module):
         if stage == "c1":
             return conv_norm(x, self.conv1, self.bn1).relu_()
         if stage == "c2" and self.architecture.stem == "imagenet":
-            padded = self.pool == "torch"
-            x = F.max_pool2d(x, 3, 2, padding=1 if padded else 0, ceil_mode=not padded)
+            x = pool_stem(x, self.pool)
         return self.stage(stage)(x)
 
     # Its parts

@@ -14,7 +14,7 @@ from detres.detection.detector_files import build_from_settings, load_detector, 
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
 from detres.experiments.detection_models import build_detector, detector_from_weights
-from detres.structures import PixelStats
+from detres.structures import DetectionBatch, DetectionTarget, PixelStats
 
 
 def config_of(backbone: dict, **model: object) -> Config:
@@ -126,6 +126,22 @@ def test_a_stride_the_layout_has_not_is_refused_with_the_reason(layout: str, str
         config_of({"name": "resnet18", "output_stride": stride}, layout=layout)
     with pytest.raises(ConfigError, match=r"output_stride: got 4, expected one of 8, 16, 32$"):
         config_of({"name": "resnet18", "output_stride": 4}, layout=layout)
+
+
+@pytest.mark.parametrize("size", [(1, 64), (2, 64), (64, 1), (1, 1)])
+def test_a_strip_of_an_image_trains_and_is_predicted_with_caffes_pool(size: tuple[int, int]) -> None:
+    config = config_of({"name": "resnet18", "norm": "group"}, layout="c4", rpn={"post_nms_train": 20})
+    model = build_detector(config, ["cat", "dog"])
+    model.backbone.pool = "caffe"
+    sizes, box = torch.tensor([size]), torch.tensor([[0.0, 0.0, size[1], size[0]]])
+    target = DetectionTarget(box, torch.tensor([1]), torch.tensor([False]))
+    batch = DetectionBatch(
+        torch.zeros(1, *size, 3, dtype=torch.uint8), sizes, sizes, (0,), (target,), torch.tensor([0])
+    )
+    losses = model.train()(batch)
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert torch.isfinite(model.eval().predict(batch)[0].boxes).all()
 
 
 def test_dc5_needs_a_net_that_dilates() -> None:
