@@ -1,5 +1,6 @@
 """A run asked to stop finishes its step, checkpoints and says so; asked twice from the keyboard, it ends at once.
 
+An evaluation, which may take an hour and changes nothing, is not finished: the run makes up for it when it goes on.
 Every rank asks `agreed()` once a step. It is a maximum over ranks of one integer on the host (gloo, well under a
 millisecond), so all ranks stop after the same step without waiting for a device.
 """
@@ -10,12 +11,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import torch
 
-from detres.distributed import max_over_ranks
+from detres.distributed import max_over_ranks, world_size
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
@@ -29,6 +32,10 @@ class Interrupted(Exception):
         self.checkpoint = checkpoint
 
 
+class AskedToStop(BaseException):
+    """Raised by a signal where nothing has to be finished; a BaseException, so that no handler of errors takes it."""
+
+
 class Interrupts:
     """A context in which Ctrl-C, SIGTERM and SIGUSR1 only leave a note; the handlers before are put back at its end.
 
@@ -39,6 +46,7 @@ class Interrupts:
         self.signal_name: str | None = None
         self._noted_at = 0.0
         self._before: dict[int, object] = {}
+        self._at_once = False
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -53,6 +61,21 @@ class Interrupts:
         """Whether any rank was asked to stop; a collective call, once a step on every rank."""
         return bool(max_over_ranks(torch.tensor(int(self.signal_name is not None))))
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """In it, a signal raises AskedToStop. Of several ranks none does so, since the others would wait for it."""
+        self._at_once = world_size() == 1
+        try:
+            self._raise_if_asked()
+            yield
+        finally:
+            self._at_once = False
+
+    def _raise_if_asked(self) -> None:
+        if self._at_once and self.signal_name is not None:
+            self._at_once = False  # Once: what cleans up on the way out is not to be broken off.
+            raise AskedToStop
+
     def _note(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
         # torchrun passes a Ctrl-C on to its children, whom the terminal may have told already: that is still the first.
@@ -61,3 +84,4 @@ class Interrupts:
             os.kill(os.getpid(), number)
         if self.signal_name is None:
             self.signal_name, self._noted_at = signal.Signals(number).name, now
+        self._raise_if_asked()

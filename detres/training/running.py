@@ -28,7 +28,7 @@ from detres.training.checkpoints import (
 )
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
-from detres.training.interrupts import Interrupted, Interrupts
+from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
 from detres.training.loop import Batch, StepReport, train_steps
 from detres.training.metric_log import MetricLog
 from detres.training.run_state import Best, RunState
@@ -183,11 +183,14 @@ class _Keeper:
             self._save()
         unfinished = report.step < self.steps or self._evaluates(report.step)
         if self.stopping and unfinished:
-            name = self.interrupts.signal_name or "another process's signal"
-            error = Interrupted(name, report.step, self.run / "checkpoints" / "last")
-            self.logs.event(report.step, str(error))
-            raise error
+            raise self._interrupted()
         self._evaluate_if_due()
+
+    def _interrupted(self) -> Interrupted:
+        name = self.interrupts.signal_name or "another process's signal"
+        error = Interrupted(name, self.state.step, self.run / "checkpoints" / "last")
+        self.logs.event(self.state.step, str(error))
+        return error
 
     def _finish_if_due(self) -> bool:
         """After the last step, once; a run that was saved earlier and then made shorter is finished when it goes on."""
@@ -209,8 +212,11 @@ class _Keeper:
         step = self.state.step
         if not self._evaluates(step) or self.state.evaluated == step:
             return
-        with self.state.ema.applied() if self.state.ema is not None else nullcontext():
-            metrics = broadcast_from_main(self.evaluate(step))
+        try:
+            with self.interrupts.at_once(), self.state.ema.applied() if self.state.ema is not None else nullcontext():
+                metrics = broadcast_from_main(self.evaluate(step))
+        except AskedToStop:
+            raise self._interrupted() from None
         self.model.train()
         if self.intervals.evaluate and step % self.intervals.evaluate == 0:
             # Not what only the end of the run asked for, lest a run that is made longer had other rates.

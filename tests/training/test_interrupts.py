@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detres.training.interrupts import SIGNALS, Interrupts
+from detres.training.interrupts import SIGNALS, AskedToStop, Interrupts
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -26,6 +26,23 @@ def test_a_ctrl_c_that_torchrun_passes_on_is_still_the_first():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupts.agreed()
+
+
+def test_where_nothing_has_to_be_finished_a_signal_breaks_off_and_an_earlier_one_does_not_begin():
+    reached = []
+
+    def evaluate(interrupts):
+        with interrupts.at_once():
+            reached.append("begun")
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("went on")
+
+    with Interrupts() as interrupts:
+        for _ in range(2):
+            with pytest.raises(AskedToStop):
+                evaluate(interrupts)
+        os.kill(os.getpid(), signal.SIGTERM)  # Outside, it is noted as ever.
+    assert reached == ["begun"]
 
 
 def test_a_second_ctrl_c_ends_the_process_at_once():

@@ -7,6 +7,7 @@ import torch
 
 from detres.errors import ConfigError
 from detres.training.checkpoints import existing_checkpoint, load_checkpoint
+from detres.training.interrupts import Interrupted
 
 
 def weights_and_trainer(run):
@@ -115,6 +116,17 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(toy, run_toy, tmp_path, m
     assert torch.equal(
         weights_and_trainer(tmp_path / "whole")[0]["fc.weight"], weights_and_trainer(tmp_path / "cut")[0]["fc.weight"]
     )
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_an_evaluation_is_broken_off_by_a_signal_and_made_up_for(toy, tmp_path, one_thread, decay):
+    toy.train_toy(tmp_path / "whole", steps=10, ema=decay)
+    with pytest.raises(Interrupted, match="SIGTERM after step 5"):
+        toy.train_toy(tmp_path / "cut", steps=10, ema=decay, interrupt_at=5)
+    assert [line["step"] for line in lines(tmp_path / "cut", "eval")] == []
+    toy.train_toy(tmp_path / "cut", steps=10, ema=decay, resume=True)
+    assert [line["step"] for line in lines(tmp_path / "cut", "eval")] == [5, 10]
+    assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(tmp_path / "cut"))
 
 
 def test_best_is_the_checkpoint_of_the_best_evaluation(toy, tmp_path):
