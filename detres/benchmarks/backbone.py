@@ -98,7 +98,7 @@ def _checks(contenders: dict[str, Contender]) -> dict[str, Check]:
     return checks
 
 
-def _peer(name: str, pictures: Pictures) -> nn.Module:
+def peer_network(name: str, pictures: Pictures) -> nn.Module:
     """A network of torchvision or timm with the weights that torchvision's has at random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -111,15 +111,15 @@ def _peer(name: str, pictures: Pictures) -> nn.Module:
     return other
 
 
-def _ours(pictures: Pictures) -> Classifier:
+def our_network(pictures: Pictures) -> Classifier:
     model = build_classifier(pictures.backbone, num_classes=pictures.classes)
-    model.load_state_dict(_peer("torchvision", pictures).state_dict())
+    model.load_state_dict(peer_network("torchvision", pictures).state_dict())
     return model
 
 
 def make_our_forward(pictures: Pictures, device: torch.device, precision: Precision, compile: bool) -> Contender:
     """Norms folded into convolutions, channels_last, compiled where that can be done."""
-    model = fold_norms(_ours(pictures)).to(device=device, memory_format=torch.channels_last)
+    model = fold_norms(our_network(pictures)).to(device=device, memory_format=torch.channels_last)
     images = model.normalize(pictures.rgb().to(device))
     logits: Callable[[Tensor], Tensor] = torch.compile(model.logits, dynamic=False) if compile else model.logits
 
@@ -133,8 +133,8 @@ def make_our_forward(pictures: Pictures, device: torch.device, precision: Precis
 
 def make_their_forward(peer: str, pictures: Pictures, device: torch.device, precision: Precision) -> Contender:
     """As it comes: float32 or autocast, NCHW."""
-    images = _ours(pictures).normalize(pictures.rgb()).contiguous().to(device)
-    model = _peer(peer, pictures).eval().to(device)
+    images = our_network(pictures).normalize(pictures.rgb()).contiguous().to(device)
+    model = peer_network(peer, pictures).eval().to(device)
 
     @torch.inference_mode()
     def call() -> Tensor:
@@ -146,7 +146,7 @@ def make_their_forward(peer: str, pictures: Pictures, device: torch.device, prec
 
 def make_our_step(pictures: Pictures, device: torch.device, precision: Precision, compile: bool) -> Contender:
     """detres's own loop; gives the loss before the step's update."""
-    model: Any = _ours(pictures).to(device=device, memory_format=torch.channels_last)
+    model: Any = our_network(pictures).to(device=device, memory_format=torch.channels_last)
     if compile:
         model.compile()
     batch = ClassificationBatch(pictures.rgb(), pictures.labels(), tuple(range(pictures.images)))
@@ -164,8 +164,11 @@ def make_our_step(pictures: Pictures, device: torch.device, precision: Precision
 
 def make_their_step(peer: str, pictures: Pictures, device: torch.device, precision: Precision) -> Contender:
     """The plain step: forward, cross-entropy, backward, SGD."""
-    images, labels = _ours(pictures).normalize(pictures.rgb()).contiguous().to(device), pictures.labels().to(device)
-    model = _peer(peer, pictures).train().to(device)
+    images, labels = (
+        our_network(pictures).normalize(pictures.rgb()).contiguous().to(device),
+        pictures.labels().to(device),
+    )
+    model = peer_network(peer, pictures).train().to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=_RATE, momentum=0.9, weight_decay=1e-4)
 
     def call() -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -35,9 +35,9 @@ Makers = Mapping[str, Callable[[], Contender]]
 class Comparison:
     """A kind of work that networks are timed at.
 
-    name: of its rows, such as detector/r50_fpn. work: what one call does. images: of one call, by which times are
-    divided. operations: of one call, floating-point. peers: by name. targets: ratios to be reached against the first
-    peer, by precision of ours. checks: by precision of ours.
+    name: of its rows, such as detector/r50_fpn. work: what one call does. images: of one call (or steps, where these
+    are the unit), by which times are divided. operations: of one call, floating-point. peers: by name. targets: ratios
+    to be reached against the first peer, by precision of ours. checks: by precision of ours. unit: of the figures.
     """
 
     name: str
@@ -47,23 +47,26 @@ class Comparison:
     peers: Sequence[str]
     targets: Mapping[str, float]
     checks: Mapping[str, Check]
+    unit: Literal["s/image", "images/s", "steps/s"] = "s/image"
 
     def rows(self, times: Mapping[str, Sequence[float]], machine: Machine) -> list[Row]:
         """times: seconds of each round, by contender.
 
-        Each precision of ours is held against every peer as it comes, which is in float32; then bf16 against the peers
-        that were timed in bf16, too.
+        Each precision of ours that was timed is held against every peer as it comes, which is in float32; then bf16
+        against the peers that were timed in bf16, too.
         """
         found = []
         for precision in ("float32", "bf16"):
             for place, peer in enumerate(self.peers):
+                if not {f"ours {precision}", f"{peer} float32"} <= times.keys():
+                    continue
                 name = f"{self.name}/{precision}" + (f"/{peer}" if place else "")
                 target = None if place else self.targets.get(precision)
                 found.append(self._row(name, times, machine, (precision, "float32"), peer, target))
         found += [
             self._row(f"{self.name}/bf16_both" + (f"/{peer}" if place else ""), times, machine, ("bf16", "bf16"), peer)
             for place, peer in enumerate(self.peers)
-            if f"{peer} bf16" in times
+            if {"ours bf16", f"{peer} bf16"} <= times.keys()
         ]
         return found
 
@@ -97,9 +100,9 @@ class Comparison:
         ours, theirs = (median(times[contender]) for contender in contenders)
         return Row(
             name=name,
-            ours=ours / self.images,
-            peer=theirs / self.images,
-            unit="s/image",
+            ours=self._figure(ours),
+            peer=self._figure(theirs),
+            unit=self.unit,
             peer_name=f"{peer} ({precisions[1]})",
             work=self.work,
             limit_share=machine.limit_share(self.operations, ours, precisions[0]),
@@ -108,6 +111,10 @@ class Comparison:
             rounds=len(times[contenders[0]]),
             check=self.checks[precisions[0]],
         )
+
+    def _figure(self, seconds: float) -> float:
+        """Of a call's time, in the unit."""
+        return self.images / seconds if self.unit.endswith("/s") else seconds / self.images
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import torch
 
 from detres.benchmarks.backbone import Pictures, measure_backbone
+from detres.benchmarks.cifar_training import CifarWork, measure_cifar
 from detres.benchmarks.classification_data import WORKS, CropWork, measure_crops
 from detres.benchmarks.data import Photos, measure_detection_data
+from detres.benchmarks.deep_training import MemoryWork, measure_deep_training
 from detres.benchmarks.detector import measure_detector
 from detres.benchmarks.evaluation import Results, measure_evaluation
+from detres.benchmarks.imagenet_training import ImagenetWork, measure_imagenet
 from detres.benchmarks.machine import Machine
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
@@ -28,7 +32,8 @@ from detres.errors import ConfigError
 class Part:
     """A benchmark. on_cpu, on_gpu: the full work there. quick: a small one, for a look at whether all is in order.
 
-    on_device: whether it runs on the device at all; loading and evaluating are work of the CPU.
+    on_device: whether it runs on the device at all; loading and evaluating are work of the CPU. in_all: whether "all"
+    means it, too; what takes minutes for one figure is to be asked for.
     """
 
     measure: Callable[[Machine, Any, Plan], list[Row]]
@@ -37,6 +42,7 @@ class Part:
     quick: Any
     plan: Plan
     on_device: bool = True
+    in_all: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,23 @@ def measure_data(machine: Machine, loading: Loading, plan: Plan) -> list[Row]:
         rows = measure_detection_data(loading.photos, ours, theirs, plan)
         return rows + [measure_crops(work, ours, theirs, plan) for work in loading.crops]
 
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """CIFAR nets from the data set on, and an ImageNet net whose batch lies ready, for devices that it is meant for."""
+
+    cifar: Sequence[CifarWork]
+    imagenet: ImagenetWork | None = None
+
+
+def measure_train_cls(machine: Machine, training: ClassifierTraining, plan: Plan) -> list[Row]:
+    """The rows of train_cls/."""
+    rows = [] if training.imagenet is None else measure_imagenet(machine, training.imagenet, plan)
+    return [*rows, *itertools.chain.from_iterable(measure_cifar(machine, work, plan) for work in training.cifar)]
+
+
+# Compiled in one precision only, that of the recipes, so that all takes less than eight minutes.
+_ON_GPU = CifarWork(steps=100, workers=8, precisions=("float32",), unit="steps/s", cuda_graphs=True)
 
 PARTS: dict[str, Part] = {
     "backbone": Part(
@@ -76,6 +99,27 @@ PARTS: dict[str, Part] = {
         quick=Scene("resnet18", 192, 256),
         plan=Plan(rounds=7, seconds=150),
     ),
+    "train_cls": Part(
+        measure_train_cls,
+        on_cpu=ClassifierTraining([CifarWork()]),
+        on_gpu=ClassifierTraining(
+            [replace(_ON_GPU, recipe=f"cifar10_resnet{depth}") for depth in (20, 56, 110)],
+            ImagenetWork(Pictures(images=256)),
+        ),
+        quick=ClassifierTraining(
+            [CifarWork(batch=32, steps=2)], ImagenetWork(Pictures("resnet18", images=4, side=64), steps=2)
+        ),
+        plan=Plan(rounds=7, seconds=90, memory=False),
+    ),
+    "train_cls_memory": Part(
+        measure_deep_training,
+        on_cpu=MemoryWork(CifarWork("cifar10_resnet1202")),
+        on_gpu=MemoryWork(CifarWork("cifar10_resnet1202")),
+        quick=MemoryWork(CifarWork("cifar10_resnet110", batch=8)),
+        plan=Plan(),
+        on_device=False,
+        in_all=False,
+    ),
     "data": Part(
         measure_data,
         on_cpu=Loading(Photos(), WORKS),
@@ -98,7 +142,10 @@ _QUICK_PLAN = Plan(rounds=3, memory=False)
 
 
 def parts_named(names: Sequence[str], device: torch.device) -> list[str]:
-    """The parts that `names` mean, in order; "all" on a GPU is what runs on it. ConfigError for a name of none."""
+    """The parts that `names` mean, in order. ConfigError for a name of none.
+
+    "all" leaves out what is to be asked for, and on a GPU what runs on none.
+    """
     for name in names:
         if name not in (*PARTS, "all"):
             close = nearest(name, PARTS)
@@ -106,7 +153,7 @@ def parts_named(names: Sequence[str], device: torch.device) -> list[str]:
             raise ConfigError(f"benchmark {name!r} is unknown; {mend}")
     if "all" not in names:
         return list(dict.fromkeys(names))
-    return [name for name, part in PARTS.items() if device.type == "cpu" or part.on_device]
+    return [name for name, part in PARTS.items() if part.in_all and (device.type == "cpu" or part.on_device)]
 
 
 def run_part(name: str, machine: Machine, *, quick: bool) -> list[Row]:

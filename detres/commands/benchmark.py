@@ -2,6 +2,7 @@
 
 detres benchmark                        all of it; on a GPU, what runs there
 detres benchmark detector train --json figures.json
+detres benchmark train_cls_memory       one that takes minutes for a figure, and is not in all
 detres benchmark --quick                a few minutes at small sizes, to see whether all is in order
 """
 
@@ -22,7 +23,8 @@ COLUMNS = ("name", "ours", "peer", "unit", "ratio", "target", "of the limit", "s
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", metavar="PART", help="backbone, detector, train, data, eval or all")
+    known = "backbone, detector, train, train_cls, train_cls_memory (named only: minutes), data, eval or all"
+    parser.add_argument("parts", nargs="*", metavar="PART", help=known)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file, after every part")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds; no figures to quote")
     parser.add_argument("--no-compile", action="store_true", help="time detres without torch.compile")

@@ -95,6 +95,15 @@ class ClassificationTrainingConfig(TrainingConfig):
     """The key of metrics.json that decides which checkpoint is best."""
     recompute_norms: int = Field(default=0, ge=0)
     """Training images over which batch norm's statistics are averaged anew after the last step; 0: left as they are."""
+    cuda_graphs: bool = False
+    """Of compile on a GPU: all kernels of a pass are launched at once, which small nets are faster by."""
+
+    @model_validator(mode="after")
+    def _graphs_fit(self) -> Self:
+        if self.cuda_graphs and (not self.compile or self.per_device_batch is not None):
+            # Gradients lie in the graph's memory, which the next micro-batch writes to.
+            raise ValueError("training.cuda_graphs=true needs training.compile=true and no per_device_batch")
+        return self
 
 
 class ClassificationTestConfig(Section):
@@ -125,7 +134,7 @@ class ClassificationConfig(ExperimentConfig):
 
     @model_validator(mode="after")
     def _pairs_fit(self) -> Self:
-        at_once = self.training.per_device_batch or self.training.batch
+        at_once = min(self.training.per_device_batch or self.training.batch, self.training.batch)
         if (self.loss.mixup or self.loss.cutmix) and at_once % 2:
             raise ValueError(f"loss.mixup and loss.cutmix mix images in pairs, and a device takes {at_once} at once")
         return self

@@ -78,7 +78,8 @@ def prepare_classifier(model: Classifier, config: ClassificationConfig, device: 
     model.memory_format = layout
     if config.training.compile:
         # Not forward: it takes a batch whose ids differ each time, and would be compiled anew for each.
-        model.logits = torch.compile(model.logits)
+        # "reduce-overhead" is torch's name for CUDA graphs; elsewhere than on a GPU it means nothing.
+        model.logits = torch.compile(model.logits, mode="reduce-overhead" if config.training.cuda_graphs else None)
     return model
 
 

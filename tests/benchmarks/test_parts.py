@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from detres.benchmarks import backbone, data, evaluation, machine, suite
+from detres.benchmarks.cifar_training import CifarWork
 from detres.benchmarks.classification_data import CropWork
 from detres.benchmarks.contenders import Contender
+from detres.benchmarks.imagenet_training import ImagenetWork
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
 from detres.benchmarks.timing import Plan
@@ -23,6 +25,10 @@ TOYS = {
     "backbone": backbone.Pictures("resnet18", images=4, side=96, classes=5),
     "detector": Scene("resnet18", 96, 128, classes=7, images=2),
     "train": Scene("resnet18", 96, 128, classes=7, images=2, objects=3),
+    "train_cls": suite.ClassifierTraining(
+        [CifarWork(batch=32, steps=1, workers=0)],
+        ImagenetWork(backbone.Pictures("resnet18", images=4, side=64), steps=1),
+    ),
     "data": suite.Loading(PHOTOS, [CropWork("area", AreaCropping(32), 150, 200, 0.1, 1.0, count=3, batch=2)]),
     "eval": evaluation.Results(images=20, detections=10, classes=3),
 }
@@ -34,7 +40,7 @@ def toy_machine() -> machine.Machine:
     return machine.measure_machine(CPU, compile=False, side=64)
 
 
-SLOW = ("backbone", "detector", "train")
+SLOW = ("backbone", "detector", "train", "train_cls")
 
 
 @pytest.mark.parametrize("part", [pytest.param(p, marks=pytest.mark.slow if p in SLOW else ()) for p in TOYS])
@@ -51,7 +57,7 @@ def test_every_part_runs_and_its_work_is_the_same(part: str, toy_machine: machin
 
 
 def test_every_target_of_the_issue_has_its_row() -> None:
-    assert set(TOYS) == set(suite.PARTS)
+    assert {*TOYS, "train_cls_memory"} == set(suite.PARTS)
 
 
 @pytest.mark.slow
@@ -131,9 +137,13 @@ def test_an_unknown_part_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
 
 
 def test_all_on_a_gpu_is_what_runs_there() -> None:
-    assert suite.parts_named(["all"], CPU) == list(suite.PARTS)
-    assert suite.parts_named(["all"], torch.device("cuda")) == ["backbone", "detector", "train"]
+    assert suite.parts_named(["all"], CPU) == [name for name in suite.PARTS if name != "train_cls_memory"]
+    assert suite.parts_named(["all"], torch.device("cuda")) == ["backbone", "detector", "train", "train_cls"]
     assert suite.parts_named(["eval", "data", "eval"], CPU) == ["eval", "data"]
+
+
+def test_what_takes_minutes_for_one_figure_is_run_where_it_is_named() -> None:
+    assert suite.parts_named(["train_cls_memory"], CPU) == ["train_cls_memory"]
 
 
 def test_photos_are_the_same_every_time(tmp_path: Path) -> None:

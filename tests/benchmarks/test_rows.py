@@ -1,5 +1,7 @@
 """A row says who is ahead, by how much, and whether the comparison holds."""
 
+from dataclasses import replace
+
 from torch import device
 
 from detres.benchmarks.contenders import Comparison
@@ -62,6 +64,19 @@ def test_a_comparison_takes_medians_and_shares_of_the_limit() -> None:
     assert (whole.limit_share, whole.peer_limit_share) == (0.5, 0.25)
     assert (rows["detector/r50_fpn/bf16"].ratio, rows["detector/r50_fpn/bf16"].failed) == (4.0, True)
     assert (rows["detector/r50_fpn/bf16_both"].ratio, rows["detector/r50_fpn/bf16_both"].target) == (2.0, None)
+
+
+def test_a_rate_is_the_images_of_a_call_by_its_time() -> None:
+    times = {"ours float32": [1.0], "ours bf16": [0.5], "torchvision float32": [2.0]}
+    whole, half = replace(COMPARISON, unit="images/s").rows(times, MACHINE)
+    assert (whole.ours, whole.peer, whole.ratio, whole.unit) == (2.0, 1.0, 2.0, "images/s")
+    assert (half.ours, half.ratio, half.limit_share) == (4.0, 4.0, 50e9 / 400e9 / 0.5)
+
+
+def test_a_precision_that_was_not_timed_has_no_row() -> None:
+    times = {"ours bf16": [1.0], "torchvision float32": [2.0], "timm bf16": [1.5]}
+    rows = replace(COMPARISON, peers=["torchvision", "timm"]).rows(times, MACHINE)
+    assert [row.name for row in rows] == ["detector/r50_fpn/bf16", "detector/r50_fpn/bf16_both/timm"]
 
 
 def test_memory_is_held_against_the_peer_as_it_comes() -> None:

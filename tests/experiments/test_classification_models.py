@@ -103,3 +103,25 @@ def test_class_names_come_from_the_data_the_config_or_the_format() -> None:
         agreed_class_names(config_of(data={"format": "folder"}), None, usual)
     with pytest.raises(ConfigError, match=r"model\.class_names are y, but the data's classes are x"):
         agreed_class_names(config_of(model={"class_names": ["y"]}), ["x"], usual)
+
+
+def test_cuda_graphs_are_a_way_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str | None] = []
+
+    def compiled(function: Any, mode: str | None = None) -> Any:
+        modes.append(mode)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    for training in ({"compile": True}, {"compile": True, "cuda_graphs": True}):
+        config = config_of(training=training)
+        prepare_classifier(classifier_of_config(config, ["a", "b"]), config, CPU)
+    assert modes == [None, "reduce-overhead"]
+
+
+@pytest.mark.parametrize(
+    "training", [{"cuda_graphs": True}, {"cuda_graphs": True, "compile": True, "per_device_batch": 8}]
+)
+def test_cuda_graphs_of_what_is_not_compiled_or_accumulated_are_refused(training: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"cuda_graphs=true needs .* and no per_device_batch"):
+        config_of(training=training)
