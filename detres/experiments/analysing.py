@@ -25,7 +25,7 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
 from detres.data.datasets import SplitName
-from detres.data.test_views import ViewDataset, ViewPlan, view_loader
+from detres.data.views import ViewDataset, ViewPlan, view_loader
 from detres.distributed import local_device
 from detres.evaluation.metric_file import write_whole
 from detres.experiments.parts import Say

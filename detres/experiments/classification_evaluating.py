@@ -12,7 +12,7 @@ from detres.classification.classifier import Classifier
 from detres.classification.testing import Member, member_of, plans_of, predict_views
 from detres.config.classification_schema import ClassificationConfig
 from detres.data.classified import ClassifiedImages
-from detres.data.test_views import ViewDataset, view_loader
+from detres.data.views import ViewDataset, view_loader
 from detres.distributed import gather_to_main, rank, world_size
 from detres.errors import WeightsError
 from detres.evaluation.accuracy import AccuracyEvaluator

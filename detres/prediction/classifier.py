@@ -20,7 +20,7 @@ from detres.classification import classifier as network
 from detres.classification.classifier_files import ClassifierSettings, load_classifier
 from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
-from detres.data.test_views import ImageViews, collate_views
+from detres.data.views import ImageViews, collate_views
 from detres.distributed import local_device
 from detres.prediction.pictures import check_precision, read_picture
 

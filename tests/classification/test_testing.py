@@ -23,7 +23,7 @@ from detres.classification.testing import (
     softmax_of,
 )
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
-from detres.data.test_views import ViewDataset, ViewPlan, resize_shorter_side, view_loader
+from detres.data.views import ViewDataset, ViewPlan, resize_shorter_side, view_loader
 from detres.errors import ConfigError, DataError, WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 

@@ -9,7 +9,7 @@ import torchvision.transforms as T
 from numpy.typing import NDArray
 from PIL import Image
 
-from detres.data.test_views import (
+from detres.data.views import (
     ViewDataset,
     ViewPlan,
     centre_crop,
