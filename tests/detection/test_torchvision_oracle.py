@@ -1,18 +1,19 @@
 """With the same weights, torchvision's Faster R-CNN and ours give the same detections and the same losses."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
-from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import box_iou
 
 from detres.backbones import build_backbone
 from detres.config.schema import TestConfig
+from detres.data.sizes import resize_image, resized_size
 from detres.detection import torchvision_weights
 from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
@@ -122,15 +123,60 @@ def test_detections_agree_in_float32() -> None:
     assert unmatched <= total / 1000
 
 
+@pytest.mark.parametrize("shape", [(144, 208), (320, 448)])
+def test_what_resizing_adds_is_less_than_a_grey_level_and_moves_few_detections(shape: tuple[int, int]) -> None:
+    """Theirs resizes floats in the model, ours bytes before it; to the same size, by the same filter."""
+    theirs, ours = small_pair(0, torch.float32)
+    theirs.eval()
+    ours.eval()
+    image = random_image(*shape, seed=0)
+    resized = torch.from_numpy(resize_image(image.numpy(), resized_size(shape, 192, 400)))
+    batch = batch_of([resized])
+    batch = replace(batch, original_sizes=torch.tensor([shape]))
+    with torch.no_grad():
+        normalized, _ = theirs.transform(theirs_take([image], torch.float32))
+        (expected,) = theirs(theirs_take([image], torch.float32))
+    levels = 255 * torch.tensor(theirs.transform.image_std)[:, None, None]
+    assert batch.images.shape[1:3] == normalized.tensors.shape[2:]
+    assert ((ours.normalize(batch.images, batch.sizes) - normalized.tensors) * levels).abs().max() < 1
+    (found,) = ours.predict(batch)
+    same = box_iou(found.boxes, expected["boxes"]) * (found.labels[:, None] == expected["labels"] - 1)
+    assert len(found) >= 50
+    assert (same.amax(dim=1) >= 0.9).float().mean() >= 0.8
+
+
+def published_pair(
+    build: Callable[..., nn.Module], eps: float, seed: int, dtype: torch.dtype, **sizes: int
+) -> tuple[nn.Module, FasterRCNN]:
+    """eps: of the trunk's norms, as their weights are published. sizes: min_size and max_size of their resize."""
+    torch.manual_seed(seed)
+    theirs = build(weights=None, weights_backbone=None, **sizes)
+    for module in theirs.backbone.modules():
+        # Not their overwrite_eps, which knows frozen norms only, and there are none without published weights.
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = eps
+    sharpen(theirs, seed, gain=0.02)
+    theirs.to(dtype)
+    return theirs, ours_from(theirs, backbone="resnet50", norm_eps=eps)
+
+
+PUBLISHED = pytest.mark.parametrize(
+    ("build", "eps"), [(fasterrcnn_resnet50_fpn, 0.0), (fasterrcnn_resnet50_fpn_v2, 1e-5)], ids=["v1", "v2"]
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("build", "eps"), [(fasterrcnn_resnet50_fpn, 0.0), (fasterrcnn_resnet50_fpn_v2, 1e-5)])
-def test_published_architectures_agree_at_800_pixels(build: Callable[..., nn.Module], eps: float) -> None:
-    torch.manual_seed(0)
-    theirs = build(weights=None, weights_backbone=None)
-    overwrite_eps(theirs, eps)
-    sharpen(theirs, 0, gain=0.02)
-    ours = ours_from(theirs, backbone="resnet50", norm_eps=eps)
-    unmatched, total = compare(theirs, ours, [random_image(800, 1066, seed=0)], torch.float32)
+@PUBLISHED
+@pytest.mark.parametrize(
+    ("dtype", "seed", "shape"),
+    [(torch.float32, 0, (800, 1066)), (torch.float64, 1, (1066, 800))],
+    ids=["float32 wide", "float64 tall"],
+)
+def test_published_architectures_agree_at_800_pixels(
+    build: Callable[..., nn.Module], eps: float, dtype: torch.dtype, seed: int, shape: tuple[int, int]
+) -> None:
+    theirs, ours = published_pair(build, eps, seed, dtype)
+    unmatched, total = compare(theirs, ours, [random_image(*shape, seed=seed)], dtype)
     assert total >= 50
     assert unmatched == 0
 
@@ -166,8 +212,15 @@ TARGETS = (
 )
 
 
-def test_losses_agree_term_by_term_on_the_same_samples() -> None:
-    theirs, ours = small_pair(5, torch.float64)
+def small_v2_pair() -> tuple[nn.Module, FasterRCNN]:
+    """Batch norm in trunk, FPN and head, all by the statistics of the batch; two convolutions in the RPN."""
+    return published_pair(fasterrcnn_resnet50_fpn_v2, 1e-5, 5, torch.float64, min_size=192, max_size=400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", [lambda: small_pair(5, torch.float64), small_v2_pair], ids=["v1", "v2"])
+def test_losses_agree_term_by_term_on_the_same_samples(pair: Callable[[], tuple[nn.Module, FasterRCNN]]) -> None:
+    theirs, ours = pair()
     theirs.train()
     ours.train()
     images = [random_image(192, 256, seed=i) for i in range(2)]
