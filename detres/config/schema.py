@@ -5,9 +5,9 @@ Sections are frozen and refuse unknown keys. A yaml states only what differs fro
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from detres.config.sections import (
     BackboneConfig,
@@ -18,6 +18,7 @@ from detres.config.sections import (
     Sizes,
     TrainingConfig,
     Weights4,
+    one_as_list,
 )
 
 
@@ -147,6 +148,8 @@ class ModelConfig(Section):
     anchors: AnchorsConfig = AnchorsConfig()
     rpn: RpnConfig = RpnConfig()
     roi: RoiConfig = RoiConfig()
+    global_context: bool = False
+    """Join the features of the whole image to those of each region, before the two sibling layers."""
     pad_to: int | None = Field(default=None, ge=1)
     """Images are padded to multiples of this; null: 32 on FPN, else 1."""
     class_names: tuple[str, ...] | None = None
@@ -204,14 +207,50 @@ class DataConfig(Section):
     """albumentations by name, each with its arguments, in order, before the resize."""
 
 
+def _vote_of_flag(value: Any) -> Any:
+    return {True: "score", False: "none"}[value] if isinstance(value, bool) else value
+
+
+FUSIONS = ("nms", "soft_nms", "soft_nms_gaussian", "vote", "wbf")
+"""How whole detections of several copies of an image are merged; maxout merges features instead."""
+
+
 class TestConfig(Section):
     __test__ = False  # pytest collects classes by this prefix
 
     score: float = Field(default=0.05, ge=0.0, le=1.0)
     nms: float = Field(default=0.5, ge=0.0, le=1.0)
     max_detections: int = Field(default=100, ge=1)
+    refine: int = Field(default=0, ge=0)
+    """Rounds in which the regressed boxes are pooled, classified and regressed again; all rounds' boxes are used."""
+    refine_nms: float = Field(default=0.3, ge=0.0, le=1.0)
+    """nms of what all rounds together found."""
+    vote: Annotated[Literal["none", "score", "uniform", "iou"] | None, BeforeValidator(_vote_of_flag)] = None
+    """Each detection becomes the mean of the boxes it stands for, weighted so; null: score where refine is above 0."""
+    scales: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(one_as_list)] = ()
+    """Shorter sides, ascending, at which each image is tested; none: data.shortest_side alone."""
+    flip: bool = False
+    """Test the mirrored image as well."""
+    fusion: Literal["maxout", "nms", "soft_nms", "soft_nms_gaussian", "vote", "wbf"] | None = None
+    """maxout: each region is read from the two scales that suit its size, and the larger features count. Others: every
+    scale and mirror is tested by itself, and their detections are merged. null: maxout, and nms with flip."""
     batch: int = Field(default=1, ge=1)
     """Images predicted at once, a device."""
+
+    @model_validator(mode="after")
+    def _scales_ascend(self) -> Self:
+        if list(self.scales) != sorted(set(self.scales)):
+            raise ValueError(f"scales={list(self.scales)} do not ascend; write them as {sorted(set(self.scales))}")
+        return self
+
+    @model_validator(mode="after")
+    def _fusion_has_copies(self) -> Self:
+        if self.fusion == "maxout" and self.flip:
+            raise ValueError(
+                "fusion=maxout merges scales, not mirrors; leave out flip, or merge detections with fusion="
+                + " or ".join(FUSIONS)
+            )
+        return self
 
 
 class DetectionTrainingConfig(TrainingConfig):

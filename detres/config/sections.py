@@ -14,7 +14,7 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Weights4 = tuple[Positive, Positive, Positive, Positive]
 
 
-def _one_as_list(value: Any) -> Any:
+def one_as_list(value: Any) -> Any:
     return (value,) if isinstance(value, str | int) else value
 
 
@@ -25,9 +25,9 @@ def _some(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 # Lists that most often have one entry, which may then stand alone: `train: instances.json`.
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(one_as_list)]
 # Pixels.
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_one_as_list), AfterValidator(_some)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(one_as_list), AfterValidator(_some)]
 
 
 class Section(BaseModel):
