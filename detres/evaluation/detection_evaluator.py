@@ -96,23 +96,33 @@ class DetectionEvaluator:
         )
 
     def summarize(self, *, backend: CocoBackend = "faster") -> dict[str, Any]:
-        """What metrics.json holds: COCO's metrics, mAP50 and mAP50_07 of VOC, per_class with both, number of images.
-
-        Fractions in 0..1, None where undefined.
-        """
-        found = self.flat()
-        coco = coco_metrics(self.ground_truth, found, backend=backend)
-        voc = voc_metrics(self.ground_truth, found)
-        per_class = {name: row | voc["per_class"][name] for name, row in coco["per_class"].items()}
-        return coco | voc | {"per_class": per_class, "images": len(self._place_of_image)}
+        """What metrics.json holds of what was found on all images."""
+        return detection_metrics(self.ground_truth, self.flat(), backend=backend)
 
     def results(self) -> list[dict[str, Any]]:
         """All detections in COCO's results format, with the ground truth's ids of images and categories."""
-        found = self.flat()
-        image_ids = [image["id"] for image in self.ground_truth["images"]]
-        category_ids = [category["id"] for category in self.ground_truth["categories"]]
-        columns = (found.image, found.label, found.boxes, found.scores)
-        return [
-            {"image_id": image_ids[image], "category_id": category_ids[label], "bbox": box, "score": score}
-            for image, label, box, score in zip(*(column.tolist() for column in columns), strict=True)
-        ]
+        return as_results(self.ground_truth, self.flat())
+
+
+def detection_metrics(
+    ground_truth: dict[str, Any], found: FlatDetections, *, backend: CocoBackend = "faster"
+) -> dict[str, Any]:
+    """What metrics.json holds: COCO's metrics, mAP50 and mAP50_07 of VOC, per_class with both, number of images.
+
+    Fractions in 0..1, None where undefined.
+    """
+    coco = coco_metrics(ground_truth, found, backend=backend)
+    voc = voc_metrics(ground_truth, found)
+    per_class = {name: row | voc["per_class"][name] for name, row in coco["per_class"].items()}
+    return coco | voc | {"per_class": per_class, "images": len(ground_truth["images"])}
+
+
+def as_results(ground_truth: dict[str, Any], found: FlatDetections) -> list[dict[str, Any]]:
+    """Detections in COCO's results format, with the ground truth's ids of images and categories."""
+    image_ids = [image["id"] for image in ground_truth["images"]]
+    category_ids = [category["id"] for category in ground_truth["categories"]]
+    columns = (found.image, found.label, found.boxes, found.scores)
+    return [
+        {"image_id": image_ids[image], "category_id": category_ids[label], "bbox": box, "score": score}
+        for image, label, box, score in zip(*(column.tolist() for column in columns), strict=True)
+    ]

@@ -38,10 +38,14 @@ def run_folder(file: Path) -> Path | None:
 
 def default_folder(file: Path, set_name: str, split: str) -> Path:
     """RUN/eval/SET-SPLIT-CHECKPOINT; for a file that lies in no run, below runs/ with its own name."""
-    name = set_name.replace("/", "-")
-    name = name if name.endswith(split) else f"{name}-{split}"
     checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
-    return default_place(file) / "eval" / f"{name}-{checkpoint}"
+    return default_place(file) / "eval" / f"{set_and_split(set_name, split)}-{checkpoint}"
+
+
+def set_and_split(set_name: str, split: str) -> str:
+    """SET-SPLIT, as a folder may be called."""
+    name = set_name.replace("/", "-")
+    return name if name.endswith(split) else f"{name}-{split}"
 
 
 def default_place(file: Path) -> Path:

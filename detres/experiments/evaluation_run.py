@@ -19,7 +19,7 @@ from detres.detection.detector_files import (
 from detres.detection.published import locate_detector
 from detres.distributed import is_main, local_device, process_group
 from detres.experiments.detection_models import prepare_detector
-from detres.experiments.evaluating import map_classes, measure, write_measured
+from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
 from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
 from detres.experiments.output_folders import make_folder
 
@@ -69,13 +69,18 @@ def evaluate(
         if measured is None:
             return None
     measured.metrics.update(split=split, weights=file_digest(file), precision=config.training.precision)
-    write_measured(folder, measured, config.data.format)
+    write_and_tell(folder, measured, config.data.format, say)
+    return measured.metrics
+
+
+def write_and_tell(folder: Path, measured: Measured, data_format: str, say: Say) -> None:
+    """Leave the files of an evaluation, and say what was measured and where it lies."""
+    write_measured(folder, measured, data_format)
     if unreadable := measured.metrics["unreadable_images"]:
         say(f"warning: {len(unreadable)} images could not be read and count as grey ones: {', '.join(unreadable[:5])}")
     for line in metric_lines(measured.metrics):
         say(line)
     say(f"written to {folder}")
-    return measured.metrics
 
 
 def evaluation_config(
