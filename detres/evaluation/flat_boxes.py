@@ -78,6 +78,12 @@ def flat_detections(
     return flat
 
 
+def image_and_class(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Image and class in one number, (G,) and (D,), equal for what may be compared within a class."""
+    classes = 1 + max(objects.label.max(initial=0), found.label.max(initial=0))
+    return objects.image * classes + objects.label, found.image * classes + found.label
+
+
 def _boxes(rows: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
     return np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
 

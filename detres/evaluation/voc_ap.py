@@ -1,6 +1,6 @@
 """PASCAL VOC's average precision, by area and by 11 points, for all classes and images at once.
 
-K classes, G objects, D detections of all images together, P pairs of a detection and an object of its image and class.
+K classes, G objects, D detections of all images together.
 
 The devkit counts pixels: a box from xmin to xmax inclusive is xmax - xmin + 1 wide. The same box in continuous edges
 runs from xmin - 1 to xmax (structures.py states the convention), so its width and every overlap are the devkit's own.
@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects
+from detres.evaluation.box_pairs import overlaps
+from detres.evaluation.flat_boxes import (
+    FlatDetections,
+    FlatObjects,
+    flat_detections,
+    flat_objects,
+    image_and_class,
+)
 
 HIT, FALSE_ALARM, NEITHER = 1, 0, -1
 
@@ -100,44 +107,10 @@ def judge_detections(
 
 
 def _most_overlapped(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For each detection the object it overlaps most and their IoU: (D,) with -1 where it has none, (D,)."""
-    target = np.full(len(found.scores), -1, np.int64)
-    best = np.zeros(len(found.scores))
-    detection, candidate = _pairs(objects, found)
-    if len(detection) == 0:
-        return target, best
-    iou = _paired_iou(found.boxes[detection], objects.boxes[candidate])
-    # Pairs of one detection are neighbours: `first` is where each detection's pairs begin.
-    first = np.flatnonzero(np.append(True, detection[1:] != detection[:-1]))
-    paired = detection[first]
-    best[paired] = np.maximum.reduceat(iou, first)
-    winning = np.flatnonzero(iou == best[detection])
-    winners, place = np.unique(detection[winning], return_index=True)
-    target[winners] = candidate[winning[place]]
-    return target, best
-
-
-def _pairs(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every detection with every object of its image and class: (P,) detections, rising, and (P,) objects."""
-    classes = 1 + max(objects.label.max(initial=0), found.label.max(initial=0))
-    object_group = objects.image * classes + objects.label
-    detection_group = found.image * classes + found.label
-    order = np.argsort(object_group, kind="stable")
-    begin = np.searchsorted(object_group[order], detection_group, side="left")
-    counts = np.searchsorted(object_group[order], detection_group, side="right") - begin
-    detection = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(len(detection)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return detection, order[np.repeat(begin, counts) + place]
-
-
-def _paired_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of each row's two boxes, (P, 4) and (P, 4) x, y, width, height -> (P,); 0 where they do not meet."""
-    sides = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:]) - np.maximum(
-        boxes[:, :2], others[:, :2]
-    )
-    shared = np.where((sides > 0).all(axis=1), sides[:, 0] * sides[:, 1], 0.0)
-    union = boxes[:, 2] * boxes[:, 3] + others[:, 2] * others[:, 3] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    """For each detection the object of its image and class it overlaps most and their IoU: (D,) with -1 where it has
+    none, (D,)."""
+    object_group, detection_group = image_and_class(objects, found)
+    return overlaps(object_group, objects.boxes, detection_group, found.boxes).best(len(found.scores))
 
 
 def _falling_precision(hits: NDArray[np.int64]) -> NDArray[np.float64]:
