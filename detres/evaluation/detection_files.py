@@ -25,7 +25,13 @@ def write_ground_truth(folder: Path, ground_truth: dict[str, Any]) -> Path:
 
 
 def write_comp4(folder: Path, ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]]) -> list[Path]:
-    """comp4_det_test_CLASS.txt for every class, as the VOC devkit and its server read them.
+    """comp4_det_test_CLASS.txt for every class; comp4_files says what is in them."""
+    files = comp4_files(ground_truth, detections)
+    return [write_whole(folder / name, content) for name, content in files.items()]
+
+
+def comp4_files(ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The content of comp4_det_test_CLASS.txt for every class, by its name, as the VOC devkit and its server read them.
 
     A line is: image name, score, xmin, ymin, xmax, ymax; pixels count from 1 and the last one is inside, so continuous
     edges x1, x2 become x1 + 1, x2. The image's name is its file's without folder and ending.
@@ -38,12 +44,12 @@ def write_comp4(folder: Path, ground_truth: dict[str, Any], detections: Sequence
         corners = f"{x + 1:.3f} {y + 1:.3f} {x + width:.3f} {y + height:.3f}"
         name = image_names[detection["image_id"]]
         lines[detection["category_id"]].append(f"{name} {detection['score']:.8f} {corners}\n")
-    files: dict[Path, str] = {}
+    files: dict[str, str] = {}
     for category in ground_truth["categories"]:
         # A class name may hold what a file name may not.
         stem = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", category["name"])
-        file = folder / f"comp4_det_test_{stem}.txt"
+        file = f"comp4_det_test_{stem}.txt"
         if file in files:
-            raise DataError(f"two classes, one of them {category['name']!r}, would both be written to {file.name}")
+            raise DataError(f"two classes, one of them {category['name']!r}, would both be written to {file}")
         files[file] = "".join(lines[category["id"]])
-    return [write_whole(file, content) for file, content in files.items()]
+    return files

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 SCHEMA_VERSION = 1
 
@@ -19,12 +21,20 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
 
 
 def write_whole(file: Path, content: str) -> Path:
-    """Write to a temporary name in the same folder, then rename."""
+    """Write text to a temporary name in the same folder, then rename."""
+    with whole_file(file) as stream:
+        stream.write(content.encode("utf-8", errors="surrogateescape"))
+    return file
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes stand under the file's name once all of them are written, and nowhere where one is not."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(content)
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
@@ -32,7 +42,6 @@ def write_whole(file: Path, content: str) -> Path:
     except BaseException:
         os.unlink(partial)
         raise
-    return file
 
 
 def _plain(value: Any) -> Any:
