@@ -92,13 +92,18 @@ def write_voc_submission(
 
 
 def check_detections(
-    detections: Sequence[Any], ground_truth: Mapping[str, Any], where: str, *, most_per_image: int | None = None
+    detections: Sequence[Any],
+    ground_truth: Mapping[str, Any],
+    where: str,
+    *,
+    most_per_image: int | None = None,
+    beyond: float = _BEYOND,
 ) -> None:
     """Raise one DataError with everything that is wrong with detections for these images, an example of each.
 
     detections: D entries of image_id, category_id, bbox (x, y, width, height) and score.
     ground_truth: COCO's instances layout; its images state height and width. where: names the detections in the error.
-    An image without a detection is none: nothing may have been found on it.
+    beyond: pixels by which a box may leave its image. An image without a detection is no mistake.
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
     categories = {category["id"] for category in ground_truth["categories"]}
@@ -106,7 +111,7 @@ def check_detections(
     examples: dict[str, str] = {}
     per_image: Counter[Any] = Counter()
     for place, detection in enumerate(detections):
-        problems = list(_wrong(detection, sizes, categories))
+        problems = list(_wrong(detection, sizes, categories, beyond))
         for kind, detail in problems:
             counts[kind] += 1
             examples.setdefault(kind, f"{detail} (entry {place})")
@@ -124,7 +129,9 @@ def check_detections(
         )
 
 
-def _wrong(detection: Any, sizes: Mapping[Any, tuple[float, float]], categories: set[Any]) -> Iterator[tuple[str, str]]:
+def _wrong(
+    detection: Any, sizes: Mapping[Any, tuple[float, float]], categories: set[Any], beyond: float
+) -> Iterator[tuple[str, str]]:
     """(kind, what it is) of everything that is wrong with one entry."""
     try:
         image_id, category_id, score = detection["image_id"], detection["category_id"], float(detection["score"])
@@ -144,7 +151,7 @@ def _wrong(detection: Any, sizes: Mapping[Any, tuple[float, float]], categories:
         yield "box that is not finite", str(box)
     elif width < 0 or height < 0:
         yield "box with a negative side", str(box)
-    elif size is not None and (min(x, y) < -_BEYOND or x + width > size[0] + _BEYOND or y + height > size[1] + _BEYOND):
+    elif size is not None and (min(x, y) < -beyond or x + width > size[0] + beyond or y + height > size[1] + beyond):
         yield "box outside its image", f"{box} on {size[0]}x{size[1]} pixels"
 
 
