@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"structures", "boxes", "draws", "errors", "distributed", "array_pickle", "version", "config"},
+    {"structures", "boxes", "draws", "errors", "distributed", "array_pickle", "inert_pickle", "version", "config"},
     {"backbones", "data", "training", "evaluation"},
     {"detection", "classification", "prediction", "report"},
     {"experiments", "benchmarks"},
