@@ -47,6 +47,8 @@ class AnchorsConfig(Section):
     """Round the anchors' corners to whole pixels, as torchvision does."""
     order: Literal["size", "ratio"] = "size"
     """Which of the two varies slowest along the channels of the RPN."""
+    offset: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Where in its cell an anchor stands: 0 on its upper left corner, 0.5 in its middle, as in mmdetection 1.x."""
     fitted: bool = False
     """Take a level's stride as image side // map side, as torchvision does; on p6 that differs from the declared."""
 

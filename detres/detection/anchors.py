@@ -57,7 +57,7 @@ def grid_anchors(cell: Tensor, map_size: tuple[int, int], stride: tuple[int, int
 class AnchorGrid(nn.Module):
     """Lays anchors on the maps of a pyramid.
 
-    sizes: one list a level. strides: pixels a cell, one a level.
+    sizes: one list a level. strides: pixels a cell, one a level. offset: where in its cell an anchor stands, in strides.
     fitted: take the stride as image side // map side instead. torchvision does; where a map's side was rounded up
     (p6 of an image 800 high has 13 rows: 61 pixels instead of 64) its anchors lie elsewhere, and weights trained
     with them expect that.
@@ -71,6 +71,7 @@ class AnchorGrid(nn.Module):
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
         rounded: bool = False,
         order: Literal["size", "ratio"] = "size",
+        offset: float = 0.0,
         fitted: bool = False,
     ) -> None:
         super().__init__()
@@ -80,8 +81,8 @@ class AnchorGrid(nn.Module):
             raise ValueError(f"every level needs the same number of sizes (the RPN is shared), got {sizes}")
         self.strides, self.fitted = tuple(strides), fitted
         self.per_cell = len(sizes[0]) * len(ratios)
-        for level, level_sizes in enumerate(sizes):
-            cell = cell_anchors(level_sizes, ratios, rounded=rounded, order=order)
+        for level, (level_sizes, stride) in enumerate(zip(sizes, strides, strict=True)):
+            cell = cell_anchors(level_sizes, ratios, rounded=rounded, order=order) + offset * stride
             self.register_buffer(f"cell{level}", cell, persistent=False)
 
     def forward(self, maps: Sequence[Tensor], image_size: tuple[int, int]) -> list[Tensor]:

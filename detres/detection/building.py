@@ -27,6 +27,7 @@ def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> Faste
         ratios=model.anchors.ratios,
         rounded=model.anchors.rounded,
         order=model.anchors.order,
+        offset=model.anchors.offset,
         fitted=model.anchors.fitted,
     )
     return FasterRCNN(

@@ -36,6 +36,17 @@ def test_fitted_rounded_ratio_major_anchors_are_torchvisions(size: tuple[int, in
     assert torch.equal(torch.cat(grid(maps, size)), theirs)
 
 
+def test_rounded_anchors_in_the_middle_are_those_of_inclusive_corners() -> None:
+    """mmdetection 1.x counts a box's last pixel as its corner: a centre of (stride - 1) / 2, and sides one shorter."""
+    grid = AnchorGrid([(64.0,), (128.0,)], (8, 16), rounded=True, order="ratio", offset=0.5)
+    for anchors, stride, size in zip(grid([torch.zeros(1, 1, 1, 1)] * 2, (8, 8)), (8, 16), (64, 128), strict=True):
+        for anchor, ratio in zip(anchors.tolist(), (0.5, 1.0, 2.0), strict=True):
+            centre, width, height = (stride - 1) / 2, size / ratio**0.5, size * ratio**0.5
+            first = [round(centre - (side - 1) / 2) for side in (width, height)]
+            last = [round(centre + (side - 1) / 2) for side in (width, height)]
+            assert anchor == [first[0], first[1], last[0] + 1, last[1] + 1]
+
+
 def test_levels_must_share_the_number_of_anchors() -> None:
     with pytest.raises(ValueError, match="same number of sizes"):
         AnchorGrid([[32, 64], [128]], (8, 16))
