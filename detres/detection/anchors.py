@@ -57,7 +57,7 @@ def grid_anchors(cell: Tensor, map_size: tuple[int, int], stride: tuple[int, int
 class AnchorGrid(nn.Module):
     """Lays anchors on the maps of a pyramid.
 
-    sizes: one list a level. strides: pixels a cell, one a level. offset: where in its cell an anchor stands, in strides.
+    sizes: one list a level. strides: pixels a cell, one a level. offset: of an anchor in its cell, in strides.
     fitted: take the stride as image side // map side instead. torchvision does; where a map's side was rounded up
     (p6 of an image 800 high has 13 rows: 61 pixels instead of 64) its anchors lie elsewhere, and weights trained
     with them expect that.
