@@ -1,0 +1,147 @@
+"""Detections that any detectors left in files, evaluated: one file as it is, several merged image by image.
+
+F files, I images, D detections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detres.boxes import clip_boxes
+from detres.config.loading import Layer, load_config, read_override, resolve
+from detres.config.schema import FUSIONS, Config, TestConfig
+from detres.data.coco import coco_ground_truth
+from detres.data.datasets import SplitName, load_dataset
+from detres.detection.fusion import FusionMethod, View, fuse
+from detres.errors import ConfigError
+from detres.evaluation.detection_evaluator import as_results, detection_metrics
+from detres.evaluation.flat_boxes import FlatDetections
+from detres.evaluation.saved_detections import read_detections
+from detres.experiments.evaluating import Measured
+from detres.experiments.evaluation_places import default_split, file_digest, set_and_split
+from detres.experiments.evaluation_run import Say, write_and_tell
+from detres.experiments.output_folders import make_folder
+
+USED = ("data", "test.fusion", "test.nms", "test.max_detections")
+"""Keys that matter where nothing is detected any more."""
+
+
+def evaluate_files(
+    files: Sequence[str | Path],
+    *,
+    cfg: str | None = None,
+    layers: Sequence[Layer] = (),
+    overrides: Sequence[str] = (),
+    split: SplitName | None = None,
+    out: str | Path | None = None,
+    say: Say = lambda line: None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """The content of metrics.json.
+
+    files: in COCO's results format (or folders with a detections.json), of the images of the set that cfg or layers
+    (--data) name; evaluation/saved_detections.py says what is refused. Several are merged by test.fusion, which is nms
+    where it is null, with test.nms and test.max_detections; test.score is not asked again.
+    split: None is test where there is one, else val. out: None is runs/late_fusion/SET-SPLIT-FUSION.
+    """
+    config = fusion_config(cfg, layers, overrides)
+    method = fusion_method(config.test.fusion) if len(files) > 1 else None
+    split = split or default_split(config)
+    images = load_dataset(config.data, split)
+    ground_truth = coco_ground_truth(images)
+    sources = [path / "detections.json" if path.is_dir() else path for path in map(Path, files)]
+    members = []
+    for source in sources:
+        members.append(read_detections(source, ground_truth))
+        say(f"{source}: {len(members[-1].scores)} detections on {len(np.unique(members[-1].image))} images")
+    say(f"{images.name}: {len(images)} images" + (f"; {len(files)} files are merged by {method}" if method else ""))
+    folder = _made_folder(out, set_and_split(images.name, split), method, sources)
+    found = members[0]
+    if method is not None:
+        found = merge_detections(members, images.sizes, method, config.test, progress=progress)
+    metrics = detection_metrics(ground_truth, found) | {
+        "set": images.name,
+        "annotations": images.digest(),
+        "unreadable_images": [],  # None was read.
+        "split": split,
+        "detections": [file_digest(source) for source in sources],
+        "fusion": method,
+    }
+    write_and_tell(folder, Measured(metrics, as_results(ground_truth, found), ground_truth), config.data.format, say)
+    return metrics
+
+
+def merge_detections(
+    members: Sequence[FlatDetections],
+    sizes: NDArray[np.int64],
+    method: FusionMethod,
+    test: TestConfig,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> FlatDetections:
+    """The F members' detections of each image merged, best first, after their boxes were cut at its edges.
+
+    members: each sorted by image. sizes: (I, 2), height and width. progress: called with the number of images done.
+    """
+    firsts = [np.searchsorted(member.image, np.arange(len(sizes) + 1)) for member in members]
+    rows = []
+    for i, size in enumerate(sizes.tolist()):
+        views = [_view(m, slice(f[i], f[i + 1]), size) for m, f in zip(members, firsts, strict=True)]
+        boxes, scores, labels = fuse(views, method, nms_iou=test.nms, max_detections=test.max_detections)
+        xywh = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
+        rows.append(FlatDetections(np.full(len(scores), i), labels.numpy(), xywh.numpy(), scores.numpy()))
+        if progress is not None:
+            progress(i + 1)
+    return FlatDetections(
+        image=np.concatenate([np.zeros(0, np.int64), *(row.image for row in rows)]),
+        label=np.concatenate([np.zeros(0, np.int64), *(row.label for row in rows)]),
+        boxes=np.concatenate([np.zeros((0, 4)), *(row.boxes for row in rows)]),
+        scores=np.concatenate([np.zeros(0), *(row.scores for row in rows)]),
+    )
+
+
+def _view(member: FlatDetections, rows: slice, size: tuple[int, int]) -> View:
+    xywh = torch.from_numpy(member.boxes[rows])
+    boxes = clip_boxes(torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], dim=1), size)
+    return boxes, torch.from_numpy(member.scores[rows]), torch.from_numpy(member.label[rows])
+
+
+def fusion_config(cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]) -> Config:
+    """Whose data, and how to merge.
+
+    Raises ConfigError where nobody names the data, or an override is about running a detector.
+    """
+    stated = [override.partition("=")[0] for override in overrides]
+    idle = [key for key in stated if not any(key == used or key.startswith(f"{used}.") for used in USED)]
+    if idle:
+        raise ConfigError(
+            f"{', '.join(idle)}: detections from files are not made anew; what counts is {', '.join(USED)}"
+        )
+    if cfg:
+        return cast(Config, load_config(cfg, overrides, layers=layers))
+    if not layers:
+        raise ConfigError("--detections says nothing of the images they were made on; name them with --cfg or --data")
+    return cast(Config, resolve([*layers, *(read_override(text) for text in overrides)]))
+
+
+def fusion_method(stated: str | None) -> FusionMethod:
+    """Raises ConfigError for maxout, which merges features."""
+    if stated == "maxout":
+        raise ConfigError(
+            f"test.fusion=maxout merges features, and files hold detections; choose one of {', '.join(FUSIONS)}"
+        )
+    return cast(FusionMethod, stated or "nms")
+
+
+def _made_folder(out: str | Path | None, set_name: str, method: str | None, sources: Sequence[Path]) -> Path:
+    folder = Path(out) if out else Path("runs") / "late_fusion" / f"{set_name}-{method or 'alone'}"
+    if any(source.resolve() == (folder / "detections.json").resolve() for source in sources):
+        raise ConfigError(f"{folder}: its detections.json is read, and would be written over; choose another --out")
+    make_folder(folder)
+    return folder
