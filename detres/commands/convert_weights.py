@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+SOURCES = ("torchvision", "timm", "msra")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--from", dest="source", required=True, choices=("torchvision", "timm", "msra"))
+    parser.add_argument("--from", dest="source", required=True, choices=SOURCES)
     parser.add_argument("input", metavar="IN", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path)
     parser.add_argument("--bn-eps", type=float, metavar="EPS", help="eps of the backbone's norms (not in the file)")
@@ -22,14 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from detres.experiments.converting import convert
+    from detres.experiments.converting import Options, convert
 
-    for line in convert(
-        arguments.source,
-        arguments.input,
-        arguments.output,
-        norm_eps=arguments.bn_eps,
-        classes=arguments.classes,
-        architecture=arguments.architecture,
-    ):
+    options = Options(arguments.bn_eps, arguments.classes, arguments.architecture)
+    for line in convert(arguments.source, arguments.input, arguments.output, options):
         print(line)

@@ -5,20 +5,11 @@ A tag's file is downloaded once into the cache (weight_tags.py), converted there
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
-from torch import Tensor
-
-from detres.backbones import build_backbone
-from detres.backbones.weight_files import read_tensors
 from detres.backbones.weight_tags import PublishedWeights, fetch, weights_cache
-from detres.detection import torchvision_weights
-from detres.detection.building import assemble
-from detres.detection.detector_files import load_strictly, settings_of
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.converted import Stated, write_converted
+from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import WeightsError
 from detres.training.checkpoints import find_weights_file
 
@@ -44,34 +35,11 @@ def locate_detector(weights: str | Path) -> Path:
     converted = weights_cache() / "torchvision" / f"{name}.safetensors"
     if not converted.is_file():
         source = fetch(_published(name))
-        convert_detector(source, read_tensors(source), converted, norm_eps=_PUBLISHED[name])
+        detector = read_torchvision(source, Stated(norm_eps=_PUBLISHED[name]))
+        if detector is None:
+            raise WeightsError(f"{source}: no detector; take the file away, and it is downloaded anew")
+        write_converted(detector, converted, str(source))
     return converted
-
-
-def convert_detector(
-    path: Path, tensors: Mapping[str, Tensor], out: Path, *, norm_eps: float, class_names: Sequence[str] | None = None
-) -> FasterRCNN:
-    """Write torchvision's detector `tensors`, read from `path`, as ours to `out`; returns the model.
-
-    norm_eps: of the backbone's BN. class_names: without background; None: COCO's, or numbered ones.
-    """
-    try:
-        ours = torchvision_weights.convert_state_dict(tensors)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    config = torchvision_weights.model_settings(tensors, class_names, norm_eps=norm_eps)
-    test = torchvision_weights.test_settings()
-    backbone = build_backbone(
-        config.backbone.name, stride_in=config.backbone.stride_in, norm=config.backbone.norm, norm_eps=norm_eps
-    )
-    model = assemble(backbone, config, test)
-    load_strictly(model, ours, str(path))
-    settings = settings_of(model, config, torchvision_weights.data_settings(), test, f"torchvision {path.name}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")  # Several processes may be at it.
-    save_file({n: t.contiguous() for n, t in model.state_dict().items()}, partial, settings.to_metadata())
-    partial.replace(out)
-    return model
 
 
 def _published(name: str) -> PublishedWeights:

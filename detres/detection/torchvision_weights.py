@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.weight_files import read_tensors
 from detres.config.schema import (
     AnchorsConfig,
     BoxLossConfig,
@@ -25,26 +28,56 @@ from detres.config.schema import (
     RpnConfig,
     TestConfig,
 )
+from detres.detection.converted import ConvertedDetector, Stated, resnet_of
+from detres.detection.renaming import Pairs, rename
 from detres.errors import WeightsError
+from detres.structures import IMAGENET_STATS
 
-# Their name (a pattern) -> ours. Both the names since torchvision 0.14 and those of the published v1 file.
-_NAMES = (
-    (r"backbone\.body\.(.+)", r"backbone.\1"),
-    (r"backbone\.fpn\.inner_blocks\.(\d)\.(weight|bias)", r"neck.lateral.\1.0.\2"),
-    (r"backbone\.fpn\.inner_blocks\.(\d)\.(\d)\.(.+)", r"neck.lateral.\1.\2.\3"),
-    (r"backbone\.fpn\.layer_blocks\.(\d)\.(weight|bias)", r"neck.output.\1.0.\2"),
-    (r"backbone\.fpn\.layer_blocks\.(\d)\.(\d)\.(.+)", r"neck.output.\1.\2.\3"),
-    (r"rpn\.head\.conv\.(weight|bias)", r"rpn.convs.0.\1"),
-    (r"rpn\.head\.conv\.(\d)\.0\.(weight|bias)", r"rpn.convs.\1.\2"),
-    (r"rpn\.head\.cls_logits\.(weight|bias)", r"rpn.objectness.\1"),
-    (r"rpn\.head\.bbox_pred\.(weight|bias)", r"rpn.deltas.\1"),
-    (r"roi_heads\.box_head\.fc6\.(weight|bias)", r"roi.head.fcs.0.\1"),
-    (r"roi_heads\.box_head\.fc7\.(weight|bias)", r"roi.head.fcs.1.\1"),
-    (r"roi_heads\.box_head\.([0-3])\.(\d)\.(.+)", r"roi.head.convs.\1.\2.\3"),
-    (r"roi_heads\.box_head\.5\.(weight|bias)", r"roi.head.fcs.0.\1"),
-    (r"roi_heads\.box_predictor\.cls_score\.(weight|bias)", r"roi.class_logits.\1"),
-    (r"roi_heads\.box_predictor\.bbox_pred\.(weight|bias)", r"roi.deltas.\1"),
-)
+
+def read_torchvision(path: Path, stated: Stated) -> ConvertedDetector | None:
+    """The detector in a file of torchvision's, None where it holds a classifier.
+
+    stated: norm_eps, guessed where it is None, and class_names.
+    """
+    theirs = read_tensors(path)
+    if not is_torchvision_detector(list(theirs)):
+        return None
+    told = []
+    norm_eps = stated.norm_eps
+    if norm_eps is None:
+        norm_eps, reason = guess_norm_eps(theirs)
+        told.append(f"norm eps {norm_eps:g}: {reason} (--bn-eps sets another)")
+    try:
+        ours = convert_state_dict(theirs)
+        model = model_settings(theirs, stated.class_names, norm_eps=norm_eps)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    backbone = WeightsMetadata(model.backbone.name, IMAGENET_STATS, norm_eps=norm_eps)
+    recipe = f"torchvision {path.name}"
+    return ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe, tuple(told))
+
+
+def name_pairs(convs: int) -> Pairs:
+    """Their names and ours. convs: of the box head, none in v1 and four in v2.
+
+    Where a name has changed over the years, today's is first: the published v1 file has the older ones.
+    """
+    head = [("fc6", "fc7")[k] if convs == 0 else str(convs + 1 + 2 * k) for k in range(2)]
+    return (
+        ("backbone.body.{rest}", "backbone.{rest}"),
+        ("backbone.fpn.inner_blocks.{level}.{part}.{leaf}", "neck.lateral.{level}.{part}.{leaf}"),
+        ("backbone.fpn.inner_blocks.{level}.{leaf}", "neck.lateral.{level}.0.{leaf}"),
+        ("backbone.fpn.layer_blocks.{level}.{part}.{leaf}", "neck.output.{level}.{part}.{leaf}"),
+        ("backbone.fpn.layer_blocks.{level}.{leaf}", "neck.output.{level}.0.{leaf}"),
+        ("rpn.head.conv.{n}.0.{leaf}", "rpn.convs.{n}.{leaf}"),
+        ("rpn.head.conv.{leaf}", "rpn.convs.0.{leaf}"),
+        ("rpn.head.cls_logits.{leaf}", "rpn.objectness.{leaf}"),
+        ("rpn.head.bbox_pred.{leaf}", "rpn.deltas.{leaf}"),
+        ("roi_heads.box_head.{n}.{part}.{leaf}", "roi.head.convs.{n}.{part}.{leaf}"),
+        *((f"roi_heads.box_head.{theirs}.{{leaf}}", f"roi.head.fcs.{k}.{{leaf}}") for k, theirs in enumerate(head)),
+        ("roi_heads.box_predictor.cls_score.{leaf}", "roi.class_logits.{leaf}"),
+        ("roi_heads.box_predictor.bbox_pred.{leaf}", "roi.deltas.{leaf}"),
+    )
 
 
 def is_torchvision_detector(names: Sequence[str]) -> bool:
@@ -56,15 +89,7 @@ def convert_state_dict(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises WeightsError with the names it does not know.
     """
-    ours: dict[str, Tensor] = {}
-    unknown = []
-    for name, tensor in theirs.items():
-        for pattern, replacement in _NAMES:
-            if re.fullmatch(pattern, name):
-                ours[re.sub(pattern, replacement, name)] = tensor
-                break
-        else:
-            unknown.append(name)
+    ours, unknown = rename(theirs, name_pairs(_head_convs(theirs)))
     if unknown or "roi.class_logits.weight" not in ours:
         found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else "no box predictor"
         raise WeightsError(
@@ -83,7 +108,8 @@ def model_settings(theirs: Mapping[str, Tensor], class_names: Sequence[str] | No
 
     norm_eps: of the backbone's BN, which no state dict holds: 0.0 in the published v1 weights, else 1e-5.
     """
-    is_v2 = "roi_heads.box_head.5.weight" in theirs
+    convs = _head_convs(theirs)
+    norm = "batch" if convs else "none"
     classes = theirs["roi_heads.box_predictor.cls_score.bias"].shape[0] - 1
     if class_names is None:
         class_names = coco_names() if classes == 90 else [f"class {i}" for i in range(1, classes + 1)]
@@ -91,11 +117,13 @@ def model_settings(theirs: Mapping[str, Tensor], class_names: Sequence[str] | No
         raise WeightsError(f"{len(class_names)} class names for weights with {classes} classes beside the background")
     # Both of torchvision's losses are smooth L1 that turns at 1/9, over all samples of the batch.
     box_loss = BoxLossConfig(name="smooth_l1", beta=1 / 9)
-    norm = "batch" if is_v2 else "none"
     return ModelConfig(
         layout="fpn",
         backbone=DetectorBackboneConfig(
-            name="resnet50", stride_in="3x3", norm="batch" if is_v2 else "frozen", norm_eps=norm_eps
+            name=resnet_of(rename(theirs, name_pairs(convs))[0]),
+            stride_in="3x3",
+            norm="batch" if convs else "frozen",
+            norm_eps=norm_eps,
         ),
         fpn=FpnConfig(norm=norm),
         anchors=AnchorsConfig(rounded=True, order="ratio", fitted=True),
@@ -112,8 +140,8 @@ def model_settings(theirs: Mapping[str, Tensor], class_names: Sequence[str] | No
             box_loss=box_loss,
             normalizer="samples",
             min_size=1e-2,
-            head_convs=4 if is_v2 else 0,
-            head_fcs=1 if is_v2 else 2,
+            head_convs=convs,
+            head_fcs=1 if convs else 2,
             head_norm=norm,
         ),
         pad_to=32,
@@ -128,6 +156,10 @@ def data_settings() -> DataConfig:
 
 def test_settings() -> TestConfig:
     return TestConfig(score=0.05, nms=0.5, max_detections=100)
+
+
+def _head_convs(theirs: Mapping[str, Tensor]) -> int:
+    return sum(re.fullmatch(r"roi_heads\.box_head\.\d+\.0\.weight", name) is not None for name in theirs)
 
 
 def guess_norm_eps(theirs: Mapping[str, Tensor]) -> tuple[float, str]:

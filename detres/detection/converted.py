@@ -1,0 +1,113 @@
+"""A detector of another project in detres's terms, and how it becomes a file of detres's.
+
+Each project has a module that reads its files into a ConvertedDetector; what is done with one is the same for all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from detres.backbones import build_backbone
+from detres.backbones.architectures import BACKBONES, StrideIn
+from detres.backbones.metadata import WeightsMetadata
+from detres.config.schema import DataConfig, ModelConfig, TestConfig
+from detres.data.classes import COCO_CLASSES, VOC_CLASSES
+from detres.detection.building import assemble
+from detres.detection.detector_files import load_strictly, settings_of
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.layouts import OUTPUTS
+from detres.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a user says of a file that does not say it; None: as the project's own files usually are.
+
+    norm_eps: of the backbone's norms. class_names: without the background. stride_in: of the backbone's bottlenecks.
+    """
+
+    norm_eps: float | None = None
+    class_names: Sequence[str] | None = None
+    stride_in: StrideIn | None = None
+
+
+@dataclass(frozen=True)
+class ConvertedDetector:
+    """Another project's detector by our names.
+
+    tensors: all of the model's. model: with class_names. preprocessing, test: how that project feeds and tests it.
+    backbone: what its weights expect. recipe: for people. told: what was assumed or left out, a line each.
+    """
+
+    tensors: Mapping[str, Tensor]
+    model: ModelConfig
+    preprocessing: DataConfig
+    test: TestConfig
+    backbone: WeightsMetadata
+    recipe: str
+    told: tuple[str, ...] = ()
+
+
+def build_converted(detector: ConvertedDetector, where: str) -> FasterRCNN:
+    """The model, with its weights. Raises WeightsError, naming `where`, where they do not fit each other."""
+    config = detector.model
+    backbone = build_backbone(
+        config.backbone.name,
+        outputs=OUTPUTS[config.layout],
+        output_stride=config.output_stride,
+        norm=config.backbone.norm,
+        metadata=detector.backbone,
+    )
+    model = assemble(backbone, config, detector.test)
+    load_strictly(model, dict(detector.tensors), where)
+    return model
+
+
+def write_converted(detector: ConvertedDetector, out: Path, where: str) -> FasterRCNN:
+    """Write it as a detector of detres's, whole or not at all; returns the model."""
+    model = build_converted(detector, where)
+    settings = settings_of(model, detector.model, detector.preprocessing, detector.test, detector.recipe)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}")  # Several processes may be at it.
+    save_file({n: t.contiguous() for n, t in model.state_dict().items()}, partial, settings.to_metadata())
+    partial.replace(out)
+    return model
+
+
+def resnet_of(tensors: Mapping[str, Tensor]) -> str:
+    """The ResNet whose blocks these are, by our names; WeightsError where it is none of detres's.
+
+    C4's conv5 lies in the RoI head.
+    """
+    blocks = {
+        (m["stage"] or "4", m["block"])
+        for name in tensors
+        if (
+            m := re.fullmatch(r"(?:backbone\.layer(?P<stage>\d)|roi\.head\.stage)\.(?P<block>\d+)\.conv1\.weight", name)
+        )
+    }
+    depths = tuple(sum(stage == str(number) for stage, _ in blocks) for number in range(1, 5))
+    kind = "bottleneck" if "backbone.layer1.0.conv3.weight" in tensors else "basic"
+    for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"):
+        if (BACKBONES[name].block, BACKBONES[name].depths) == (kind, depths):
+            return name
+    raise WeightsError(f"its backbone has {kind} blocks, {depths} in its stages; that is no ResNet of 18 to 152 layers")
+
+
+def class_names_of(count: int, stated: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
+    """Names of so many classes, and where they are from: as stated, COCO's for 80, VOC's for 20, else numbers."""
+    if stated is not None:
+        if len(stated) != count:
+            raise WeightsError(f"{len(stated)} class names for weights with {count} classes beside the background")
+        return tuple(stated), "as stated"
+    for names, whose in ((COCO_CLASSES, "COCO's"), (VOC_CLASSES, "VOC's")):
+        if len(names) == count:
+            return names, f"{whose}, since there are {count} (--classes names others)"
+    return tuple(f"class {i}" for i in range(count)), "numbered (--classes names them)"
