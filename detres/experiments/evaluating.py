@@ -12,6 +12,7 @@ from torch import Tensor
 
 from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
+from detres.data.class_synonyms import same_classes
 from detres.data.coco import coco_ground_truth
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.distributed import gather_to_main
@@ -19,6 +20,7 @@ from detres.errors import DataError
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth
 from detres.evaluation.metric_file import write_metrics
+from detres.evaluation.submissions import write_submission
 from detres.experiments.detection_data import evaluation_batches, evaluation_set
 from detres.structures import DetectionBatch, Detections
 
@@ -40,10 +42,14 @@ def predict_batches(
 
 @dataclass(frozen=True)
 class ClassMap:
-    """The model's labels as the set's. labels: (model's K,) int64, -1 for classes the set has not."""
+    """The model's labels as the set's. labels: (model's K,) int64, -1 for classes the set has not.
+
+    absent: the model's classes that the set has not. renamed: the set's name and the model's, where they differ.
+    """
 
     labels: Tensor
     absent: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, detections: Detections) -> Detections:
         mapped = self.labels[detections.labels]
@@ -51,17 +57,24 @@ class ClassMap:
 
 
 def map_classes(model_names: tuple[str, ...], set_names: tuple[str, ...]) -> ClassMap:
-    """By name. Raises DataError where the set has a class that the model does not know."""
-    place = {name: label for label, name in enumerate(set_names)}
-    unknown = [name for name in set_names if name not in model_names]
+    """By name, or by the synonyms of data/class_synonyms.py.
+
+    Raises DataError where the set has a class that the model does not know.
+    """
+    same = same_classes(set_names, model_names)
+    unknown = [name for name in set_names if name not in same]
     if unknown:
         raise DataError(
             f"the set has {len(unknown)} classes the model does not know ({', '.join(unknown[:8])}); the model knows "
             f"{', '.join(model_names[:12])}{', …' if len(model_names) > 12 else ''}. "
             "Select common ones with data.classes=[…]"
         )
-    labels = torch.tensor([place.get(name, -1) for name in model_names])
-    return ClassMap(labels, tuple(name for name in model_names if name not in place))
+    place = {same[name]: label for label, name in enumerate(set_names)}
+    return ClassMap(
+        labels=torch.tensor([place.get(name, -1) for name in model_names]),
+        absent=tuple(name for name in model_names if name not in place),
+        renamed=tuple((name, other) for name, other in same.items() if name != other),
+    )
 
 
 @dataclass(frozen=True)
@@ -106,11 +119,18 @@ def measure(
     return Measured(metrics, evaluator.results(), ground_truth)
 
 
-def write_measured(folder: Path, measured: Measured, data_format: str) -> None:
-    """metrics.json, detections.json, and what the format is used to: ground_truth.json, comp4 files for VOC."""
+def write_measured(folder: Path, measured: Measured, data_format: str) -> Path | None:
+    """metrics.json, detections.json, and what the format is used to: ground_truth.json, comp4 files for VOC.
+
+    Returns the submission to the server of the set, where there is one and nothing of it is annotated here.
+    Raises DataError where the detections are none the server takes.
+    """
     write_metrics(folder, measured.metrics)
     write_detections(folder, measured.detections)
     if data_format != "coco":
         write_ground_truth(folder, measured.ground_truth)
     if data_format == "voc":
         write_comp4(folder, measured.ground_truth, measured.detections)
+    if measured.ground_truth["annotations"]:
+        return None
+    return write_submission(folder, measured.metrics["set"], measured.ground_truth, measured.detections)

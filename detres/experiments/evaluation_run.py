@@ -59,9 +59,12 @@ def evaluate(
         load_strictly(model, tensors, str(file))
         precision = config.training.precision
         say(f"{file}: {settings.recipe or 'detector'}; {images.name}: {len(images)} images, in {precision}")
-        absent = map_classes(model.class_names, images.class_names).absent
-        if absent:
+        classes = map_classes(model.class_names, images.class_names)
+        if absent := classes.absent:
             say(f"{len(absent)} classes of the model are not in the set and left out: {', '.join(absent[:10])}")
+        if classes.renamed:
+            renamed = ", ".join(f"{name} ({model_name})" for name, model_name in classes.renamed)
+            say(f"{len(classes.renamed)} classes of the set have another name in the model: {renamed}")
         folder = Path(out) if out else default_folder(file, images.name, split)
         if is_main():
             make_folder(folder)
@@ -75,12 +78,12 @@ def evaluate(
 
 def write_and_tell(folder: Path, measured: Measured, data_format: str, say: Say) -> None:
     """Leave the files of an evaluation, and say what was measured and where it lies."""
-    write_measured(folder, measured, data_format)
+    submission = write_measured(folder, measured, data_format)
     if unreadable := measured.metrics["unreadable_images"]:
         say(f"warning: {len(unreadable)} images could not be read and count as grey ones: {', '.join(unreadable[:5])}")
     for line in metric_lines(measured.metrics):
         say(line)
-    say(f"written to {folder}")
+    say(f"written to {folder}" + (f"; for the evaluation server: {submission}" if submission else ""))
 
 
 def evaluation_config(
