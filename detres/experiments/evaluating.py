@@ -55,6 +55,17 @@ class ClassMap:
         mapped = self.labels[detections.labels]
         return replace(detections, labels=mapped).select(mapped >= 0)
 
+    def lines(self) -> list[str]:
+        """What people should know of it."""
+        told = []
+        if self.absent:
+            shown = ", ".join(self.absent[:10])
+            told.append(f"{len(self.absent)} classes of the model are not in the set and left out: {shown}")
+        if self.renamed:
+            shown = ", ".join(f"{ours} ({theirs})" for ours, theirs in self.renamed)
+            told.append(f"{len(self.renamed)} classes of the set have another name in the model: {shown}")
+        return told
+
 
 def map_classes(model_names: tuple[str, ...], set_names: tuple[str, ...]) -> ClassMap:
     """By name, or by the synonyms of data/class_synonyms.py.

@@ -59,12 +59,8 @@ def evaluate(
         load_strictly(model, tensors, str(file))
         precision = config.training.precision
         say(f"{file}: {settings.recipe or 'detector'}; {images.name}: {len(images)} images, in {precision}")
-        classes = map_classes(model.class_names, images.class_names)
-        if absent := classes.absent:
-            say(f"{len(absent)} classes of the model are not in the set and left out: {', '.join(absent[:10])}")
-        if classes.renamed:
-            renamed = ", ".join(f"{name} ({model_name})" for name, model_name in classes.renamed)
-            say(f"{len(classes.renamed)} classes of the set have another name in the model: {renamed}")
+        for line in map_classes(model.class_names, images.class_names).lines():
+            say(line)
         folder = Path(out) if out else default_folder(file, images.name, split)
         if is_main():
             make_folder(folder)
