@@ -8,19 +8,26 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch.distributed as dist
 from torch import nn
 
-from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
+from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, StrideIn, VggArchitecture
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.network import Network
 from detres.backbones.norms import Norm
 from detres.backbones.pretrained import find_weights, load_weights, loaded_stages
 from detres.backbones.resnet import ResNet
+from detres.backbones.vgg import Vgg
 from detres.errors import ConfigError, WeightsError
 
-R = TypeVar("R", bound=ResNet)
+Kinds = Mapping[type[Architecture | VggArchitecture], type[Network]]
+"""The network of each family of architectures."""
+
+NETWORKS: Kinds = {Architecture: ResNet, VggArchitecture: Vgg}
+_RESIDUAL = ("shortcut", "stride_in", "output_stride", "zero_init_last", "drop_path", "checkpoint_blocks")
+"""Choices that residual and plain nets alone have."""
 
 
 def list_backbones() -> list[str]:
@@ -46,9 +53,9 @@ def build_backbone(
     """A backbone: normalized images (N, 3, H, W) -> feature maps by name, with specs, pixel_stats and normalize.
 
     name: one of list_backbones(), timm/NAME, or module:callable, which is called with the choices that were made.
-    weights: a file, a tag, or "pretrained". outputs: c1..c5; None: every stage but c1. shortcut: None is the
-    architecture's own. stride_in: None is as the weights were trained, else "3x3". norm: of all stages or of each by
-    name; None is frozen where statistics were loaded, and batch elsewhere. norm_eps: None is as the weights were
+    weights: a file, a tag, or "pretrained". outputs: c1..c5, and fc7 of VGG; None: every map but c1. shortcut: None is
+    the architecture's own. stride_in: None is as the weights were trained, else "3x3". norm: of all stages or of each
+    by name; None is frozen where statistics were loaded, and batch elsewhere. norm_eps: None is as the weights were
     trained, else 1e-5. frozen_stages: 1 is c1, 2 c1 and c2, ...; they must have been loaded. zero_init_last: blocks
     start as their shortcut. allow_mismatch: use weights with another stride placement or shortcut than their own.
     metadata: of weights that the caller loads later (a detector's file holds more than a backbone); None otherwise.
@@ -69,7 +76,7 @@ def build_backbone(
         metadata=metadata,
     )
     if name in BACKBONES:
-        return build_resnet(ResNet, name, choices)
+        return build_network(name, choices)
     if name.startswith("timm/"):
         return _build_timm(name, choices)
     if ":" in name:
@@ -82,7 +89,7 @@ def build_backbone(
 
 @dataclass(frozen=True)
 class Choices:
-    """The arguments of build_backbone, and what only a classifier's training asks of ResNet; they explain them."""
+    """The arguments of build_backbone, and what only a classifier's training asks of a net; they explain them."""
 
     weights: str | Path | None = None
     outputs: Sequence[str] | None = None
@@ -104,8 +111,11 @@ class Choices:
         return {field.name: values[field.name] for field in fields(self) if values[field.name] != field.default}
 
 
-def build_resnet(kind: type[R], name: str, choices: Choices, *, num_classes: int | None = None) -> R:
-    """The ResNet, or the subclass `kind`, that the choices describe; with fc where num_classes is given."""
+def build_network(name: str, choices: Choices, *, num_classes: int | None = None, kinds: Kinds = NETWORKS) -> Network:
+    """The network of list_backbones() that the choices describe; with the last layer where num_classes is given.
+
+    kinds: subclasses of ResNet and Vgg to build instead.
+    """
     _check_choices(name, choices)
     file = find_weights(choices.weights, name) if choices.weights is not None else None
     own = BACKBONES[name]
@@ -113,21 +123,15 @@ def build_resnet(kind: type[R], name: str, choices: Choices, *, num_classes: int
     notes = _departures(name, choices, known) if known else ()
     known = known or WeightsMetadata(name, own.pixel_stats)
     try:
-        net = kind(
+        net = kinds[type(own)](
             own,
             name,
             outputs=choices.outputs,
-            shortcut=choices.shortcut or known.shortcut,
-            stride_in=choices.stride_in or known.stride_in,
-            output_stride=choices.output_stride,
             norm=choices.norm or "batch",
             norm_eps=known.norm_eps if choices.norm_eps is None else choices.norm_eps,
-            zero_init_last=choices.zero_init_last,
-            drop_path=choices.drop_path,
-            checkpoint_blocks=choices.checkpoint_blocks,
-            pool=known.pool,
             pixel_stats=known.pixel_stats,
             num_classes=num_classes,
+            **(_residual_options(choices, known) if isinstance(own, Architecture) else {}),
         )
     except ValueError as error:
         raise ConfigError(f"backbone {name}: {error}") from error
@@ -137,36 +141,63 @@ def build_resnet(kind: type[R], name: str, choices: Choices, *, num_classes: int
     return net
 
 
+def _residual_options(choices: Choices, known: WeightsMetadata) -> dict[str, Any]:
+    """What is left to the choices is as the weights were trained."""
+    return {key: getattr(choices, key) for key in _RESIDUAL} | {
+        "shortcut": choices.shortcut or known.shortcut,
+        "stride_in": choices.stride_in or known.stride_in,
+        "pool": known.pool,
+    }
+
+
 def _check_choices(name: str, choices: Choices) -> None:
     """What contradicts the architecture or the machine, whatever the weights."""
     own = BACKBONES[name]
+    if isinstance(own, Architecture):
+        _check_residual(name, own, choices)
+    else:
+        _check_vgg(name, own, choices)
     if choices.metadata is not None and (choices.weights is not None or choices.metadata.architecture != name):
         raise ConfigError(f"backbone {name}: metadata is of weights loaded later, and of {name}; leave one out")
+    if not 0 <= choices.frozen_stages <= len(own.stages):
+        raise ConfigError(f"backbone {name}: frozen_stages is {choices.frozen_stages} of {len(own.stages)} stages")
+    if isinstance(choices.norm, Mapping) and set(choices.norm) != set(own.normed_stages):
+        stages = sorted(own.normed_stages)
+        raise ConfigError(f"backbone {name}: norm names {sorted(choices.norm)}; its stages are {stages}")
+    kinds = choices.norm.values() if isinstance(choices.norm, Mapping) else [choices.norm]
+    if "sync" in kinds and dist.is_initialized() and dist.get_backend() == "gloo":
+        raise ConfigError("norm=sync is not to be had between CPU processes; use batch or group, or GPUs")
+
+
+def _check_residual(name: str, own: Architecture, choices: Choices) -> None:
     if own.shortcut == "plain" and choices.shortcut not in (None, "plain"):
         raise ConfigError(f"backbone {name} has no shortcuts, got shortcut={choices.shortcut!r}; use a resnet")
     if choices.stride_in == "1x1" and own.block != "bottleneck":
         raise ConfigError(f"backbone {name} has no 1x1 convolution to stride in; leave stride_in out")
     if choices.output_stride not in (8, 16, 32):
         raise ConfigError(f"backbone {name}: output_stride is {choices.output_stride}; it may be 32, 16 or 8")
-    if not 0 <= choices.frozen_stages <= len(own.depths) + 1:
-        raise ConfigError(f"backbone {name}: frozen_stages is {choices.frozen_stages} of {len(own.depths) + 1} stages")
-    if isinstance(choices.norm, Mapping):
-        stages = {f"c{level}" for level in range(1, len(own.depths) + 2)}
-        if set(choices.norm) != stages:
-            raise ConfigError(f"backbone {name}: norm names {sorted(choices.norm)}; its stages are {sorted(stages)}")
-    kinds = choices.norm.values() if isinstance(choices.norm, Mapping) else [choices.norm]
-    if "sync" in kinds and dist.is_initialized() and dist.get_backend() == "gloo":
-        raise ConfigError("norm=sync is not to be had between CPU processes; use batch or group, or GPUs")
+
+
+def _check_vgg(name: str, own: VggArchitecture, choices: Choices) -> None:
+    made = choices.made()
+    foreign = [key for key in (*_RESIDUAL, "allow_mismatch") if key in made]
+    if foreign:
+        raise ConfigError(
+            f"backbone {name} has no shortcuts, no 1x1 convolutions, and strides that are fixed, got "
+            f"{_listed(made, foreign)}; leave them out, in a config by {_unset(foreign)}"
+        )
+    normless = [] if own.batch_norm else [key for key in ("norm", "norm_eps") if key in made]
+    if normless:
+        raise ConfigError(
+            f"backbone {name} has no norms, got {_listed(made, normless)}; leave them out, in a config by "
+            f"{_unset(normless)}, or use {name}_bn"
+        )
 
 
 def _departures(name: str, choices: Choices, known: WeightsMetadata) -> tuple[str, ...]:
     """Where the choices leave the way the weights were trained; harmful ones only with allow_mismatch."""
-    harmful = []
-    if choices.stride_in not in (None, known.stride_in) and BACKBONES[name].block == "bottleneck":
-        harmful.append(f"trained with the stride in the {known.stride_in}, asked to stride in the {choices.stride_in}")
-    trained = known.shortcut or BACKBONES[name].shortcut
-    if choices.shortcut not in (None, trained):
-        harmful.append(f"trained with shortcut {trained}, asked for shortcut {choices.shortcut}")
+    own = BACKBONES[name]
+    harmful = _harmful_departures(own, choices, known) if isinstance(own, Architecture) else []
     if harmful and not choices.allow_mismatch:
         where = choices.weights or known.architecture
         raise WeightsError(f"{where}: {'; '.join(harmful)}. Leave it to the weights, or say allow_mismatch=True")
@@ -175,14 +206,25 @@ def _departures(name: str, choices: Choices, known: WeightsMetadata) -> tuple[st
     return tuple(harmful)
 
 
-def _freeze(net: ResNet, loaded: tuple[str, ...], choices: Choices) -> None:
+def _harmful_departures(own: Architecture, choices: Choices, known: WeightsMetadata) -> list[str]:
+    found = []
+    if choices.stride_in not in (None, known.stride_in) and own.block == "bottleneck":
+        found.append(f"trained with the stride in the {known.stride_in}, asked to stride in the {choices.stride_in}")
+    trained = known.shortcut or own.shortcut
+    if choices.shortcut not in (None, trained):
+        found.append(f"trained with shortcut {trained}, asked for shortcut {choices.shortcut}")
+    return found
+
+
+def _freeze(net: Network, loaded: tuple[str, ...], choices: Choices) -> None:
     # Weights that the caller loads later are taken to be whole.
     absent = [] if choices.metadata is not None else [stage for stage in net.stages if stage not in loaded]
     if choices.norm is None:
         net.freeze_norms(loaded)
-    if choices.norm == "frozen" and choices.weights is not None and absent:
+    unknown = [stage for stage in absent if stage in net.norms]
+    if choices.norm == "frozen" and choices.weights is not None and unknown:
         raise WeightsError(
-            f"{choices.weights}: norm=frozen needs statistics, and {', '.join(absent)} were not loaded; leave norm "
+            f"{choices.weights}: norm=frozen needs statistics, and {', '.join(unknown)} were not loaded; leave norm "
             "out, and norms are frozen only where there are any"
         )
     missing = [stage for stage in net.stages[: choices.frozen_stages] if stage in absent]
@@ -201,12 +243,10 @@ def _build_timm(name: str, choices: Choices) -> nn.Module:
     made = choices.made()
     foreign = [key for key in made if key not in ("weights", "outputs", "norm", "metadata")]
     if foreign:
-        unset = [f"{field.name}={json.dumps(field.default)}" for field in fields(Choices) if field.name in foreign]
-        if choices.weights is not None:
-            unset.append("weights=null (or weights of this model)")
+        weights = "" if choices.weights is None else " model.backbone.weights=null (or weights of this model)"
         raise ConfigError(
-            f"backbone {name}: {', '.join(foreign)} are choices of detres's own ResNets; leave them out, in a config "
-            f"by {' '.join('model.backbone.' + each for each in unset)}"
+            f"backbone {name}: {', '.join(foreign)} are choices of detres's own networks; leave them out, in a config "
+            f"by {_unset(foreign)}{weights}"
         )
     return build_timm_features(name, **made)
 
@@ -224,3 +264,15 @@ def _build_own(name: str, choices: Choices) -> nn.Module:
     if not hasattr(backbone, "load_report"):
         backbone.load_report = None
     return backbone
+
+
+def _unset(foreign: Sequence[str]) -> str:
+    """What to say on the command line so that these choices are not made."""
+    defaults = {field.name: json.dumps(field.default) for field in fields(Choices)}
+    # Two are choices of a classifier, whatever its backbone.
+    sections = {"drop_path": "model", "checkpoint_blocks": "model"}
+    return " ".join(f"{sections.get(key, 'model.backbone')}.{key}={defaults[key]}" for key in foreign)
+
+
+def _listed(made: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={made[key]!r}" for key in keys)

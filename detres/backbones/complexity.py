@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
-from detres.backbones.building import Choices, build_resnet
+from detres.backbones.building import Choices, build_network
+from detres.backbones.network import Network
 from detres.backbones.norms import FrozenBatchNorm
-from detres.backbones.pretrained import stage_of
-from detres.backbones.resnet import ResNet
 from detres.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """One of c1..c5 or fc. size: (rows, columns) of its map; 1×1 of fc."""
+    """One of c1..c5, fc7 or fc. size: (rows, columns) of its map; 1×1 of fc."""
 
     stage: str
     channels: int
@@ -68,29 +68,28 @@ def cost_of(
     """
     if name not in BACKBONES:
         raise ConfigError(f"net {name!r} is none of {', '.join(BACKBONES)}")
-    classes, side = (1000, 224) if BACKBONES[name].stem == "imagenet" else (10, 32)
+    own = BACKBONES[name]
     choices = Choices(shortcut=shortcut, stride_in=stride_in, output_stride=output_stride)
     # Tensors on this device have shapes and no contents.
     with torch.device("meta"):
-        net = build_resnet(ResNet, name, choices, num_classes=num_classes or classes)
-    return count_cost(net, (crop or side, crop or side))
+        net = build_network(name, choices, num_classes=num_classes or own.classes)
+    return count_cost(net, (crop or own.crop, crop or own.crop))
 
 
-def count_cost(net: ResNet, size: tuple[int, int]) -> NetCost:
+def count_cost(net: Network, size: tuple[int, int]) -> NetCost:
     """What a network costs as it is, on whatever device; fc counts where it has one. size: (H, W) of an image."""
     parameters = Counter[str]()
     for name, parameter in net.named_parameters():
-        parameters[stage_of(name)] += parameter.numel()
+        parameters[net.stage_of(name)] += parameter.numel()
     multiply_adds, shapes = Counter[str](), {}
 
     def count(name: str, module: nn.Module, output: Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            stage, cells = net.stage_of(name), tuple(output.shape[2:]) or (1, 1)
             # Every cell of the map takes one product for each weight.
-            multiply_adds[stage_of(name)] += module.weight.numel() * output.shape[-2] * output.shape[-1]
-        elif isinstance(module, nn.Linear):
-            multiply_adds[stage_of(name)] += module.weight.numel()
-        if "." not in name:
-            shapes[stage_of(name)] = (output.shape[1], tuple(output.shape[2:]) or (1, 1))
+            multiply_adds[stage] += module.weight.numel() * math.prod(cells)
+            # What follows the last layer of a stage keeps the map's shape.
+            shapes[stage] = (output.shape[1], cells)
 
     _walk(_skeleton(net), size, count)
     stages = tuple(
@@ -100,7 +99,7 @@ def count_cost(net: ResNet, size: tuple[int, int]) -> NetCost:
     return NetCost(net.name, size, stages)
 
 
-def _skeleton(net: ResNet) -> ResNet:
+def _skeleton(net: Network) -> Network:
     """A copy whose tensors have shapes and no contents, without the norms, which are slow there and cost nothing."""
     copied = copy.deepcopy(net).to("meta").eval()
     for parent in list(copied.modules()):
@@ -110,11 +109,11 @@ def _skeleton(net: ResNet) -> ResNet:
     return copied
 
 
-def _walk(net: ResNet, size: tuple[int, int], told: Callable[[str, nn.Module, Tensor], None]) -> None:
+def _walk(net: Network, size: tuple[int, int], told: Callable[[str, nn.Module, Tensor], None]) -> None:
     """`told` is called with the name, the module and the output of everything an image runs through."""
     for name, module in net.named_modules():
         if name:
             module.register_forward_hook(lambda module, _, output, name=name: told(name, module, output))
-    image = torch.zeros(1, 3, *size, dtype=net.conv1.weight.dtype, device="meta")
+    image = torch.zeros(1, 3, *size, dtype=next(net.parameters()).dtype, device="meta")
     with torch.no_grad():
-        net.logits(image) if hasattr(net, "fc") else net.last_map(image)
+        net.last_map(image) if net.num_classes is None else net.logits(image)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from detres.backbones.architectures import Pool, Shortcut, StrideIn
+from detres.backbones.architectures import BACKBONES, Pool, Shortcut, StrideIn, VggArchitecture
 from detres.errors import WeightsError
 from detres.structures import PixelStats
 
@@ -33,6 +33,13 @@ class WeightsMetadata:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
+
+    def form(self) -> str:
+        """How the network is built where its name leaves that open, for people."""
+        net = BACKBONES.get(self.architecture)
+        if isinstance(net, VggArchitecture):
+            return f", norm eps {self.norm_eps:g}" if net.batch_norm else ""
+        return f", stride in the {self.stride_in}, {self.pool} pool, norm eps {self.norm_eps:g}"
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Self:
@@ -85,14 +92,14 @@ class LoadReport:
         known = self.metadata
         stats = known.pixel_stats
         return [
-            f"weights {self.source}: {known.architecture}, stride in the {known.stride_in}, {known.pool} pool, "
-            f"norm eps {known.norm_eps:g}, pixels {stats.order} minus {stats.mean} over {stats.std}"
+            f"weights {self.source}: {known.architecture}{known.form()}, "
+            f"pixels {stats.order} minus {stats.mean} over {stats.std}"
             + (f"; {known.recipe}" if known.recipe else "")
             + "".join(f", {name} {100 * value:.2f} %" for name, value in known.measured.items()),
             f"  loaded {len(self.loaded)}",
             f"  missing, from scratch: {_listed(self.missing)}",
             f"  left over in the file: {_listed(self.left_over)}",
-            "  norms: " + ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items()),
+            "  norms: " + (", ".join(f"{stage} {norm}" for stage, norm in self.norms.items()) or "none"),
             *(f"  note: {note}" for note in self.notes),
         ]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detres.backbones.metadata import LoadReport, WeightsMetadata
-from detres.backbones.resnet import ResNet
+from detres.backbones.network import Network
 from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
 from detres.backbones.weight_tags import fetch, find_published, is_tag
 from detres.errors import WeightsError
@@ -37,16 +37,17 @@ def find_weights(weights: str | Path, architecture: str) -> WeightsFile:
     return file
 
 
-def load_weights(net: ResNet, file: WeightsFile, *, notes: Iterable[str] = ()) -> LoadReport:
+def load_weights(net: Network, file: WeightsFile, *, notes: Iterable[str] = ()) -> LoadReport:
     """Copy every tensor of the file that the network has a place for.
 
     Stages may be missing as a whole or in part; a tensor of another shape, or norms of another kind, are an error.
-    fc is left out where it has another number of classes, so that it starts anew.
+    The last layer is left out where it has another number of classes, so that it starts anew.
     """
     places = net.state_dict()
     tensors = {name: tensor for name, tensor in file.tensors.items() if not name.endswith(_COUNTER)}
-    if "fc.weight" in places and "fc.weight" in tensors and tensors["fc.weight"].shape != places["fc.weight"].shape:
-        places = {name: place for name, place in places.items() if not name.startswith("fc.")}
+    classes = f"{net.class_layer}.weight"
+    if classes in places and classes in tensors and tensors[classes].shape != places[classes].shape:
+        places = {name: place for name, place in places.items() if not name.startswith(f"{net.class_layer}.")}
     loaded = {name: tensor for name, tensor in tensors.items() if name in places}
     _check_fit(file.source, places, loaded, tensors)
     net.load_state_dict(loaded, strict=False)
@@ -62,30 +63,20 @@ def load_weights(net: ResNet, file: WeightsFile, *, notes: Iterable[str] = ()) -
     )
 
 
-def loaded_stages(net: ResNet, report: LoadReport | None) -> tuple[str, ...]:
-    """The stages c1..c5 of which nothing is missing."""
+def loaded_stages(net: Network, report: LoadReport | None) -> tuple[str, ...]:
+    """The stages of which nothing is missing."""
     if report is None:
         return ()
-    incomplete = {stage_of(name) for name in report.missing}
+    incomplete = {net.stage_of(name) for name in report.missing}
     return tuple(stage for stage in net.stages if stage not in incomplete)
 
 
-def stage_of(name: str) -> str:
-    """The stage a parameter belongs to: conv1.weight -> c1, layer3.0.bn1.bias -> c4, fc.bias -> fc."""
-    top = name.split(".")[0]
-    if top.startswith("layer"):
-        return f"c{int(top.removeprefix('layer')) + 1}"
-    return "fc" if top == "fc" else "c1"
-
-
-def metadata_of(net: ResNet, *, recipe: str = "") -> WeightsMetadata:
+def metadata_of(net: Network, *, recipe: str = "") -> WeightsMetadata:
     """What a file with this network's weights has to say of itself."""
-    return WeightsMetadata(
-        net.name, net.pixel_stats, net.stride_in, net.pool, net.norm_eps, net.shortcut, recipe=recipe
-    )
+    return WeightsMetadata(net.name, net.pixel_stats, norm_eps=net.norm_eps, recipe=recipe, **net.form)
 
 
-def save_backbone(path: Path | str, net: ResNet, *, recipe: str = "") -> None:
+def save_backbone(path: Path | str, net: Network, *, recipe: str = "") -> None:
     """Write the backbone's weights as safetensors that build_backbone(name, weights=path) takes."""
     write_weights(Path(path), net.state_dict(), metadata_of(net, recipe=recipe))
 

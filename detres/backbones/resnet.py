@@ -16,16 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
 from detres.backbones.architectures import Architecture, Pool, Shortcut, StrideIn
-from detres.backbones.metadata import LoadReport
+from detres.backbones.network import Network
 from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
-from detres.backbones.pixels import normalize_pixels
 from detres.backbones.stages import Stage
 from detres.backbones.stem_pool import pool_stem
 from detres.structures import FeatureSpec, PixelStats
@@ -163,7 +162,7 @@ class Bottleneck(Block):
 BLOCKS: dict[str, type[Block]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """A residual or plain network: normalized images (N, 3, H, W) -> feature maps by name.
 
     outputs: names of the maps that forward returns; None: every stage. output_stride: stages whose stride would exceed
@@ -175,7 +174,8 @@ class ResNet(nn.Module):
     Raises ValueError where the arguments contradict each other.
     """
 
-    load_report: LoadReport | None = None
+    architecture: Architecture
+    class_layer = "fc"
 
     def __init__(
         self,
@@ -195,20 +195,15 @@ class ResNet(nn.Module):
         pixel_stats: PixelStats | None = None,
         num_classes: int | None = None,
     ) -> None:
-        super().__init__()
-        self.architecture, self.name = architecture, name
+        super().__init__(architecture, name, norm=norm, norm_eps=norm_eps, pixel_stats=pixel_stats)
         self.shortcut: Shortcut = shortcut or architecture.shortcut
-        self.stride_in, self.pool, self.norm_eps = stride_in, pool, norm_eps
-        self.pixel_stats = pixel_stats or architecture.pixel_stats
-        self.stages = tuple(f"c{level}" for level in range(1, len(architecture.depths) + 2))
-        self.norms = {stage: norm if isinstance(norm, str) else norm[stage] for stage in self.stages}
+        self.stride_in, self.pool = stride_in, pool
         if self.shortcut == "plain" and (zero_init_last or drop_path):
             raise ValueError("a plain net whose residuals are zero or left out outputs zero, and learns nothing")
 
-        self._stage_specs: dict[str, FeatureSpec] = {}
         self._build_stem()
         self._build_stages(output_stride, checkpoint_blocks)
-        self.outputs = self._checked_outputs(outputs or self.stages[1:])
+        self.outputs = self.checked_outputs(outputs or self.stages[1:])
         if num_classes is not None:
             self.fc = nn.Linear(self._stage_specs[self.stages[-1]].channels, num_classes)
         self._initialize(zero_init_last)
@@ -218,32 +213,15 @@ class ResNet(nn.Module):
 
     # What it computes
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """The maps named in `outputs`; nothing behind the last of them is computed."""
-        x, features = images, {}
-        for stage in self.stages[: self.stages.index(self.outputs[-1]) + 1]:
-            x = self._run(stage, x)
-            if stage in self.outputs:
-                features[stage] = x
-        return features
-
     def logits(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, num_classes): fc of the last map's mean over its cells."""
         return self.fc(self.last_map(images).mean(dim=(2, 3)))
 
-    def last_map(self, images: Tensor) -> Tensor:
-        """The map of the last stage, (N, C, H / stride, W / stride), without keeping the others."""
-        x = images
-        for stage in self.stages:
-            x = self._run(stage, x)
-        return x
+    def placed_logits(self, cells: Tensor, window: tuple[int, int]) -> Tensor:
+        """fc of the mean over every placement of the window, (N, P, num_classes)."""
+        return self.fc(F.avg_pool2d(cells, window, stride=1).flatten(2).transpose(1, 2))
 
-    def normalize(self, rgb: Tensor) -> Tensor:
-        """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
-        return normalize_pixels(rgb, self.pixel_stats, self.conv1.weight.dtype)
-
-    def _run(self, stage: str, x: Tensor) -> Tensor:
-        """The map of one stage from that of the stage before; c1's is from the images."""
+    def run(self, stage: str, x: Tensor) -> Tensor:
         if stage == "c1":
             return conv_norm(x, self.conv1, self.bn1).relu_()
         if stage == "c2" and self.architecture.stem == "imagenet":
@@ -252,14 +230,23 @@ class ResNet(nn.Module):
 
     # Its parts
 
-    @property
-    def specs(self) -> dict[str, FeatureSpec]:
-        """Channels and stride of each map that forward returns."""
-        return {stage: self._stage_specs[stage] for stage in self.outputs}
-
     def stage(self, name: str) -> Stage:
         """The blocks that end in c2..c5."""
         return getattr(self, _layer(name))
+
+    def stage_of(self, name: str) -> str:
+        """conv1.weight -> c1, layer3.0.bn1.bias -> c4, fc.bias -> fc."""
+        top = name.split(".")[0]
+        if top.startswith("layer"):
+            return f"c{int(top.removeprefix('layer')) + 1}"
+        return "fc" if top == "fc" else "c1"
+
+    def modules_of(self, stage: str) -> tuple[nn.Module, ...]:
+        return (self.conv1, self.bn1) if stage == "c1" else (self.stage(stage),)
+
+    @property
+    def form(self) -> dict[str, Any]:
+        return {"stride_in": self.stride_in, "pool": self.pool, "shortcut": self.shortcut}
 
     def take_stage(self, name: str) -> Stage:
         """Take the last stage out of the backbone, to be applied elsewhere: C4 runs c5 on each region.
@@ -267,37 +254,20 @@ class ResNet(nn.Module):
         The backbone then ends one stage earlier, and has no fc. Raises ValueError where no output would remain, and
         for any stage but the last.
         """
-        outputs = tuple(output for output in self.outputs if output != name)
-        if name != self.stages[-1] or not outputs:
-            raise ValueError(f"cannot take {name} from stages {self.stages} with outputs {self.outputs}")
+        self.outputs = self.outputs_without(name)
         stage = self.stage(name)
         delattr(self, _layer(name))
         if hasattr(self, "fc"):
             del self.fc
         del self._stage_specs[name], self.norms[name]
-        self.stages, self.outputs = self.stages[:-1], outputs
+        self.stages = self.stages[:-1]
         return stage
 
-    def freeze_norms(self, stages: Sequence[str]) -> None:
-        """Make the batch norms of these stages constants; group norms have no statistics and stay."""
-        for stage in stages:
-            if stage == "c1":
-                self.bn1 = frozen(self.bn1)
-            else:
-                freeze_norms(self.stage(stage))
-            if self.norms[stage] != "group":
-                self.norms[stage] = "frozen"
-
-    def freeze_stages(self, count: int) -> None:
-        """Learn nothing in the first `count` stages: 1 is c1, 2 c1 and c2, and so on.
-
-        Their batch norms become constants, so .train() has nothing to wake up.
-        """
-        names = self.stages[:count]
-        self.freeze_norms(names)
-        for name in names:
-            for module in (self.conv1, self.bn1) if name == "c1" else (self.stage(name),):
-                module.requires_grad_(False)
+    def freeze_norms_of(self, stage: str) -> None:
+        if stage == "c1":
+            self.bn1 = frozen(self.bn1)
+        else:
+            freeze_norms(self.stage(stage))
 
     # How it is built
 
@@ -328,12 +298,6 @@ class ResNet(nn.Module):
             stage.recomputes = recomputes
             stage.spec = self._stage_specs[name] = FeatureSpec(channels, grid)
             setattr(self, _layer(name), stage)
-
-    def _checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        unknown = [output for output in outputs if output not in self.stages]
-        if unknown:
-            raise ValueError(f"{self.name} has no {', '.join(unknown)}; its stages are {', '.join(self.stages)}")
-        return tuple(stage for stage in self.stages if stage in outputs)
 
     def _initialize(self, zero_init_last: bool) -> None:
         """He initialization: a rectified layer passes on the variance it gets (He et al. 2015b, equation 14)."""

@@ -32,7 +32,7 @@ METADATA_KEY = "backbone"
 # convolution tells it from every other network, also where later stages were left out or the archive was packed anew.
 _MSRA_CONV1 = {"041de3916ff722f2719a48da19ee85264ebc397edc4bf4df0a7cf74bf0e283e7": "resnet50"}
 
-_TORCHVISION_FILE = re.compile(r"(resnet(?:18|34|50|101|152))-([0-9a-f]{8})\.pth")
+_TORCHVISION_FILE = re.compile(r"(resnet(?:18|34|50|101|152)|vgg16(?:_bn)?)-([0-9a-f]{8})\.pth")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Image classification: a residual network, and the form in which it is shown images and judged in training.
+"""Image classification: a network, and the form in which it is shown images and judged in training.
 
 N images, K classes.
 """
@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
-from detres.backbones.building import Choices, build_resnet
+from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, StrideIn, VggArchitecture
+from detres.backbones.building import Choices, Kinds, build_network
+from detres.backbones.network import Network
 from detres.backbones.norms import Norm
 from detres.backbones.resnet import ResNet
+from detres.backbones.vgg import Vgg
 from detres.classification.losses import top1_error
 from detres.errors import ConfigError
 from detres.structures import ClassificationBatch
@@ -37,8 +39,8 @@ class Lessons:
     mixing: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None
 
 
-class Classifier(ResNet):
-    """A ResNet with fc. It is the network, not a wrapper of it, so its state dict has torchvision's names.
+class Classifier(Network):
+    """A network that tells classes apart. It is the network, not a wrapper of it, so it has torchvision's names.
 
     lessons: colours and mixing are those of training mode only; whoever trains sets them. memory_format: of the
     normalized images, and so of every map.
@@ -78,6 +80,17 @@ class Classifier(ResNet):
         return self.logits(images if images.is_floating_point() else self.normalize(images))
 
 
+class ResNetClassifier(Classifier, ResNet):
+    """A ResNet with fc."""
+
+
+class VggClassifier(Classifier, Vgg):
+    """A VGG net with its three fully connected layers."""
+
+
+CLASSIFIERS: Kinds = {Architecture: ResNetClassifier, VggArchitecture: VggClassifier}
+
+
 def build_classifier(
     name: str,
     *,
@@ -96,13 +109,16 @@ def build_classifier(
 ) -> Classifier:
     """A classifier on one of list_backbones(); build_backbone and ResNet explain the arguments.
 
-    Unlike a detector's, its norms are trained wherever its weights are from. fc is loaded where the classes of the
-    weights are as many. Raises ConfigError and WeightsError as build_backbone does.
+    Unlike a detector's, its norms are trained wherever its weights are from; norm="batch" is every net's that has any.
+    The last layer is loaded where the classes of the weights are as many. Raises ConfigError and WeightsError as
+    build_backbone does.
     """
     if name not in BACKBONES:
         raise ConfigError(f"classifier {name!r} is none of {', '.join(BACKBONES)}")
     if num_classes < 1:
         raise ConfigError(f"classifier {name}: num_classes is {num_classes}; it takes at least one class")
+    if norm == "batch" and not BACKBONES[name].normed_stages:
+        norm = None
     choices = Choices(
         weights=weights,
         shortcut=shortcut,
@@ -116,4 +132,4 @@ def build_classifier(
         checkpoint_blocks=checkpoint_blocks,
         allow_mismatch=allow_mismatch,
     )
-    return build_resnet(Classifier, name, choices, num_classes=num_classes)
+    return build_network(name, choices, num_classes=num_classes, kinds=CLASSIFIERS)

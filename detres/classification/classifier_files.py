@@ -17,10 +17,10 @@ from torch import Tensor
 
 from detres.backbones import weight_files
 from detres.backbones.architectures import BACKBONES
-from detres.backbones.building import Choices, build_resnet
+from detres.backbones.building import Choices, build_network
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.pretrained import metadata_of
-from detres.classification.classifier import Classifier
+from detres.classification.classifier import CLASSIFIERS, Classifier
 from detres.config.classification_schema import (
     ClassificationDataConfig,
     ClassificationTestConfig,
@@ -108,9 +108,9 @@ def settings_of(
     class_names: Sequence[str],
     recipe: str = "",
 ) -> ClassifierSettings:
-    """The settings of a model that was built from this config; class_names: as many as fc has rows."""
-    if len(class_names) != model.fc.out_features:
-        raise ValueError(f"{len(class_names)} class names for the {model.fc.out_features} rows of fc")
+    """The settings of a model that was built from this config; class_names: as many as it tells apart."""
+    if len(class_names) != model.num_classes:
+        raise ValueError(f"{len(class_names)} class names for the {model.num_classes} rows of {model.class_layer}")
     section = config.backbone.model_copy(update={"weights": None})
     named = config.model_copy(update={"class_names": tuple(class_names), "backbone": section})
     return ClassifierSettings(named, preprocessing, test, metadata_of(model, recipe=recipe), dict(model.norms), recipe)
@@ -132,7 +132,7 @@ def build_from_settings(settings: ClassifierSettings, where: str) -> Classifier:
     choices = Choices(
         shortcut=section.shortcut,
         stride_in=section.stride_in,
-        norm=settings.norms,
+        norm=settings.norms or None,
         norm_eps=section.norm_eps,
         frozen_stages=section.frozen_stages,
         drop_path=settings.model.drop_path,
@@ -140,7 +140,7 @@ def build_from_settings(settings: ClassifierSettings, where: str) -> Classifier:
         allow_mismatch=section.allow_mismatch,
         metadata=replace(known, pixel_stats=stated_pixel_stats(settings.model, known.pixel_stats)),
     )
-    return build_resnet(Classifier, section.name, choices, num_classes=len(settings.class_names))
+    return build_network(section.name, choices, num_classes=len(settings.class_names), kinds=CLASSIFIERS)
 
 
 def stated_pixel_stats(config: ClassifierConfig, usual: PixelStats) -> PixelStats:
@@ -172,6 +172,6 @@ def load_strictly(model: Classifier, tensors: dict[str, Tensor], where: str) -> 
     except RuntimeError as error:
         first = str(error).splitlines()[1:4]
         raise WeightsError(
-            f"{where}: does not fit {model.name} with {model.fc.out_features} classes: "
+            f"{where}: does not fit {model.name} with {model.num_classes} classes: "
             f"{' '.join(map(str.strip, first))[:600]}"
         ) from None

@@ -65,7 +65,7 @@ def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
 def _settings(known: WeightsMetadata, crop: int, test: ClassificationTestConfig) -> ClassifierSettings:
     class_names = tuple(synset.name for synset in imagenet_synsets())
     model = ClassifierConfig(backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=class_names)
-    norms = {f"c{level}": "batch" for level in range(1, len(BACKBONES[known.architecture].depths) + 2)}
+    norms = dict.fromkeys(BACKBONES[known.architecture].normed_stages, "batch")
     return ClassifierSettings(model, ClassificationDataConfig(crop=crop), test, known, norms, known.recipe)
 
 

@@ -2,7 +2,8 @@
 
 Densely: the net is made fully convolutional. Its last map is averaged under every placement of the window that a
 training crop's map fills (7×7 cells of an ImageNet net, 8×8 of a CIFAR net), fc is applied at each, and the softmaxes
-are averaged over the placements. Source: He et al. 2015, section 3.4; Simonyan & Zisserman 2014, section 3.2.
+are averaged over the placements. VGG's fc6 reads the cells of a placement as they are, behind the last pool.
+Source: He et al. 2015, section 3.4; Simonyan & Zisserman 2014, section 3.2.
 N images of a batch, V views, P placements, K classes, H×W pixels.
 """
 
@@ -14,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from detres.data.views import ViewBatch, ViewPlan, Views
 from detres.errors import ConfigError, WeightsError
 
 Window = tuple[int, int]
-"""Rows and columns of cells that are averaged."""
+"""Rows and columns of cells that classes are told from at once."""
 
 _KINDS: Mapping[int | str, Literal["centre", "five", "whole"]] = {1: "centre", 10: "five", "dense": "whole"}
 
@@ -107,19 +107,18 @@ def softmax_of(model: Classifier, pixels: Tensor, *, window: Window | None = Non
 def dense_softmax(model: Classifier, images: Tensor, window: Window) -> Tensor:
     """Mean softmax over all placements of the window on the last map, (V, K) float32.
 
-    images: normalized, (V, 3, H, W). Where the map has fewer rows or columns than the window, all of them are averaged:
+    images: normalized, (V, 3, H, W). Where the map has fewer rows or columns than the window, all of them count:
     there is one placement along that side.
     """
     cells = model.last_map(images)
     height, width = (min(side, length) for side, length in zip(window, cells.shape[2:], strict=True))
-    placements = F.avg_pool2d(cells, (height, width), stride=1).flatten(2).transpose(1, 2)  # (V, P, C)
-    return model.fc(placements).float().softmax(dim=2).mean(dim=1)
+    return model.placed_logits(cells, (height, width)).float().softmax(dim=2).mean(dim=1)
 
 
 @torch.inference_mode()
 def dense_window(model: Classifier, crop: int) -> Window:
     """The size of the last map of a training crop, in cells: asked of the model, whatever its strides and pools."""
-    square = torch.zeros(1, crop, crop, 3, dtype=torch.uint8, device=model.conv1.weight.device)
+    square = torch.zeros(1, crop, crop, 3, dtype=torch.uint8, device=next(model.parameters()).device)
     height, width = model.last_map(model.normalize(square)).shape[2:]
     return height, width
 
@@ -135,7 +134,7 @@ def _mean_softmax(
 ) -> Tensor:
     """(N, K) float64 on the host, over all views of each image and their mirrors, every view counting alike."""
     owners = torch.cat([group.owners for group in groups])
-    count, classes = int(owners.max()) + 1, member.model.fc.out_features
+    count, classes = int(owners.max()) + 1, member.model.num_classes
     # Summed on the host, in order and in float64: atomic additions on a GPU come out differently each time.
     sums = torch.zeros(count, classes, dtype=torch.float64)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

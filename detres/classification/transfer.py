@@ -1,4 +1,4 @@
-"""Start a classifier from another one's weights, on other classes: rows of fc are matched by class name."""
+"""Start a classifier from another one's weights, on other classes: rows of the last layer are matched by class name."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from detres.backbones.class_rows import Transferred, matching_rows, rows_by_clas
 from detres.classification.classifier import Classifier
 from detres.classification.classifier_files import load_strictly, read_classifier
 
-_FC = ("fc.weight", "fc.bias")
-
 
 def transfer_classifier(model: Classifier, class_names: Sequence[str], path: Path) -> Transferred:
-    """Copy every tensor of a classifier's file into the model, in place; rows of fc by name.
+    """Copy every tensor of a classifier's file into the model, in place; rows of the last layer by name.
 
-    class_names: of the model, as many as fc has rows. Raises WeightsError where anything but the classes differs.
+    class_names: of the model, as many as it tells apart. Raises WeightsError where anything but the classes differs.
     """
     tensors, settings = read_classifier(path)
     rows = matching_rows(class_names, settings.class_names)
-    state = model.state_dict()
+    state, last = model.state_dict(), tuple(f"{model.class_layer}.{part}" for part in ("weight", "bias"))
     with torch.no_grad():
-        tensors |= {name: rows_by_class(state[name], tensors[name], rows) for name in _FC if name in tensors}
+        tensors |= {name: rows_by_class(state[name], tensors[name], rows) for name in last if name in tensors}
     load_strictly(model, tensors, str(path))
-    return Transferred.of_classes(str(path), len(tensors) - len(_FC), class_names, settings.class_names)
+    return Transferred.of_classes(str(path), len(tensors) - len(last), class_names, settings.class_names)

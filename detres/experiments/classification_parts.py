@@ -111,7 +111,7 @@ def _finisher(
 
     def logits(batch: ClassificationBatch) -> torch.Tensor:
         # The method as it was written: a compiled one would not notice that its norms are watched.
-        return Classifier.logits(model, model.normalize(batch.images))
+        return type(model).logits(model, model.normalize(batch.images))
 
     def finish() -> None:
         following = (batch.to(device) for batch in batches.from_step(training.steps))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detres.backbones.architectures import Architecture
-from detres.classification.classifier import Classifier
+from detres.classification.classifier import Classifier, ResNetClassifier
 from detres.classification.testing import (
     Member,
     dense_softmax,
@@ -34,7 +34,7 @@ def small_net(seed: int = 0, stem: str = "imagenet", classes: int = 7) -> Classi
     """A net of four stages (three for CIFAR's stem) that tells images apart, with statistics of its own."""
     torch.manual_seed(seed)
     widths = (8, 16, 16, 16) if stem == "imagenet" else (8, 8, 16)
-    net = Classifier(Architecture("basic", (1,) * len(widths), widths=widths, stem=stem), num_classes=classes)
+    net = ResNetClassifier(Architecture("basic", (1,) * len(widths), widths=widths, stem=stem), num_classes=classes)
     for norm in net.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.running_mean.normal_(0.0, 0.3)

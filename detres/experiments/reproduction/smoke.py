@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from detres.backbones.architectures import BACKBONES
+from detres.backbones.architectures import BACKBONES, Architecture
 from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import Layer
 from detres.data.shape_drawing import SHAPES
@@ -61,9 +61,9 @@ def smoke_layers(config: ClassificationConfig) -> list[Layer]:
 def stand_in_for(name: str) -> str | None:
     """The net that a smoke run trains in a large one's place; None where it trains the net itself."""
     net = BACKBONES[name]
-    if net.stem == "cifar" and sum(net.depths) <= _MOST_BLOCKS:
+    if net.crop == 32 and sum(net.depths) <= _MOST_BLOCKS:
         return None
-    return "cifar10_plain20" if net.shortcut == "plain" else "cifar10_resnet20"
+    return "cifar10_plain20" if isinstance(net, Architecture) and net.shortcut == "plain" else "cifar10_resnet20"
 
 
 def smoke_test(error: Error) -> Error:

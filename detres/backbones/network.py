@@ -1,0 +1,147 @@
+"""What detres's own networks have in common: stages in a row, each of which can be read, frozen and named.
+
+N images, H×W pixels, P placements of a window, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from detres.backbones.architectures import Architecture, VggArchitecture
+from detres.backbones.metadata import LoadReport
+from detres.backbones.norms import Norm
+from detres.backbones.pixels import normalize_pixels
+from detres.structures import FeatureSpec, PixelStats
+
+
+class Network(nn.Module):
+    """Normalized images (N, 3, H, W) -> feature maps by name. ResNet and Vgg are such networks.
+
+    A subclass builds its layers, sets `outputs`, and says what its stages are made of. stages: names of all maps, in
+    their order. norms: the kind of norm of each stage that has any. class_layer: the name of the last linear layer,
+    which is there where classes are told apart. load_report: what became of weights; None without them.
+    """
+
+    load_report: LoadReport | None = None
+    class_layer: str
+    outputs: tuple[str, ...]
+
+    def __init__(
+        self,
+        architecture: Architecture | VggArchitecture,
+        name: str,
+        *,
+        norm: Norm | Mapping[str, Norm],
+        norm_eps: float,
+        pixel_stats: PixelStats | None,
+    ) -> None:
+        super().__init__()
+        self.architecture, self.name, self.norm_eps = architecture, name, norm_eps
+        self.pixel_stats = pixel_stats or architecture.pixel_stats
+        self.stages = architecture.stages
+        self.norms: dict[str, str] = {
+            stage: norm if isinstance(norm, str) else norm[stage] for stage in architecture.normed_stages
+        }
+        self._stage_specs: dict[str, FeatureSpec] = {}
+
+    # What it computes
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps named in `outputs`; nothing behind the last of them is computed."""
+        x, features = images, {}
+        for stage in self.stages[: self.stages.index(self.outputs[-1]) + 1]:
+            x = self.run(stage, x)
+            if stage in self.outputs:
+                features[stage] = x
+        return features
+
+    def run(self, stage: str, x: Tensor) -> Tensor:
+        """The map of one stage from that of the stage before; the first one's is from the images."""
+        raise NotImplementedError
+
+    def last_map(self, images: Tensor) -> Tensor:
+        """The map that classes are told from, (N, C, H / stride, W / stride), without keeping the others."""
+        x = images
+        for stage in self.stages:
+            x = self.run(stage, x)
+        return x
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores before the softmax, (N, K)."""
+        raise NotImplementedError
+
+    def placed_logits(self, cells: Tensor, window: tuple[int, int]) -> Tensor:
+        """Class scores under every placement of a window of rows and columns on last_map's cells, (N, P, K)."""
+        raise NotImplementedError
+
+    def normalize(self, rgb: Tensor) -> Tensor:
+        """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
+        return normalize_pixels(rgb, self.pixel_stats, next(self.parameters()).dtype)
+
+    # Its parts
+
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        """Channels and stride of each map that forward returns."""
+        return {stage: self._stage_specs[stage] for stage in self.outputs if stage in self._stage_specs}
+
+    @property
+    def num_classes(self) -> int | None:
+        """None where it has no layer that tells classes apart."""
+        layer = dict(self.named_modules()).get(self.class_layer)
+        return None if layer is None else layer.out_features
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What else makes another function of the same weights, by the names of WeightsMetadata."""
+        return {}
+
+    def stage_of(self, name: str) -> str:
+        """The stage that a parameter or a module belongs to, by its name; "fc" for the layer that tells classes."""
+        raise NotImplementedError
+
+    def modules_of(self, stage: str) -> Sequence[nn.Module]:
+        """The modules that hold the parameters of a stage."""
+        raise NotImplementedError
+
+    def checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """In the order of the stages. Raises ValueError for what is no stage."""
+        unknown = [output for output in outputs if output not in self.stages]
+        if unknown:
+            raise ValueError(f"{self.name} has no {', '.join(unknown)}; its stages are {', '.join(self.stages)}")
+        return tuple(stage for stage in self.stages if stage in outputs)
+
+    def outputs_without(self, name: str) -> tuple[str, ...]:
+        """What is left when the last stage is taken. Raises ValueError for any other stage, and where nothing is."""
+        left = tuple(output for output in self.outputs if output != name)
+        if name != self.stages[-1] or not left:
+            raise ValueError(f"cannot take {name} from stages {self.stages} with outputs {self.outputs}")
+        return left
+
+    # What it does not learn
+
+    def freeze_norms(self, stages: Sequence[str]) -> None:
+        """Make the batch norms of these stages constants; group norms have no statistics and stay."""
+        for stage in stages:
+            if stage in self.norms:
+                self.freeze_norms_of(stage)
+                if self.norms[stage] != "group":
+                    self.norms[stage] = "frozen"
+
+    def freeze_norms_of(self, stage: str) -> None:
+        """Replace the batch norms of one stage by constants."""
+        raise NotImplementedError
+
+    def freeze_stages(self, count: int) -> None:
+        """Learn nothing in the first `count` stages: 1 is c1, 2 c1 and c2, and so on.
+
+        Their batch norms become constants, so .train() has nothing to wake up.
+        """
+        names = self.stages[:count]
+        self.freeze_norms(names)
+        for name in names:
+            for module in self.modules_of(name):
+                module.requires_grad_(False)
