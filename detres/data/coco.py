@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from detres.errors import DataError
 
 GET_COCO = "`python datasets/prepare_coco.py` says which files to download and unpacks them"
 
+# File names of 2014 and 2015 say which archive the image came in: trainval35k's lie in two folders.
+_NAMED_BY_FOLDER = re.compile(r"COCO_([a-z]+20\d\d)_\d+\.jpg")
+
 
 def load_coco(
     root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool = False
@@ -27,7 +31,9 @@ def load_coco(
     """One annotation file below root; `split` is its name, or name.json:FOLDER where the images lie elsewhere.
 
     Without FOLDER the images are looked for in a folder named as the end of the file's name (instances_train2017.json:
-    train2017), in images/ and in that below images/, beside the file and in the root.
+    train2017; image_info_test-dev2017.json: test2017), in images/ and in that below images/, beside the file and in the
+    root. Images named as in COCO 2014, such as COCO_val2014_000000000042.jpg, are looked for in val2014/ instead, so
+    that one file may list images of two folders.
     classes: names to select, in this order; None: all, by ascending id. Image ids are whole numbers, or text where any
     of the file's is. A file without annotations, such as test-dev's, is one of images without boxes, and said.
     Raises DataError where the file, its images or a class is missing, or the file is no instances JSON.
@@ -35,7 +41,7 @@ def load_coco(
     file_name, _, folder_name = split.partition(".json:")
     file = root / (f"{file_name}.json" if folder_name else split)
     content = read_instances(file)
-    folder = _image_folder(root, file, folder_name, content["images"])
+    folders = _image_folders(root, file, folder_name, content["images"])
     problems: list[Problem] = []
     where = _relative(file, root)
     if not content["annotations"]:
@@ -43,7 +49,7 @@ def load_coco(
         problems.append(Problem("set without annotations", where, detail))
     try:
         names = _category_names(content, where, problems)
-        images = _raw_images(content, names, _relative(folder, root), where, problems)
+        images = _raw_images(content, names, folders, where, problems)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{file}: an entry is not as COCO has it ({type(error).__name__}: {error}); images need id and file_name, "
@@ -53,7 +59,7 @@ def load_coco(
     id_of = {name: category_id for category_id, name in reversed(names.items())}
     return index_images(
         images,
-        name=f"coco-{file.stem.removeprefix('instances_')}" if file.stem != "_annotations.coco" else file.parent.name,
+        name=_set_name(file),
         root=root,
         known_classes=tuple(names.values()),
         classes=chosen,
@@ -132,19 +138,40 @@ def write_instances(content: dict[str, Any], file: Path) -> None:
     os.replace(partial, file)
 
 
-def _image_folder(root: Path, file: Path, named: str, images: list[dict[str, Any]]) -> Path:
-    """The first folder that holds one of the file's first images."""
+def _set_name(file: Path) -> str:
+    """coco-train2014, coco-test-dev2017; for a Roboflow export, whose files are all called alike, its folder."""
+    if file.stem == "_annotations.coco":
+        return file.parent.name
+    return f"coco-{file.stem.removeprefix('instances_').removeprefix('image_info_')}"
+
+
+def _image_folders(root: Path, file: Path, named: str, images: list[dict[str, Any]]) -> dict[str, str]:
+    """The folder, as seen from the root, of the images that name one (val2014: ...), and of all others under ""."""
+    samples: dict[str, list[str]] = {}
+    for image in images:
+        name = str(image.get("file_name", ""))
+        samples.setdefault(_own_folder(name), []).append(name)
+    if not samples:
+        raise DataError(f"{file}: it lists no images")
+    return {own: _relative(_image_folder(root, file, named, own, some[:20]), root) for own, some in samples.items()}
+
+
+def _own_folder(file_name: str) -> str:
+    match = _NAMED_BY_FOLDER.fullmatch(file_name)
+    return match[1] if match else ""
+
+
+def _image_folder(root: Path, file: Path, named: str, own: str, samples: Sequence[str]) -> Path:
+    """The first folder that holds one of the samples."""
     if named:
-        candidates = [root / named]
+        candidates = [root / named, root / named / own]
     else:
-        ending = file.stem.rsplit("_", 1)[-1].replace("test-dev", "test")  # a list of some of test's images
+        # test-dev and test-challenge are lists of some of test's images.
+        ending = own or re.sub(r"^test-[a-z]+", "test", file.stem.rsplit("_", 1)[-1])
         candidates = [root / ending, root / "images" / ending, root / "images", file.parent, root]
-    samples = [str(image.get("file_name", "")) for image in images[:20]]
     for folder in candidates:
         if any(sample and (folder / sample).is_file() for sample in samples):
             return folder
-    if not images:
-        raise DataError(f"{file}: it lists no images")
     looked = ", ".join(dict.fromkeys(str(folder) for folder in candidates))
     raise DataError(
         f"{file}: its images (such as {samples[0]}) were looked for in {looked} and not found; "
@@ -170,12 +197,13 @@ def _category_names(content: dict[str, Any], where: str, problems: list[Problem]
 
 
 def _raw_images(
-    content: dict[str, Any], names: dict[int, str], folder: str, where: str, problems: list[Problem]
+    content: dict[str, Any], names: dict[int, str], folders: Mapping[str, str], where: str, problems: list[Problem]
 ) -> list[RawImage]:
     as_id = str if any(isinstance(image["id"], str) for image in content["images"]) else int
+    files = [str(image["file_name"]) for image in content["images"]]
     images = [
-        RawImage(os.path.join(folder, str(image["file_name"])), as_id(image["id"]), _stated_size(image))
-        for image in content["images"]
+        RawImage(os.path.join(folders[_own_folder(file)], file), as_id(image["id"]), _stated_size(image))
+        for file, image in zip(files, content["images"], strict=True)
     ]
     by_id = {image.image_id: image for image in reversed(images)}
     for annotation in content["annotations"]:

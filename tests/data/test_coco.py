@@ -1,13 +1,16 @@
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from detres.config.schema import DataConfig
 from detres.data.coco import coco_ground_truth, load_coco
+from detres.data.datasets import load_listed
 from detres.data.voc import load_voc
 from detres.errors import DataError
 
@@ -162,3 +165,58 @@ def test_a_list_of_images_without_annotations_is_a_set_without_boxes_and_says_so
     assert len(dataset) == 3
     assert len(dataset.boxes) == 0
     assert dataset.problem_counts()["set without annotations"] == 1
+
+
+@pytest.fixture
+def coco_2014(tmp_path: Path, write_picture: Callable[..., Path]) -> Path:
+    """Images as COCO 2014 names and places them, with trainval35k's two files and one file of all of them."""
+    lists = {"train2014": ["train2014"], "valminusminival2014": ["val2014"], "trainval35k": ["train2014", "val2014"]}
+    for number, folder in enumerate(("train2014", "val2014"), 1):
+        write_picture(tmp_path / folder / f"COCO_{folder}_{number:012d}.jpg", 40, 60, seed=number)
+    (tmp_path / "annotations").mkdir()
+    for name, folders in lists.items():
+        numbers = [("train2014", "val2014").index(folder) + 1 for folder in folders]
+        files = [f"COCO_{folder}_{number:012d}.jpg" for number, folder in zip(numbers, folders, strict=True)]
+        content = {
+            "images": [{"id": n, "file_name": f} for n, f in zip(numbers, files, strict=True)],
+            "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 9, 9]} for n in numbers],
+            "categories": [{"id": 1, "name": "person"}],
+        }
+        (tmp_path / "annotations" / f"instances_{name}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_trainval35k_is_two_files_of_two_folders(coco_2014: Path) -> None:
+    files = ("annotations/instances_train2014.json", "annotations/instances_valminusminival2014.json")
+    dataset = load_listed(DataConfig(format="coco", root=str(coco_2014)), files)
+    assert dataset.name == "coco-train2014+coco-valminusminival2014"
+    assert [dataset.file_name(i).split("/")[0] for i in range(2)] == ["train2014", "val2014"]
+    assert dataset.image_ids.tolist() == [1, 2]
+    assert not dataset.problems
+
+
+@pytest.mark.parametrize("above", ["", "images", "pictures"])
+def test_one_file_may_list_images_of_two_folders(coco_2014: Path, above: str) -> None:
+    """As trainval35k in one file; the folders lie in the root, in images/ or where the split says."""
+    (coco_2014 / above).mkdir(exist_ok=True)
+    for folder in ("train2014", "val2014"):
+        (coco_2014 / folder).rename(coco_2014 / above / folder)
+    split = "annotations/instances_trainval35k.json" + (":pictures" if above == "pictures" else "")
+    dataset = load_coco(coco_2014, split)
+    assert [dataset.path(i).is_file() for i in range(len(dataset))] == [True, True]
+    assert len(dataset.boxes) == 2
+
+
+def test_an_absent_folder_of_two_is_named(coco_2014: Path) -> None:
+    (coco_2014 / "val2014").rename(coco_2014 / "elsewhere")
+    with pytest.raises(DataError, match=r"such as COCO_val2014_000000000002\.jpg\) were looked for in \S+/val2014, "):
+        load_coco(coco_2014, "annotations/instances_trainval35k.json")
+
+
+@pytest.mark.parametrize("name", ["test2017", "test-dev2017", "test-challenge2017"])
+def test_lists_of_test_images_lie_in_one_folder(tmp_path: Path, write_picture: Callable[..., Path], name: str) -> None:
+    write_picture(tmp_path / "test2017" / "000000000001.jpg")
+    content = {"images": [{"id": 1, "file_name": "000000000001.jpg"}], "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / f"image_info_{name}.json").write_text(json.dumps(content))
+    dataset = load_coco(tmp_path, f"image_info_{name}.json", strict=True)
+    assert (dataset.name, len(dataset), len(dataset.boxes)) == (f"coco-{name}", 1, 0)

@@ -72,6 +72,20 @@ def test_a_test_list_without_any_annotation_can_be_predicted_on(voc_root: Path) 
     assert dataset.problem_counts() == {"set without annotations": 1}
 
 
+def test_annotations_beside_a_test_whose_boxes_are_secret_are_left_aside(
+    voc_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """An archive may have some for other challenges: those of the images without one would be left out."""
+    devkit = tmp_path_factory.mktemp("devkit")
+    (voc_root / "ImageSets" / "Main" / "test.txt").write_text("a\nb\nc\n")
+    (voc_root / "Annotations" / "b.xml").unlink()
+    voc_root.rename(devkit / "VOC2012")
+    dataset = load_voc(devkit, "2012/test", strict=True)
+    assert (dataset.name, len(dataset), len(dataset.boxes)) == ("voc2012-test", 3, 0)
+    (devkit / "VOC2012").rename(devkit / "VOC2007")
+    assert len(load_voc(devkit, "2007/test")) == 2
+
+
 def test_missing_folders_and_lists_are_named(voc_root: Path) -> None:
     with pytest.raises(DataError, match="there are test, train"):
         load_voc(voc_root, "trian")
