@@ -39,13 +39,8 @@ def coco_metrics(
     reference takes a match with annotation 0 for none.
     Source: https://cocodataset.org/#detection-eval.
     """
-    objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
     names = [category["name"] for category in ground_truth["categories"]]
-    num_images = len(ground_truth["images"])
-    if not names or not num_images:
-        precision, recall = np.full((10, 101, len(names), 4, 3), -1.0), np.full((10, len(names), 4, 3), -1.0)
-    else:
-        precision, recall = _curves(objects, found, num_images, len(names), backend)
+    precision, recall = coco_curves(ground_truth, detections, backend=backend)
     return {
         "AP": _mean(precision[:, :, :, _ALL, _TOP100]),
         "AP50": _mean(precision[_IOU50, :, :, _ALL, _TOP100]),
@@ -64,6 +59,23 @@ def coco_metrics(
             for k, name in enumerate(names)
         },
     }
+
+
+def coco_curves(
+    ground_truth: dict[str, Any],
+    detections: Sequence[dict[str, Any]] | FlatDetections,
+    *,
+    backend: CocoBackend = "faster",
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision (T, R, K, A, M) and recall (T, K, A, M), -1 where undefined; arguments as for coco_metrics.
+
+    T: IoU 0.5:0.05:0.95. R: recall 0:0.01:1. A: all, small, medium, large. M: 1, 10, 100 detections an image.
+    """
+    objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
+    num_classes, num_images = len(ground_truth["categories"]), len(ground_truth["images"])
+    if not num_classes or not num_images:
+        return np.full((10, 101, num_classes, 4, 3), -1.0), np.full((10, num_classes, 4, 3), -1.0)
+    return _curves(objects, found, num_images, num_classes, backend)
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

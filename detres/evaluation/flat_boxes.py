@@ -36,6 +36,10 @@ class FlatDetections:
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
 
+    def select(self, rows: NDArray) -> FlatDetections:
+        """Some of the detections, by a mask or by their places."""
+        return FlatDetections(self.image[rows], self.label[rows], self.boxes[rows], self.scores[rows])
+
 
 def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
     """The annotations of an instances dict.

@@ -39,24 +39,31 @@ def voc_metrics(
     """
     objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
     names = [category["name"] for category in ground_truth["categories"]]
-    verdicts, _ = judge_detections(objects, found, min_iou)
-    # Stable, so that of equal scores the one given first goes first.
-    best_first = np.argsort(-found.scores, kind="stable")
-    verdicts, labels = verdicts[best_first], found.label[best_first]
-    to_find = np.bincount(objects.label[~objects.ignore], minlength=len(names)).tolist()
-    per_class: dict[str, dict[str, float | None]] = {}
-    for label, name in enumerate(names):
-        hits = verdicts[labels == label]
-        hits = hits[hits != NEITHER]
-        per_class[name] = {
-            "voc_AP50": area_ap(hits, to_find[label]),
-            "voc_AP50_07": eleven_point_ap(hits, to_find[label]),
-        }
+    per_class: dict[str, dict[str, float | None]] = {
+        name: {"voc_AP50": area_ap(hits, to_find), "voc_AP50_07": eleven_point_ap(hits, to_find)}
+        for name, (hits, to_find) in zip(names, class_hits(objects, found, len(names), min_iou), strict=True)
+    }
     return {
         "mAP50": _mean([row["voc_AP50"] for row in per_class.values()]),
         "mAP50_07": _mean([row["voc_AP50_07"] for row in per_class.values()]),
         "per_class": per_class,
     }
+
+
+def class_hits(
+    objects: FlatObjects, found: FlatDetections, classes: int, min_iou: float = 0.5
+) -> list[tuple[NDArray[np.int64], int]]:
+    """For each class its detections, 1 for a hit, 0 for a false alarm, best first, and how many objects to find.
+
+    Detections that are neither are left out.
+    """
+    verdicts, _ = judge_detections(objects, found, min_iou)
+    # Stable, so that of equal scores the one given first goes first.
+    best_first = np.argsort(-found.scores, kind="stable")
+    best_first = best_first[verdicts[best_first] != NEITHER]
+    verdicts, labels = verdicts[best_first], found.label[best_first]
+    to_find = np.bincount(objects.label[~objects.ignore], minlength=classes).tolist()
+    return [(verdicts[labels == label], to_find[label]) for label in range(classes)]
 
 
 def area_ap(hits: NDArray[np.int64], to_find: int) -> float | None:
@@ -66,7 +73,7 @@ def area_ap(hits: NDArray[np.int64], to_find: int) -> float | None:
     """
     if to_find == 0:
         return None
-    precision = _falling_precision(hits)
+    precision = falling_precision(hits)
     # Recall only grows at a hit, each time by 1 / to_find.
     return float(precision[hits == HIT].sum() / to_find)
 
@@ -80,7 +87,7 @@ def eleven_point_ap(hits: NDArray[np.int64], to_find: int) -> float | None:
     if to_find == 0:
         return None
     # Falling precision at d is the best from d on, and the hits only grow, so the first place that reaches i serves.
-    precision = np.append(_falling_precision(hits), 0.0)
+    precision = np.append(falling_precision(hits), 0.0)
     first = np.searchsorted(10 * np.cumsum(hits), to_find * np.arange(11))
     return float(precision[first].sum() / 11)
 
@@ -113,7 +120,7 @@ def _most_overlapped(objects: FlatObjects, found: FlatDetections) -> tuple[NDArr
     return overlaps(object_group, objects.boxes, detection_group, found.boxes).best(len(found.scores))
 
 
-def _falling_precision(hits: NDArray[np.int64]) -> NDArray[np.float64]:
+def falling_precision(hits: NDArray[np.int64]) -> NDArray[np.float64]:
     """(D,) the best precision at each place or any later one."""
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return np.maximum.accumulate(precision[::-1])[::-1]
