@@ -48,15 +48,16 @@ def fuse(
         return boxes[:max_detections], scores[:max_detections], labels[:max_detections]
     boxes, scores, labels = (torch.cat(column) for column in zip(*views, strict=True))
     if method in ("nms", "vote"):
-        kept = suppress(boxes, scores, labels, nms_iou)[:max_detections]
-        found = boxes[kept], scores[kept], labels[kept]
-        if method == "nms":
-            return found
-        return vote_boxes(found[0], found[2], boxes, scores, labels, iou=vote_iou), found[1], found[2]
-    decay: Literal["linear", "gaussian"] = "linear" if method == "soft_nms" else "gaussian"
-    kept, lowered = soft_nms(boxes, scores, labels, method=decay, iou=nms_iou, sigma=sigma, floor=floor)
-    kept = kept[:max_detections]
-    return boxes[kept], lowered[:max_detections], labels[kept]
+        kept = suppress(boxes, scores, labels, nms_iou)
+        kept_scores = scores[kept]
+    else:
+        decay: Literal["linear", "gaussian"] = "linear" if method == "soft_nms" else "gaussian"
+        kept, kept_scores = soft_nms(boxes, scores, labels, method=decay, iou=nms_iou, sigma=sigma, floor=floor)
+    kept, kept_scores = kept[:max_detections], kept_scores[:max_detections]
+    kept_boxes = boxes[kept]
+    if method == "vote":
+        kept_boxes = vote_boxes(kept_boxes, labels[kept], boxes, scores, labels, iou=vote_iou)
+    return kept_boxes, kept_scores, labels[kept]
 
 
 def vote_boxes(

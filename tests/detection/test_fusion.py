@@ -232,6 +232,13 @@ def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
 # All of them
 
 
+def test_an_overlap_of_exactly_the_threshold_votes_and_lowers_but_joins_no_cluster() -> None:
+    boxes, scores, labels = view(([0.0, 0, 10, 10], 0.9, 0), ([0.0, 0, 10, 5], 0.9, 0))
+    assert vote_boxes(boxes[:1], labels[:1], boxes, scores, labels, iou=0.5).tolist() == [[0, 0, 10, 7.5]]
+    assert soft_nms(boxes, scores, labels, iou=0.5)[1].tolist() == [0.9, 0.45]
+    assert len(weighted_boxes_fusion([(boxes, scores, labels)], iou=0.5)[1]) == 2
+
+
 @pytest.mark.parametrize("method", get_args(FusionMethod))
 def test_views_become_one_best_first(method: FusionMethod) -> None:
     rows = [random_rows(seed, 40) for seed in range(3)]
