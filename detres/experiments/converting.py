@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detres.backbones import build_backbone
+from detres.backbones.architectures import StrideIn
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights, write_weights
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
+from detres.detection.detectron2_weights import read_detectron2
 from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS
@@ -31,6 +33,7 @@ class DetectorSource:
 
 DETECTOR_SOURCES: Mapping[str, DetectorSource] = {
     "torchvision": DetectorSource(read_torchvision, frozenset({"--bn-eps", "--classes"})),
+    "detectron2": DetectorSource(read_detectron2, frozenset({"--stride-in", "--classes"})),
 }
 BACKBONE_SOURCES = ("torchvision", "timm", "msra")
 SOURCES = tuple(dict.fromkeys((*BACKBONE_SOURCES, *DETECTOR_SOURCES)))
@@ -43,13 +46,14 @@ class Options:
     bn_eps: float | None = None
     classes: Path | None = None
     architecture: str | None = None
+    stride_in: StrideIn | None = None
 
     def given(self) -> set[str]:
-        values = {"--bn-eps": self.bn_eps, "--classes": self.classes, "--architecture": self.architecture}
-        return {option for option, value in values.items() if value is not None}
+        """As they are written on the command line."""
+        return {f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value is not None}
 
     def stated(self) -> Stated:
-        return Stated(self.bn_eps, _class_names(self.classes) if self.classes else None)
+        return Stated(self.bn_eps, _class_names(self.classes) if self.classes else None, self.stride_in)
 
 
 def convert(source: str, path: Path, out: Path, options: Options = Options()) -> list[str]:

@@ -1,0 +1,294 @@
+"""With weights in the layout of detectron2's model zoo, our detections are those of its inference.
+
+detectron2 is no dependency: its inference is written down here once more, from its published settings and the names in
+its files, with functions of torch and torchvision alone. N images, S the state dict.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import nms, roi_align
+
+from detres.backbones.architectures import BACKBONES
+from detres.detection.converted import ConvertedDetector, Stated, build_converted
+from detres.detection.detectron2_weights import understand
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.structures import DetectionBatch
+
+LAYOUTS = ("c4", "dc5", "fpn")
+
+
+# A state dict as the zoo's
+
+
+def zoo_state(
+    layout: str, *, architecture: str = "resnet50", classes: int = 4, seed: int = 0, agnostic: bool = False
+) -> dict[str, Tensor]:
+    """Random weights by detectron2's names; FPN and head are narrow. Scores spread out, and few are near ties."""
+    generator = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = {}
+
+    def draw(name: str, *shape: int, gain: float = 1.0, bias: bool = True) -> None:
+        state[f"{name}.weight"] = torch.randn(shape, generator=generator) * gain / math.sqrt(math.prod(shape[1:]))
+        if bias:
+            state[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=generator)
+
+    def conv_norm(name: str, out: int, channels: int, kernel: int, gain: float = 1.4, scale: float = 1.0) -> None:
+        draw(name, out, channels, kernel, kernel, gain=gain, bias=False)
+        state[f"{name}.norm.weight"] = scale * (0.6 + 0.4 * torch.rand(out, generator=generator))
+        state[f"{name}.norm.bias"] = 0.1 * torch.randn(out, generator=generator)
+        state[f"{name}.norm.running_mean"] = 0.1 * torch.randn(out, generator=generator)
+        state[f"{name}.norm.running_var"] = 0.7 + 0.6 * torch.rand(out, generator=generator)
+
+    net = BACKBONES[architecture]
+    trunk = "backbone.bottom_up." if layout == "fpn" else "backbone."
+    conv_norm(f"{trunk}stem.conv1", 64, 3, 7, gain=1.4 / 60)
+    channels, factor = 64, 4 if net.block == "bottleneck" else 1
+    for number, (depth, width) in enumerate(zip(net.depths, net.widths, strict=True), start=2):
+        stage = "roi_heads.res5" if (layout, number) == ("c4", 5) else f"{trunk}res{number}"
+        for block in range(depth):
+            kernels = (1, 3, 1) if factor == 4 else (3, 3)
+            widths = [channels, *[width] * (len(kernels) - 1), width * factor]
+            for place, kernel in enumerate(kernels):
+                last = place == len(kernels) - 1
+                name = f"{stage}.{block}.conv{place + 1}"
+                conv_norm(name, widths[place + 1], widths[place], kernel, scale=0.3 if last else 1.0)
+            if block == 0 and channels != width * factor:
+                conv_norm(f"{stage}.{block}.shortcut", width * factor, channels, 1, gain=1.0)
+            channels = width * factor
+    read, pooled = {"c4": (1024, channels), "dc5": (channels, 48), "fpn": (32, 48)}[layout]
+    if layout == "fpn":
+        for level, (out, width) in enumerate(zip([32] * 4, net.widths, strict=True), start=2):
+            draw(f"backbone.fpn_lateral{level}", out, width * factor, 1, 1)
+            draw(f"backbone.fpn_output{level}", out, out, 3, 3)
+    anchors = 3 if layout == "fpn" else 15
+    head = "proposal_generator.rpn_head"
+    draw(f"{head}.conv", read, read, 3, 3)
+    draw(f"{head}.objectness_logits", anchors, read, 1, 1, gain=2.0)
+    draw(f"{head}.anchor_deltas", anchors * 4, read, 1, 1, gain=0.2)
+    if layout != "c4":
+        draw("roi_heads.box_head.fc1", 48, read * 49)
+        draw("roi_heads.box_head.fc2", 48, 48)
+    draw("roi_heads.box_predictor.cls_score", classes + 1, pooled, gain=2.0)
+    draw("roi_heads.box_predictor.bbox_pred", 4 if agnostic else 4 * classes, pooled)
+    return state
+
+
+# detectron2's inference
+
+
+@dataclass(frozen=True)
+class Reference:
+    """state: theirs, of any floating type. counts: proposals before NMS, a level, and after it."""
+
+    state: dict[str, Tensor]
+    layout: str
+    counts: tuple[int, int]
+    stride_in: str = "1x1"
+    mean: tuple[float, ...] = (103.53, 116.28, 123.675)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    reverses: bool = True
+
+    def __call__(self, images: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """uint8 RGB (H, W, 3) -> boxes, scores and labels of each."""
+        maps, strides = self.features(self.batch(images))
+        found = []
+        for i, image in enumerate(images):
+            size = image.shape[:2]
+            proposals = self.proposals([level[i : i + 1] for level in maps], strides, size)
+            found.append(self.detect([level[i : i + 1] for level in maps], strides, proposals, size))
+        return found
+
+    def batch(self, images: Sequence[Tensor]) -> Tensor:
+        dtype = next(iter(self.state.values())).dtype
+        mean, std = (torch.tensor(v, dtype=dtype)[:, None, None] for v in (self.mean, self.std))
+        unit = 32 if self.layout == "fpn" else 1
+        height, width = (math.ceil(max(image.shape[k] for image in images) / unit) * unit for k in (0, 1))
+        padded = torch.zeros(len(images), 3, height, width, dtype=dtype)
+        for i, image in enumerate(images):
+            pixels = image.permute(2, 0, 1).to(dtype)
+            pixels = pixels.flip(0) if self.reverses else pixels
+            padded[i, :, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+        return padded
+
+    def conv(self, x: Tensor, name: str, stride: int = 1, dilation: int = 1) -> Tensor:
+        state = self.state
+        weight = state[f"{name}.weight"]
+        padding = dilation * (weight.shape[-1] // 2)
+        x = F.conv2d(x, weight, state.get(f"{name}.bias"), stride, padding, dilation)
+        if f"{name}.norm.weight" not in state:
+            return x
+        norm = [state[f"{name}.norm.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+        return F.batch_norm(x, *norm, eps=1e-5)
+
+    def stage(self, x: Tensor, name: str, stride: int, dilation: int = 1) -> Tensor:
+        block = 0
+        while f"{name}.{block}.conv1.weight" in self.state:
+            place = f"{name}.{block}"
+            step = stride if block == 0 else 1
+            in_1x1, in_3x3 = (step, 1) if self.stride_in == "1x1" else (1, step)
+            out = self.conv(x, f"{place}.conv1", in_1x1).relu()
+            out = self.conv(out, f"{place}.conv2", in_3x3, dilation).relu()
+            out = self.conv(out, f"{place}.conv3")
+            short = self.conv(x, f"{place}.shortcut", step) if f"{place}.shortcut.weight" in self.state else x
+            x, block = (out + short).relu(), block + 1
+        return x
+
+    def features(self, x: Tensor) -> tuple[list[Tensor], list[int]]:
+        trunk = "backbone.bottom_up." if self.layout == "fpn" else "backbone."
+        x = F.max_pool2d(self.conv(x, f"{trunk}stem.conv1", 2).relu(), 3, 2, 1)
+        outs = []
+        for number in range(2, 5 if self.layout == "c4" else 6):
+            dilated = self.layout == "dc5" and number == 5
+            x = self.stage(x, f"{trunk}res{number}", 1 if number == 2 or dilated else 2, 2 if dilated else 1)
+            outs.append(x)
+        if self.layout != "fpn":
+            return [x], [16]
+        top = self.conv(outs[3], "backbone.fpn_lateral5")
+        maps = [self.conv(top, "backbone.fpn_output5")]
+        for number in (4, 3, 2):
+            top = F.interpolate(top, scale_factor=2) + self.conv(outs[number - 2], f"backbone.fpn_lateral{number}")
+            maps.insert(0, self.conv(top, f"backbone.fpn_output{number}"))
+        return [*maps, F.max_pool2d(maps[-1], 1, 2)], [4, 8, 16, 32, 64]
+
+    def proposals(self, maps: Sequence[Tensor], strides: Sequence[int], size: Sequence[int]) -> Tensor:
+        sizes = [[32], [64], [128], [256], [512]] if self.layout == "fpn" else [[32, 64, 128, 256, 512]]
+        kept_boxes, kept_scores = [], []
+        for level, stride, level_sizes in zip(maps, strides, sizes, strict=True):
+            hidden = self.conv(level, "proposal_generator.rpn_head.conv").relu()
+            logits = self.conv(hidden, "proposal_generator.rpn_head.objectness_logits")[0].permute(1, 2, 0).flatten()
+            deltas = self.conv(hidden, "proposal_generator.rpn_head.anchor_deltas")[0].permute(1, 2, 0).reshape(-1, 4)
+            shapes = [(s / math.sqrt(r), s * math.sqrt(r)) for s in level_sizes for r in (0.5, 1.0, 2.0)]
+            anchors = torch.tensor(
+                [
+                    (x * stride - w / 2, y * stride - h / 2, x * stride + w / 2, y * stride + h / 2)
+                    for y in range(level.shape[2])
+                    for x in range(level.shape[3])
+                    for w, h in shapes
+                ],
+                dtype=level.dtype,
+            )
+            scores, order = logits.sort(descending=True)
+            order = order[: self.counts[0]]
+            boxes = clipped(decoded(anchors[order], deltas[order], (1, 1, 1, 1)), size)
+            solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+            boxes, scores = boxes[solid], scores[: len(order)][solid]
+            keep = nms(boxes, scores, 0.7)
+            kept_boxes.append(boxes[keep])
+            kept_scores.append(scores[keep])
+        best = torch.cat(kept_scores).argsort(descending=True)[: self.counts[1]]
+        return torch.cat(kept_boxes)[best]
+
+    def detect(
+        self, maps: Sequence[Tensor], strides: Sequence[int], rois: Tensor, size: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if self.layout == "c4":
+            pooled = roi_align(maps[0], [rois], 14, 1 / 16, sampling_ratio=0, aligned=True)
+            features = self.stage(pooled, "roi_heads.res5", 2).mean(dim=(2, 3))
+        else:
+            features = self.pooled(maps, strides, rois).flatten(1)
+            for fc in ("roi_heads.box_head.fc1", "roi_heads.box_head.fc2"):
+                features = F.linear(features, self.state[f"{fc}.weight"], self.state[f"{fc}.bias"]).relu()
+        logits, deltas = (
+            F.linear(features, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+            for name in ("roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred")
+        )
+        scores = logits.softmax(dim=1)
+        rows = []
+        for label in range(scores.shape[1] - 1):
+            part = deltas[:, 4 * label : 4 * label + 4] if deltas.shape[1] > 4 else deltas
+            boxes = clipped(decoded(rois, part, (10, 10, 5, 5)), size)
+            above = scores[:, label] > 0.05
+            boxes, of_class = boxes[above], scores[above, label]
+            keep = nms(boxes, of_class, 0.5)
+            rows += [(of_class[k], boxes[k], label) for k in keep.tolist()]
+        rows.sort(key=lambda row: -float(row[0]))
+        rows = rows[:100]
+        return torch.stack([r[1] for r in rows]), torch.stack([r[0] for r in rows]), torch.tensor([r[2] for r in rows])
+
+    def pooled(self, maps: Sequence[Tensor], strides: Sequence[int], rois: Tensor) -> Tensor:
+        if self.layout == "dc5":
+            return roi_align(maps[0], [rois], 7, 1 / 16, sampling_ratio=0, aligned=True)
+        sides = ((rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1])).sqrt()
+        levels = (4 + torch.log2(sides / 224)).floor().clamp(2, 5)
+        pooled = [
+            roi_align(maps[level - 2], [roi[None]], 7, 1 / strides[level - 2], sampling_ratio=0, aligned=True)
+            for roi, level in zip(rois, levels.long().tolist(), strict=True)
+        ]
+        return torch.cat(pooled)
+
+
+def decoded(boxes: Tensor, deltas: Tensor, weights: Sequence[float]) -> Tensor:
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    dx, dy, dw, dh = (deltas[:, k] / weights[k] for k in range(4))
+    x, y = boxes[:, 0] + width / 2 + dx * width, boxes[:, 1] + height / 2 + dy * height
+    limit = math.log(1000 / 16)
+    width, height = width * dw.clamp(max=limit).exp(), height * dh.clamp(max=limit).exp()
+    return torch.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dim=1)
+
+
+def clipped(boxes: Tensor, size: Sequence[int]) -> Tensor:
+    limits = torch.tensor([size[1], size[0], size[1], size[0]], dtype=boxes.dtype)
+    return torch.minimum(boxes.clamp(min=0), limits)
+
+
+# What is compared
+
+
+def image(height: int, width: int, seed: int) -> Tensor:
+    """Smooth noise, uint8 RGB."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, height // 16, width // 16, generator=generator)
+    smooth = F.interpolate(coarse, size=(height, width), mode="bilinear")[0]
+    noise = torch.rand(3, height, width, generator=generator)
+    return ((0.7 * smooth + 0.3 * noise) * 255).to(torch.uint8).permute(1, 2, 0).contiguous()
+
+
+def batched(images: Sequence[Tensor], pad_to: int) -> DetectionBatch:
+    sizes = torch.tensor([picture.shape[:2] for picture in images])
+    height, width = (-(-int(side) // pad_to) * pad_to for side in sizes.amax(dim=0))
+    padded = torch.zeros(len(images), height, width, 3, dtype=torch.uint8)
+    for i, picture in enumerate(images):
+        padded[i, : picture.shape[0], : picture.shape[1]] = picture
+    return DetectionBatch(padded, sizes, sizes, tuple(range(len(images))), (), torch.arange(len(images)))
+
+
+def ours_of(converted: ConvertedDetector, dtype: torch.dtype, counts: tuple[int, int]) -> FasterRCNN:
+    model = build_converted(converted, "state").to(dtype).eval()
+    model.rpn.pre_nms[False], model.rpn.post_nms[False] = counts
+    return model
+
+
+def unmatched(ours: FasterRCNN, reference: Reference, images: Sequence[Tensor]) -> tuple[int, int]:
+    """Detections of either side without one of the other within 0.05 pixels and 1e-4 of score; and all of ours."""
+    missed = total = 0
+    with torch.no_grad():
+        expected = reference(images)
+    for found, (boxes, scores, labels) in zip(ours.predict(batched(images, ours.pad_to)), expected, strict=True):
+        near = (found.boxes[:, None] - boxes[None].float()).abs().amax(dim=2) <= 0.05
+        alike = (found.scores[:, None] - scores[None].float()).abs() <= 1e-4
+        partner = near & alike & (found.labels[:, None] == labels[None])
+        missed += int((~partner.any(dim=1)).sum() + (~partner.any(dim=0)).sum())
+        total += len(found)
+    return missed, total
+
+
+SHAPES = {"c4": [(96, 130), (90, 128)], "dc5": [(128, 130), (112, 144)], "fpn": [(160, 250), (250, 130)]}
+COUNTS = {"c4": (300, 10), "dc5": (300, 60), "fpn": (200, 120)}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_detection_agrees_in_float64(layout: str) -> None:
+    state = zoo_state(layout)
+    converted = understand(state, Stated(), "made up")
+    images = [image(*shape, seed=i) for i, shape in enumerate(SHAPES[layout])]
+    ours = ours_of(converted, torch.float64, COUNTS[layout])
+    theirs = Reference({name: t.double() for name, t in state.items()}, layout, COUNTS[layout])
+    missed, total = unmatched(ours, theirs, images)
+    assert total >= 20
+    assert missed == 0
