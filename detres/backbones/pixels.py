@@ -13,6 +13,9 @@ from detres.structures import PixelStats
 CIFAR10_STATS = PixelStats(mean=(125.307, 122.961, 113.858), std=(62.993, 62.089, 66.705))
 """Over the 50,000 training images."""
 
+VGG_FEATURES_STATS = PixelStats(mean=(122.99925, 116.9991, 103.9992), std=(1.0, 1.0, 1.0))
+"""Of VGG-16's first weights, which torchvision publishes as IMAGENET1K_FEATURES: means alone, in RGB by now."""
+
 
 def normalize_pixels(rgb: Tensor, stats: PixelStats, dtype: torch.dtype) -> Tensor:
     """uint8 RGB (N, H, W, 3) -> (N, 3, H, W) of `dtype`, (value - mean) / std in the order of `stats`.

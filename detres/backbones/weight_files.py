@@ -22,6 +22,7 @@ from torch import Tensor
 
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.msra_pickle import msra_metadata, read_msra_pickle
+from detres.backbones.pixels import VGG_FEATURES_STATS
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS
 
@@ -32,7 +33,7 @@ METADATA_KEY = "backbone"
 # convolution tells it from every other network, also where later stages were left out or the archive was packed anew.
 _MSRA_CONV1 = {"041de3916ff722f2719a48da19ee85264ebc397edc4bf4df0a7cf74bf0e283e7": "resnet50"}
 
-_TORCHVISION_FILE = re.compile(r"(resnet(?:18|34|50|101|152)|vgg16(?:_bn)?)-([0-9a-f]{8})\.pth")
+_TORCHVISION_FILE = re.compile(r"(resnet(?:18|34|50|101|152)|vgg16(?:_bn)?)(_features-amdegroot)?-([0-9a-f]{8})\.pth")
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,9 @@ def _recognise(path: Path, tensors: Mapping[str, Tensor]) -> WeightsMetadata | N
             return msra_metadata(_MSRA_CONV1[digest])
     # torchvision writes the head of a file's SHA-256 into its name, so a name that tells the truth cannot be another's.
     published = _TORCHVISION_FILE.fullmatch(path.name)
-    if published and sha256(path).startswith(published[2]):
-        return WeightsMetadata(published[1], IMAGENET_STATS, recipe=f"torchvision {path.name}")
+    if published and sha256(path).startswith(published[3]):
+        stats = VGG_FEATURES_STATS if published[2] else IMAGENET_STATS
+        return WeightsMetadata(published[1], stats, recipe=f"torchvision {path.name}")
     return None
 
 

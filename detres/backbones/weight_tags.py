@@ -14,6 +14,7 @@ import torch
 
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.msra_pickle import msra_metadata
+from detres.backbones.pixels import VGG_FEATURES_STATS
 from detres.backbones.weight_files import sha256
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
@@ -97,7 +98,8 @@ def _find_torchvision(name: str, architecture: str) -> PublishedWeights:
         raise WeightsError(f"torchvision/{name}: no weights of {architecture}; it publishes {known}") from error
     file = entry.url.rsplit("/", 1)[-1]
     digest = Path(file).stem.rsplit("-", 1)[-1]
-    metadata = WeightsMetadata(architecture, IMAGENET_STATS, recipe=f"torchvision {architecture} {entry.name}")
+    stats = VGG_FEATURES_STATS if entry.name == "IMAGENET1K_FEATURES" else IMAGENET_STATS
+    metadata = WeightsMetadata(architecture, stats, recipe=f"torchvision {architecture} {entry.name}")
     return PublishedWeights(f"torchvision/{name}", weights_cache() / "torchvision" / file, entry.url, digest, metadata)
 
 
