@@ -8,6 +8,7 @@ from typing import Any
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config
+from detres.data.annotations import HARMLESS, AnnotatedImages
 from detres.data.datasets import SplitName, load_dataset
 from detres.detection.detector_files import (
     PREPROCESSING,
@@ -53,7 +54,7 @@ def evaluate(
     with process_group(where):
         images = load_dataset(config.data, split)
         if not len(images.boxes):
-            say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
+            _say_unannotated(images, say)
         named = settings.with_model(config.model, config.test, str(file))
         model = build_from_settings(named, str(file), own_code=config.model.backbone.name if cfg else None)
         load_strictly(model, tensors, str(file))
@@ -70,6 +71,14 @@ def evaluate(
     measured.metrics.update(split=split, weights=file_digest(file), precision=config.training.precision)
     write_and_tell(folder, measured, config.data.format, say)
     return measured.metrics
+
+
+def _say_unannotated(images: AnnotatedImages, say: Say) -> None:
+    """What becomes of a set without boxes; that images of it are missing shows nowhere else than in its score."""
+    say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
+    lost = [problem for problem in images.problems if problem.kind not in HARMLESS]
+    if lost:
+        say(f"warning: {len(lost)} of its images are left out, and a server counts nothing on them: {lost[0]}")
 
 
 def write_and_tell(folder: Path, measured: Measured, data_format: str, say: Say) -> None:
