@@ -167,3 +167,34 @@ class ClassificationBatch:
 
     def pin_memory(self) -> ClassificationBatch:
         return replace(self, images=self.images.pin_memory())
+
+
+@dataclass(frozen=True)
+class LocalizationBatch:
+    """Crops of one size, each of an image that shows one class, once or several times.
+
+    images: (N, S, S, 3) uint8 RGB. labels: (N,) int64, the class of each image. targets: N DetectionTargets of that
+    class in pixels of the crops; one without boxes is an image whose object is elsewhere. image_ids: N ids.
+    sample_keys: (N,) int64, from which anchors of each image are sampled.
+    """
+
+    images: Tensor
+    labels: Tensor
+    targets: tuple[DetectionTarget, ...]
+    image_ids: tuple[int | str, ...]
+    sample_keys: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> LocalizationBatch:
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            targets=tuple(target.to(device, non_blocking=non_blocking) for target in self.targets),
+            sample_keys=self.sample_keys.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> LocalizationBatch:
+        return replace(self, images=self.images.pin_memory())

@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"structures", "boxes", "draws", "errors", "distributed", "array_pickle", "inert_pickle", "version", "config"},
     {"backbones", "data", "training", "evaluation"},
-    {"detection", "classification", "prediction", "report"},
+    {"detection", "classification", "localization", "prediction", "report"},
     {"experiments", "benchmarks"},
     {"commands", "__main__"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 
 # Beyond the floors: who must not know of whom.
-MODELS = {"backbones", "detection", "classification", "prediction", "experiments"}
+MODELS = {"backbones", "detection", "classification", "localization", "prediction", "experiments"}
 STRANGERS = {
     "training": MODELS | {"data", "evaluation", "report"},
     "evaluation": MODELS | {"training", "report"},

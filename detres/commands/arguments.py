@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from detres.config.loading import Layer
 
-Task = Literal["detection", "classification"]
+Task = Literal["detection", "classification", "localization"]
+
+# What the commands of each task end in: train_det, eval_det, train_cls, eval_cls.
+_COMMANDS = {"detection": "det", "localization": "det", "classification": "cls"}
 
 
 class Once(argparse.Action):
@@ -39,9 +42,14 @@ def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[L
     """What --data says of a set for this task, to be laid over the config's file."""
     from detres.config.loading import Layer
     from detres.data.data_file import load_classification_file, load_data_file
+    from detres.errors import ConfigError
 
     if not arguments.data:
         return []
+    if task == "localization":
+        raise ConfigError(
+            f"--data {arguments.data}: localization reads sets in ImageNet's layout, whose folder is set by data.root="
+        )
     load = load_data_file if task == "detection" else load_classification_file
     data = load(arguments.data)
     stated = data.model_dump(mode="json", exclude_unset=True)
@@ -51,12 +59,18 @@ def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[L
     return [Layer(str(arguments.data), {"task": task, "data": cleared | stated})]
 
 
-def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> None:
-    """Raise ConfigError, naming the right command, where a config is for another task."""
+def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> Task:
+    """The task of a config: `task`, or another of the same command's.
+
+    Raises ConfigError, naming the right command, where another command takes it.
+    """
     from detres.config.loading import SCHEMAS, task_of
     from detres.errors import ConfigError
 
     stated = task_of(cfg)
-    if stated != task and stated in SCHEMAS:
-        command = f"{verb}_{'det' if stated == 'detection' else 'cls'}"
+    if stated not in SCHEMAS:
+        return task  # Whoever reads it says what is wrong.
+    if _COMMANDS[stated] != _COMMANDS[task]:
+        command = f"{verb}_{_COMMANDS[stated]}"
         raise ConfigError(f"--cfg {cfg}: this is a {stated} config, which `detres {command} --cfg {cfg}` takes")
+    return stated

@@ -35,7 +35,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
             print(line, flush=True)
 
     cfg = arguments.cfg or _config_of_run(arguments)
-    check_task(cfg, task, "train")
+    task = check_task(cfg, task, "train")
     layers = layers_of(arguments, task)
     if arguments.weights:
         arguments.weights, layer = model_layer(arguments.weights, task)

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from detres.config.classification_schema import ClassificationConfig
+from detres.config.localization_schema import LocalizationConfig
 from detres.config.problems import describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch
 from detres.config.schema import Config
@@ -22,9 +23,13 @@ from detres.config.yaml_dialect import read_yaml, write_yaml
 from detres.errors import ConfigError
 
 KeyPath = tuple[str, ...]
-AnyConfig = Config | ClassificationConfig
+AnyConfig = Config | ClassificationConfig | LocalizationConfig
 
-SCHEMAS: Mapping[str, type[AnyConfig]] = {"detection": Config, "classification": ClassificationConfig}
+SCHEMAS: Mapping[str, type[AnyConfig]] = {
+    "detection": Config,
+    "classification": ClassificationConfig,
+    "localization": LocalizationConfig,
+}
 """What a config may hold, by its task."""
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detres.data.crops import Cropping, cut, least_size
+from detres.data.crops import Box, Cropping, cut, least_size
 from detres.data.images import decode_image
 from detres.data.jpeg_scaling import decode_scaled, size_as_read
 from detres.errors import ConfigError
@@ -44,26 +44,49 @@ class ClassificationTransform:
 
         source: names the bytes in errors. Raises DataError where they are no image that can be decoded.
         """
-        size, side = size_as_read(data, self.exif), self.cropping.side
-        if size is not None:
-            draws = random.Random(draw_key)
-            box = self.cropping.draw(size, draws)
-            rgb, denominator = decode_scaled(data, source, least_size(size, box, side), self.exif)
-            # A header may say what the decoder, for reasons of its own, does not follow: then its pixels decide.
-            if rgb.shape[:2] == tuple(-(-length // denominator) for length in size):
-                return self._finished(cut(rgb, box, side, denominator), draws)
-        return self.from_pixels(decode_image(np.frombuffer(data, np.uint8), source, self.exif), draw_key)
+        crop, _, draws = crop_of_bytes(data, source, self.cropping, draw_key, exif=self.exif)
+        return self._finished(crop, draws)
 
     def from_pixels(self, rgb: NDArray[np.uint8], draw_key: int) -> NDArray[np.uint8]:
         """The crop of a decoded image, uint8 RGB (H, W, 3)."""
-        draws = random.Random(draw_key)
-        box = self.cropping.draw((rgb.shape[0], rgb.shape[1]), draws)
-        return self._finished(cut(rgb, box, self.cropping.side), draws)
+        crop, _, draws = crop_of_pixels(rgb, self.cropping, draw_key)
+        return self._finished(crop, draws)
 
     def _finished(self, crop: NDArray[np.uint8], draws: random.Random) -> NDArray[np.uint8]:
         if draws.random() < self.flip:
             crop = cv2.flip(crop, 1)
         return crop if self.randaugment is None else self.randaugment(crop, draws.getrandbits(32))
+
+
+class Cropped(NamedTuple):
+    """crop: uint8 RGB (side, side, 3). box: what of the whole image it shows. draws: what follows is drawn from."""
+
+    crop: NDArray[np.uint8]
+    box: Box
+    draws: random.Random
+
+
+def crop_of_bytes(data: bytes, source: str, cropping: Cropping, draw_key: int, *, exif: bool) -> Cropped:
+    """A crop of an encoded image, which is decoded no larger than the crop asks.
+
+    source: names the bytes in errors. Raises DataError where they are no image that can be decoded.
+    """
+    size = size_as_read(data, exif)
+    if size is not None:
+        draws = random.Random(draw_key)
+        box = cropping.draw(size, draws)
+        rgb, denominator = decode_scaled(data, source, least_size(size, box, cropping.side), exif)
+        # A header may say what the decoder, for reasons of its own, does not follow: then its pixels decide.
+        if rgb.shape[:2] == tuple(-(-length // denominator) for length in size):
+            return Cropped(cut(rgb, box, cropping.side, denominator), box, draws)
+    return crop_of_pixels(decode_image(np.frombuffer(data, np.uint8), source, exif), cropping, draw_key)
+
+
+def crop_of_pixels(rgb: NDArray[np.uint8], cropping: Cropping, draw_key: int) -> Cropped:
+    """A crop of a decoded image, uint8 RGB (H, W, 3)."""
+    draws = random.Random(draw_key)
+    box = cropping.draw((rgb.shape[0], rgb.shape[1]), draws)
+    return Cropped(cut(rgb, box, cropping.side), box, draws)
 
 
 class RandAugment:

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from detres.config.classification_schema import ClassificationDataConfig
+from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
 from detres.data.annotations import AnnotatedImages, concatenate
 from detres.data.coco import GET_COCO, load_coco
@@ -123,10 +124,13 @@ def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> An
     return part if chosen else replace(part, problems=dataset.problems)
 
 
-def describe_missing_split(data: DataConfig | ClassificationDataConfig, split: SplitName) -> str:
+def describe_missing_split(
+    data: DataConfig | ClassificationDataConfig | LocalizationDataConfig, split: SplitName
+) -> str:
     """What to say where a config does not name the split that is asked for."""
     there = [name for name in ("train", "val", "test") if getattr(data, name)]
-    mend = f"set data.{split}" + (" or data.val_fraction" if split == "val" else "")
+    apart = split == "val" and hasattr(data, "val_fraction")
+    mend = f"set data.{split}" + (" or data.val_fraction" if apart else "")
     mend += f", or use --split {there[-1]}" if there and split != "train" else ""
     return f"data.{split}: the config names no {split} split (it has {', '.join(there) or 'none'}); {mend}"
 

@@ -60,24 +60,46 @@ def draw_single(draw: np.random.Generator, label: int, side: int) -> NDArray[np.
     return rgb
 
 
+def draw_localized(draw: np.random.Generator, label: int, short: int) -> Scene:
+    """One shape of a class, of three tenths to seven tenths of the shorter side, anywhere on an oblong ground.
+
+    short: pixels of the shorter side; the longer one has up to a third more.
+    """
+    longer = short + int(draw.integers(short // 3 + 1))
+    height, width = (short, longer) if draw.random() < 0.5 else (longer, short)
+    scene = Scene(_ground(draw, height, width))
+    alpha = _alpha(label, int(short * draw.uniform(0.3, 0.7)), float(draw.uniform(-0.25, 0.25)))
+    _place(draw, scene, label, alpha, _colour(draw, label))
+    return scene
+
+
 def _add_shape(draw: np.random.Generator, scene: Scene) -> None:
     """Draw one shape where there is room for it; a scene that is full stays as it is."""
-    height, width = scene.rgb.shape[:2]
     label = int(draw.integers(len(SHAPES)))
     colour = _colour(draw, label)
     for _ in range(20):
         side = int(_SMALLEST * (_LARGEST / _SMALLEST) ** draw.random())
         alpha = _alpha(label, side, float(draw.uniform(-0.25, 0.25)))
-        rows, columns = np.flatnonzero((alpha >= 128).any(axis=1)), np.flatnonzero((alpha >= 128).any(axis=0))
-        x = int(draw.integers(-columns[0], width - columns[-1]))
-        y = int(draw.integers(-rows[0], height - rows[-1]))
-        box = (x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1)
-        if all(_overlap(box, other) <= _MOST_OVERLAP for other in scene.boxes):
-            _paint(scene.rgb, alpha, x, y, colour, draw)
-            scene.labels.append(label)
-            scene.boxes.append(box)
-            scene.areas.append(int((alpha >= 128).sum()))
+        if _place(draw, scene, label, alpha, colour):
             return
+
+
+def _place(
+    draw: np.random.Generator, scene: Scene, label: int, alpha: NDArray[np.int64], colour: NDArray[np.int64]
+) -> bool:
+    """Paint the shape wherever it lies within the image; False where it would hide too much of an earlier one."""
+    height, width = scene.rgb.shape[:2]
+    rows, columns = np.flatnonzero((alpha >= 128).any(axis=1)), np.flatnonzero((alpha >= 128).any(axis=0))
+    x = int(draw.integers(-columns[0], width - columns[-1]))
+    y = int(draw.integers(-rows[0], height - rows[-1]))
+    box = (x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1)
+    if any(_overlap(box, other) > _MOST_OVERLAP for other in scene.boxes):
+        return False
+    _paint(scene.rgb, alpha, x, y, colour, draw)
+    scene.labels.append(label)
+    scene.boxes.append(box)
+    scene.areas.append(int((alpha >= 128).sum()))
+    return True
 
 
 def _colour(draw: np.random.Generator, label: int) -> NDArray[np.int64]:

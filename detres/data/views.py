@@ -62,6 +62,11 @@ class ViewPlan:
             case "five":
                 return [crop for copy in copies for crop in five_crops(copy, self.crop)]
 
+    def origin(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of the centre crop of an image of `size`: (height, width) of the resized copy, (top, left) within it."""
+        height, width = shorter_side_size(size, self.shorter_sides[0]) if self.shorter_sides else size
+        return (height, width), (round((height - self.crop) / 2), round((width - self.crop) / 2))
+
     @property
     def bytes_per_image(self) -> int:
         """About how much memory the views of a photograph take."""
@@ -131,10 +136,14 @@ class Views:
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """The views of a few images, plan by plan; those of one size lie together. image_ids: N, of the readable ones."""
+    """The views of a few images, plan by plan; those of one size lie together.
+
+    image_ids: N, of the readable ones. sizes: N, (height, width) of the images themselves.
+    """
 
     image_ids: tuple[int | str, ...]
     views: tuple[tuple[Views, ...], ...]
+    sizes: tuple[tuple[int, int], ...]
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -147,10 +156,11 @@ class ViewBatch:
 
 @dataclass(frozen=True)
 class ImageViews:
-    """One image. views: of each plan."""
+    """One image. views: of each plan. size: (height, width) as it was read."""
 
     image_id: int | str
     views: tuple[list[Pixels], ...]
+    size: tuple[int, int]
 
 
 class ViewDataset(Dataset[ImageViews | None]):
@@ -174,7 +184,8 @@ class ViewDataset(Dataset[ImageViews | None]):
                 raise
             self._unreadable[index] = True
             return None
-        return ImageViews(self.images.image_id(index), tuple(plan.views(rgb) for plan in self.plans))
+        views = tuple(plan.views(rgb) for plan in self.plans)
+        return ImageViews(self.images.image_id(index), views, (rgb.shape[0], rgb.shape[1]))
 
     def unreadable(self) -> list[int | str]:
         """Ids of the images found so far, by any worker, that could not be decoded."""
@@ -192,7 +203,7 @@ def collate_views(samples: Sequence[ImageViews | None]) -> ViewBatch:
             for view in sample.views[plan]:
                 groups.setdefault(view.shape, []).append((owner, view))
         grouped.append(tuple(_joined(group) for group in groups.values()))
-    return ViewBatch(tuple(sample.image_id for sample in read), tuple(grouped))
+    return ViewBatch(tuple(sample.image_id for sample in read), tuple(grouped), tuple(sample.size for sample in read))
 
 
 def _joined(group: Sequence[tuple[int, Pixels]]) -> Views:

@@ -9,6 +9,8 @@ from detres.experiments.classification_dry_run import classification_dry_parts
 from detres.experiments.classification_parts import classification_parts
 from detres.experiments.detection_dry_run import detection_dry_parts
 from detres.experiments.detection_parts import detection_parts
+from detres.experiments.localization_dry_run import localization_dry_parts
+from detres.experiments.localization_parts import localization_parts
 from detres.experiments.parts import DryParts, TrainingParts
 
 
@@ -23,4 +25,5 @@ class Task:
 TASKS: Mapping[str, Task] = {
     "classification": Task(classification_parts, classification_dry_parts),
     "detection": Task(detection_parts, detection_dry_parts),
+    "localization": Task(localization_parts, localization_dry_parts),
 }

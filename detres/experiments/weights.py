@@ -10,16 +10,22 @@ from detres.classification.published import locate_classifier
 from detres.config.loading import Layer
 from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
+from detres.localization.localizer_files import locate_localizer, read_localizer
 
-# Of a classifier's model, how it is trained; the rest is what it is.
+# Of a classifier's or localizer's model, how it is trained; the rest is what it is.
 _TRAINED_BY = {"drop_path", "checkpoint_blocks"}
 
 
-def model_layer(weights: str | Path, task: Literal["detection", "classification"]) -> tuple[Path, Layer]:
+def model_layer(
+    weights: str | Path, task: Literal["detection", "classification", "localization"]
+) -> tuple[Path, Layer]:
     """The file, and the model it decides, to be laid over a config; class names stay the data's."""
     if task == "detection":
         path = locate_detector(weights)
         model, left_out = read_detector(path)[1].model, {"class_names"}
+    elif task == "localization":
+        path = locate_localizer(weights)
+        model, left_out = read_localizer(path)[1].model, {"class_names", *_TRAINED_BY}
     else:
         path = locate_classifier(weights)
         model, left_out = read_classifier(path)[1].model, {"class_names", *_TRAINED_BY}

@@ -111,6 +111,6 @@ class Classifier:
         plan, samples = self._member.plan, []
         for place, picture in enumerate(pictures):
             rgb = read_picture(picture, exif=self.settings.preprocessing.exif)
-            samples.append(ImageViews(place, (plan.views(rgb),)))
+            samples.append(ImageViews(place, (plan.views(rgb),), rgb.shape[:2]))
         found = predict_views([self._member], [collate_views(samples)], self.device, precision=self.precision)
         return [NamedProbabilities(row, self.class_names) for _, rows in found for row in rows]

@@ -1,0 +1,170 @@
+"""What a localization config contributes to a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import torch
+
+from detres.config.localization_schema import LocalizationConfig
+from detres.data.classification_sets import USUAL_CLASSES
+from detres.data.crops import Cropping, ScaleCropping
+from detres.data.localization_loaders import (
+    LocalizationDataset,
+    ObjectOfProposal,
+    VisibleObjects,
+    localization_training_loader,
+)
+from detres.data.localized import LocalizedImages
+from detres.data.localized_sets import load_localized
+from detres.data.samplers import split_batch
+from detres.distributed import rank, share_buffers, world_size
+from detres.errors import ConfigError, DataError
+from detres.experiments.assembly import load_once
+from detres.experiments.class_names import agreed_class_names
+from detres.experiments.localization_evaluating import measure_localizer
+from detres.experiments.localization_models import (
+    finder_of,
+    localizer_from_weights,
+    localizer_of_checkpoint,
+    localizer_of_config,
+    prepare_localizer,
+    proposing_model,
+    say_loaded,
+)
+from detres.experiments.localization_proposals import CroppingOfProposals, training_proposals
+from detres.experiments.parts import Say, Start, TrainingParts
+from detres.localization.localizer_files import settings_of
+from detres.localization.testing import Finder
+from detres.structures import LocalizationBatch
+from detres.training.running import Evaluate
+
+
+def localization_parts(config: LocalizationConfig, start: Start, device: torch.device, say: Say) -> TrainingParts:
+    """The localizer, its batches and its evaluation. Raises UserError."""
+    images = load_training_images(config, say)
+    names = agreed_class_names(config, images.class_names, USUAL_CLASSES)
+    if start.checkpoint is not None:
+        model = localizer_of_checkpoint(start.checkpoint)
+    elif start.weights is not None:
+        model = localizer_from_weights(config, names, start.weights, say)
+    else:
+        model = localizer_of_config(config, names)
+        say_loaded(model, say)
+    settings = settings_of(model, config.model, config.data, config.test, config.recipe)
+    model = prepare_localizer(model, config, device)
+    rpn, rpn_file = proposing_model(config, names) if config.model.stage == "rcnn" else (None, None)
+    finder = finder_of(model, config, device, rpn)
+    if rpn_file is None:
+        cropping_of: Any = SameCropping(ScaleCropping(config.data.crop, config.data.shortest_side))
+    else:
+        proposals = training_proposals(finder, rpn_file, config, images, device, say)
+        cropping_of = CroppingOfProposals(config.data.crop, proposals)
+    dataset = LocalizationDataset(
+        images,
+        cropping_of,
+        target_of(config),
+        flip=config.data.flip,
+        seed=config.training.seed,
+        strict=config.data.strict,
+    )
+    batches, accumulate = training_batches(config, dataset, device)
+    return TrainingParts(
+        model=model,
+        metadata=settings.to_metadata(),
+        batches=batches,
+        accumulate=accumulate,
+        evaluate=_evaluator(finder, model, config, device, say),
+        warnings=lambda: [str(problem) for problem in dataset.undecodable()],
+    )
+
+
+@dataclass(frozen=True)
+class SameCropping:
+    """Every image is cropped in one way: an object, because workers that are started afresh must be sent it."""
+
+    cropping: Cropping
+
+    def __call__(self, index: int) -> Cropping:
+        return self.cropping
+
+
+def target_of(config: LocalizationConfig) -> VisibleObjects | ObjectOfProposal:
+    """What is learned from a crop, by the stage."""
+    if config.model.stage == "rpn":
+        return VisibleObjects(config.data.visible)
+    return ObjectOfProposal(config.model.rcnn.positive_iou)
+
+
+def training_batches(
+    config: LocalizationConfig, dataset: LocalizationDataset, device: torch.device
+) -> tuple[Callable[[int], Iterator[LocalizationBatch]], int]:
+    """From a step to this rank's endless micro-batches, and how many of them make a step."""
+    training = config.training
+    try:
+        share, micro = split_batch(training.batch, world_size(), training.per_device_batch)
+    except ValueError as error:
+        raise ConfigError(
+            f"training.batch={training.batch}, per_device_batch={training.per_device_batch}: {error}"
+        ) from None
+
+    def batches(step: int) -> Iterator[LocalizationBatch]:
+        loader = localization_training_loader(
+            dataset,
+            batch=training.batch,
+            seed=training.seed,
+            rank=rank(),
+            world=world_size(),
+            per_device_batch=training.per_device_batch,
+            start_step=step,
+            workers=config.data.workers,
+            pin_memory=device.type == "cuda",
+        )
+        return iter(loader)
+
+    return batches, share // micro
+
+
+def load_training_images(config: LocalizationConfig, say: Say = lambda line: None) -> LocalizedImages:
+    """The training images that have boxes, what is wrong with the others said once."""
+    images = load_once(lambda: load_localized(config.data, "train"))
+    say_images(images, say)
+    for kind, count in Counter(problem.kind for problem in images.problems).items():
+        example = next(problem for problem in images.problems if problem.kind == kind)
+        say(f"warning: {count} × {kind}, such as {example.file}: {example.detail}")
+    return images
+
+
+def say_images(images: LocalizedImages, say: Say) -> None:
+    """How many there are, and how many had to be left out."""
+    classes = len(images.class_names)
+    say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {classes} classes")
+    if images.without_boxes:
+        say(f"{images.name}: {images.without_boxes} images have no box and are left out")
+
+
+def _evaluator(
+    finder: Finder, model: torch.nn.Module, config: LocalizationConfig, device: torch.device, say: Say
+) -> Evaluate | None:
+    """Measures, the true class given, on val, or on test where there is no val; None where there is neither."""
+    split = "val" if config.data.val else "test" if config.data.test else None
+    if split is None:
+        return None
+    images = load_localized(config.data, split)
+    if images.class_names != finder.rpn.class_names:
+        raise DataError(f"{images.name}: its classes are not those of the training set; name them with data.classes")
+    if split == "test" and config.training.eval_every:
+        say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
+
+    def evaluate(step: int) -> dict[str, Any] | None:
+        share_buffers(model)
+        model.eval()
+        measured = measure_localizer(finder, config, images, device)
+        # A line of metrics.jsonl holds figures; eval_det tells the classes apart.
+        return None if measured is None else {k: v for k, v in measured.items() if v is None or isinstance(v, Number)}
+
+    return evaluate

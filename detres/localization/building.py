@@ -1,0 +1,39 @@
+"""From a trunk and a config's model section to a localizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detres.backbones.architectures import BACKBONES, Architecture
+from detres.backbones.building import Choices, build_network
+from detres.backbones.resnet import ResNet
+from detres.config.localization_schema import LocalizerConfig
+from detres.detection.losses import BoxLoss
+from detres.errors import ConfigError
+from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
+
+
+def build_trunk(name: str, choices: Choices) -> ResNet:
+    """One of detres's own networks up to conv5. Raises ConfigError for any other."""
+    known = [own for own, net in BACKBONES.items() if isinstance(net, Architecture) and "c5" in net.stages]
+    if name not in known:
+        raise ConfigError(f"model.backbone.name={name}: a localizer's trunk is one of {', '.join(known)}")
+    trunk = build_network(name, choices)
+    assert isinstance(trunk, ResNet)
+    return trunk
+
+
+def assemble(trunk: ResNet, config: LocalizerConfig, class_names: Sequence[str]) -> Localizer:
+    """The localizer of the config's stage on this trunk; its own layers are drawn from torch's generator."""
+    if config.stage == "rcnn":
+        options = config.rcnn.model_dump(include={"codec_weights"})
+        return RcnnLocalizer(trunk, class_names, **options, box_loss=BoxLoss(**config.rcnn.box_loss.model_dump()))
+    options = config.rpn.model_dump(exclude={"box_loss"})
+    return ClassRpnLocalizer(
+        trunk,
+        class_names,
+        sizes=config.anchors.sizes,
+        ratios=config.anchors.ratios,
+        **options,
+        box_loss=BoxLoss(**config.rpn.box_loss.model_dump()),
+    )

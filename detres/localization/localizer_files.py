@@ -1,0 +1,170 @@
+"""What a localizer's safetensors file says of itself: all that rebuilds the model and feeds it. Nothing in it runs.
+
+The metadata holds one JSON text under the key "detres".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from detres.backbones.building import Choices
+from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
+from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.pretrained import metadata_of
+from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
+from detres.errors import WeightsError
+from detres.localization.building import assemble, build_trunk
+from detres.localization.localizers import ClassRpnLocalizer, Localizer
+from detres.training.checkpoints import find_weights_file, read_safetensors
+from detres.version import __version__
+
+SCHEMA = 1
+METADATA_KEY = "detres"
+# Of the data section, what decides how an image reaches the model.
+PREPROCESSING = ("crop", "proposals")
+_PER_CLASS = tuple(f"{part}.{kind}" for part in ("logits", "deltas") for kind in ("weight", "bias"))
+
+
+@dataclass(frozen=True)
+class LocalizerSettings:
+    """Everything beside the tensors.
+
+    model: with class_names, without weights. preprocessing and test: how it was trained and tested. backbone: what its
+    weights expect of pixels and strides. norms: of each stage. recipe: for people.
+    """
+
+    model: LocalizerConfig
+    preprocessing: LocalizationDataConfig
+    test: LocalizationTestConfig
+    backbone: WeightsMetadata
+    norms: dict[str, str]
+    recipe: str = ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.model.class_names or ()
+
+    def to_metadata(self) -> dict[str, str]:
+        """What safetensors keeps beside the tensors."""
+        text = {
+            "schema": SCHEMA,
+            "detres_version": __version__,
+            "task": "localization",
+            "model": self.model.model_dump(mode="json"),
+            "preprocessing": self.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
+            "test": self.test.model_dump(mode="json"),
+            "backbone": asdict(self.backbone),
+            "norms": self.norms,
+            "class_names": list(self.class_names),
+            "recipe": self.recipe,
+        }
+        return {METADATA_KEY: json.dumps(text), "format": "pt"}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> LocalizerSettings:
+        """Raises WeightsError for a file that is no localizer of detres's, or of a newer one."""
+        if not metadata or METADATA_KEY not in metadata:
+            raise WeightsError(f"{where}: no localizer of detres's: its metadata name neither a model nor classes")
+        try:
+            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
+            if text.get("task") != "localization" or text["schema"] > SCHEMA:
+                raise WeightsError(
+                    f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "
+                    f"{text.get('detres_version')}; expected a localization file of schema {SCHEMA} at most (a "
+                    "classifier's trunk goes to model.backbone.weights)"
+                )
+            settings = cls(
+                model=LocalizerConfig.model_validate(text["model"]),
+                preprocessing=LocalizationDataConfig.model_validate(text["preprocessing"]),
+                test=LocalizationTestConfig.model_validate(text["test"]),
+                backbone=WeightsMetadata.from_json(json.dumps(text["backbone"]), where=where),
+                norms=dict(text["norms"]),
+                recipe=text.get("recipe", ""),
+            )
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
+        if not settings.class_names:
+            raise WeightsError(f"{where}: its metadata name no classes; the file may be damaged")
+        return settings
+
+
+def settings_of(
+    model: Localizer,
+    config: LocalizerConfig,
+    preprocessing: LocalizationDataConfig,
+    test: LocalizationTestConfig,
+    recipe: str = "",
+) -> LocalizerSettings:
+    """The settings of a model that was built from this config."""
+    section = config.backbone.model_copy(update={"weights": None})
+    named = config.model_copy(update={"class_names": model.class_names, "backbone": section})
+    trunk = model.trunk
+    return LocalizerSettings(named, preprocessing, test, metadata_of(trunk, recipe=recipe), dict(trunk.norms), recipe)
+
+
+def build_from_settings(settings: LocalizerSettings, class_names: Sequence[str] | None = None) -> Localizer:
+    """The model these settings describe, with random weights; class_names: others than the settings'."""
+    section = settings.model.backbone
+    choices = Choices(
+        norm=settings.norms,
+        frozen_stages=section.frozen_stages,
+        checkpoint_blocks=settings.model.checkpoint_blocks,
+        metadata=settings.backbone,
+    )
+    return assemble(build_trunk(section.name, choices), settings.model, class_names or settings.class_names)
+
+
+def locate_localizer(weights: str | Path) -> Path:
+    """The safetensors file of a localizer's run, checkpoint or file. Raises WeightsError where there is none."""
+    file = find_weights_file(weights)
+    if file.suffix != ".safetensors":
+        raise WeightsError(
+            f"--weights {weights}: localizers are safetensors of detres's own; a classifier's weights go to "
+            f"model.backbone.weights={weights}"
+        )
+    return file
+
+
+def read_localizer(path: Path) -> tuple[dict[str, Tensor], LocalizerSettings]:
+    """The tensors of a localizer's file, on the CPU, and its settings. Raises WeightsError where it is none."""
+    tensors, metadata = read_safetensors(path)
+    return tensors, LocalizerSettings.from_metadata(metadata, str(path))
+
+
+def load_localizer(path: Path) -> tuple[Localizer, LocalizerSettings]:
+    """A localizer rebuilt from its file alone, in eval mode."""
+    tensors, settings = read_localizer(path)
+    model = build_from_settings(settings)
+    load_strictly(model, tensors, str(path))
+    return model.eval(), settings
+
+
+def transfer_localizer(model: Localizer, path: Path) -> Transferred:
+    """Copy every tensor of a localizer's file into the model, in place; the rows of classes by name."""
+    tensors, settings = read_localizer(path)
+    rows = matching_rows(model.class_names, settings.class_names)
+    anchors = model.grid.per_cell if isinstance(model, ClassRpnLocalizer) else 1
+    own, prefix = model.state_dict(), "rpn." if isinstance(model, ClassRpnLocalizer) else ""
+    per_class = [prefix + name for name in _PER_CLASS]
+    with torch.no_grad():
+        tensors |= {n: rows_by_class(own[n], tensors[n], rows, width=anchors) for n in per_class if n in tensors}
+    load_strictly(model, tensors, str(path))
+    taken = len(tensors) - len(per_class)
+    return Transferred.of_classes(str(path), taken, model.class_names, settings.class_names)
+
+
+def load_strictly(model: Localizer, tensors: dict[str, Tensor], where: str) -> None:
+    """Copy every tensor; WeightsError that names the first three that have no place, are missing or differ in shape."""
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = " ".join(map(str.strip, str(error).splitlines()[1:4]))
+        raise WeightsError(f"{where}: does not fit a localizer of {len(model.class_names)} classes: {first}") from None
