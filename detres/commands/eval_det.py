@@ -2,6 +2,7 @@
 
 detres eval_det --weights runs/shapes_r18
 detres eval_det --weights runs/mine --data my.yaml --split test
+detres eval_det --weights runs/a --weights runs/b test.refine=1 test.scales=[400,600,800]
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import Once, add_config, add_device, check_task, layers_of
+from detres.commands.arguments import add_config, add_device, check_task, layers_of
 from detres.commands.telling import progress_on_terminal, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--weights", metavar="W", action=Once, required=True, help="a run folder, a checkpoint or a file"
+        "--weights",
+        metavar="W",
+        action="append",
+        required=True,
+        help="a run folder, a checkpoint or a file; given several times, an ensemble",
     )
     add_config(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")

@@ -101,6 +101,7 @@ def _roi_heads(layout: Layout, model: ModelConfig, test: TestConfig) -> RoIHeads
         pooler,
         layout.head,
         len(model.class_names),
+        global_context=model.global_context,
         positive_iou=roi.positive_iou,
         negative_iou_low=roi.negative_iou_low,
         batch_per_image=roi.batch_per_image,

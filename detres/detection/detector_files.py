@@ -15,12 +15,12 @@ from torch import Tensor
 
 from detres.backbones.building import build_backbone
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.network import Network
 from detres.backbones.pretrained import metadata_of
-from detres.backbones.resnet import ResNet
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.layouts import OUTPUTS
+from detres.detection.layouts import outputs_of
 from detres.errors import WeightsError
 from detres.training.checkpoints import read_safetensors
 from detres.version import __version__
@@ -83,6 +83,10 @@ class DetectorSettings:
         section = model.backbone.model_copy(update={"output_stride": self.model.output_stride})
         return replace(self, model=model.model_copy(update={"backbone": section}), test=test)
 
+    def gaining_context(self) -> DetectorSettings:
+        """The same weights in a model that reads the whole image as well: a beginning for training, no detector yet."""
+        return replace(self, model=self.model.model_copy(update={"global_context": True}))
+
     def _trained_in(self) -> dict[str, Any]:
         """As _deciding, with what the config left to the weights or the architecture."""
         trained, known = _deciding(self.model), self.backbone
@@ -131,7 +135,8 @@ class DetectorSettings:
 def _deciding(model: ModelConfig) -> dict[str, Any]:
     """What decides which function the weights are, by its key; None where the config leaves it open."""
     section = model.backbone.model_dump(include=set(_TRAINED_IN))
-    return {"model.layout": model.layout} | {f"model.backbone.{key}": value for key, value in section.items()}
+    own = {"model.layout": model.layout, "model.global_context": model.global_context}
+    return own | {f"model.backbone.{key}": value for key, value in section.items()}
 
 
 def settings_of(
@@ -140,7 +145,7 @@ def settings_of(
     """The settings of a model that was built from this config."""
     backbone = model.backbone
     known, norms = None, dict(model.stage_norms)
-    if isinstance(backbone, ResNet) and ":" not in config.backbone.name:
+    if isinstance(backbone, Network) and ":" not in config.backbone.name:
         known = metadata_of(backbone, recipe=recipe)
     elif config.backbone.name.startswith("timm/"):
         known = WeightsMetadata(backbone.name, backbone.pixel_stats, recipe=recipe)
@@ -161,7 +166,7 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
             f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
             "Give the run's config with --cfg"
         )
-    outputs = OUTPUTS[settings.model.layout]
+    outputs = outputs_of(settings.model.layout, section.name)
     if settings.backbone is None:
         stated = section.model_dump(include={"shortcut", "stride_in", "norm", "norm_eps"}, exclude_none=True)
         stride = settings.model.output_stride
@@ -173,7 +178,7 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
             section.name,
             outputs=outputs,
             output_stride=settings.model.output_stride,
-            norm=settings.norms,
+            norm=settings.norms or None,
             frozen_stages=section.frozen_stages,
             metadata=settings.backbone,
         )

@@ -43,9 +43,8 @@ class FasterRCNN(nn.Module):
 
     def forward(self, batch: DetectionBatch) -> dict[str, Tensor]:
         """The four losses by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box (scalars)."""
-        images = self.normalize(batch.images, batch.sizes)
-        pyramid = self.neck(self.backbone(images))
-        anchors = self.anchors(pyramid, images.shape[-2:])
+        pyramid = self.pyramid(batch.images, batch.sizes)
+        anchors = self.anchors(pyramid, batch.images.shape[1:3])
 
         objects = self.rpn(pyramid)
         # Detached: the paper trains without a path through the proposals' coordinates.
@@ -54,7 +53,7 @@ class FasterRCNN(nn.Module):
         losses = self.rpn.losses(objects, anchors, batch.targets, anchor_samples)
 
         rois, roi_samples = self.roi.sample(proposals, batch.targets, batch.sample_keys)
-        logits, deltas = self.roi(pyramid, rois)
+        logits, deltas = self.roi(pyramid, rois, batch.sizes)
         return losses | self.roi.losses(logits, deltas, rois, batch.targets, roi_samples)
 
     @torch.no_grad()
@@ -75,15 +74,22 @@ class FasterRCNN(nn.Module):
         Returns boxes (N, D, 4) in pixels of these images, scores (N, D), labels (N, D) int64 and counts (N,) int64;
         D is the most detections of an image that roi.max_detections allows, and rows from counts on are zeros.
         """
-        images = self.normalize(images, sizes)
-        pyramid = self.neck(self.backbone(images))
-        anchors = self.anchors(pyramid, images.shape[-2:])
-        proposals = self.rpn.proposals(self.rpn(pyramid), anchors, sizes)
-        logits, deltas = self.roi(pyramid, proposals)
+        pyramid, proposals = self.propose(images, sizes)
+        logits, deltas = self.roi(pyramid, proposals, sizes)
         found = self.roi.detections(logits, deltas, proposals, sizes)
         boxes, scores, labels = (self._stack(rows) for rows in zip(*found, strict=True))
         # A detection's score is above the floor, and so above that of the padding.
         return boxes, scores, labels, (scores > 0).sum(dim=1)
+
+    def pyramid(self, images: Tensor, sizes: Tensor) -> list[Tensor]:
+        """The maps that proposals and regions are read from, finest first."""
+        return self.neck(self.backbone(self.normalize(images, sizes)))
+
+    def propose(self, images: Tensor, sizes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The pyramid of such images, and each one's proposals (P, 4) in their pixels, best first."""
+        pyramid = self.pyramid(images, sizes)
+        anchors = self.anchors(pyramid, images.shape[1:3])
+        return pyramid, self.rpn.proposals(self.rpn(pyramid), anchors, sizes)
 
     def _stack(self, rows: Sequence[Tensor]) -> Tensor:
         """N tensors of up to D rows -> (N, D, ...)."""

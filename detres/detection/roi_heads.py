@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detres.boxes import CodecWeights, box_area, clip_boxes, decode_boxes
+from detres.boxes import CodecWeights, box_area, decode_boxes
+from detres.detection.context import with_context
 from detres.detection.losses import BoxLoss, Normalizer, normalizer
 from detres.detection.matching import Sample, match, sample
 from detres.detection.roi_align import roi_align
-from detres.detection.suppression import suppress
+from detres.detection.suppression import candidates, suppress
 from detres.structures import DetectionTarget
 
 
@@ -89,7 +90,8 @@ class RoIPooler(nn.Module):
 class RoIHeads(nn.Module):
     """Pools, runs the head, and predicts K + 1 class logits and boxes for every RoI.
 
-    Source: Girshick 2015, section 2; sampling as Ren et al. 2015. head declares out_channels.
+    Source: Girshick 2015, section 2; sampling as Ren et al. 2015. head declares out_channels. global_context: the
+    features of the whole image join those of each of its RoIs (context.py).
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class RoIHeads(nn.Module):
         head: nn.Module,
         num_classes: int,
         *,
+        global_context: bool = False,
         positive_iou: float = 0.5,
         negative_iou_low: float = 0.0,
         batch_per_image: int = 512,
@@ -113,8 +116,10 @@ class RoIHeads(nn.Module):
     ) -> None:
         super().__init__()
         self.pooler, self.head, self.num_classes = pooler, head, num_classes
-        self.class_logits = nn.Linear(head.out_channels, num_classes + 1)
-        self.deltas = nn.Linear(head.out_channels, 4 if class_agnostic else 4 * num_classes)
+        self.global_context = global_context
+        channels = head.out_channels * (2 if global_context else 1)
+        self.class_logits = nn.Linear(channels, num_classes + 1)
+        self.deltas = nn.Linear(channels, 4 if class_agnostic else 4 * num_classes)
         nn.init.normal_(self.class_logits.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
         nn.init.zeros_(self.class_logits.bias)
@@ -125,11 +130,22 @@ class RoIHeads(nn.Module):
         self.box_loss, self.normalizer = box_loss or BoxLoss(), normalizer
         self.min_size, self.score, self.nms, self.max_detections = min_size, score, nms, max_detections
 
-    def forward(self, pyramid: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """proposals: N tensors (P, 4). Returns logits (R, K + 1) and deltas (R, 1 or K, 4), float32 or wider."""
-        rois = torch.cat(list(proposals))
-        image_index = torch.cat([torch.full_like(p[:, 0], i, dtype=torch.int64) for i, p in enumerate(proposals)])
-        features = self.head(self.pooler(pyramid, rois, image_index))
+    def forward(self, pyramid: Sequence[Tensor], proposals: Sequence[Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """proposals: N tensors (P, 4). sizes: (N, 2), unpadded height and width of the images.
+
+        Returns logits (R, K + 1) and deltas (R, 1 or K, 4), float32 or wider.
+        """
+        if not self.global_context:
+            return self.classify(self.features(pyramid, proposals))
+        return self.classify(with_context(lambda regions: self.features(pyramid, regions), proposals, sizes))
+
+    def features(self, pyramid: Sequence[Tensor], regions: Sequence[Tensor]) -> Tensor:
+        """What the head makes of each region: N tensors (P, 4) -> (R, head.out_channels)."""
+        image_index = torch.cat([torch.full_like(r[:, 0], i, dtype=torch.int64) for i, r in enumerate(regions)])
+        return self.head(self.pooler(pyramid, torch.cat(list(regions)), image_index))
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The two sibling layers; features have the channels of the head, twice with global context."""
         logits, deltas = self.class_logits(features), self.deltas(features)
         if logits.dtype != torch.float64:
             logits, deltas = logits.float(), deltas.float()
@@ -192,21 +208,20 @@ class RoIHeads(nn.Module):
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (D, 4), scores (D,) and labels (D,) of each image, best first; sizes: (N, 2) to clip to."""
         counts = [p.shape[0] for p in proposals]
-        scores = F.softmax(logits, dim=-1)[:, :-1]
-        boxes = decode_boxes(deltas, torch.cat(list(proposals))[:, None].to(deltas.dtype), self.codec_weights)
-        boxes = boxes.expand(-1, self.num_classes, -1)
+        boxes, scores = self.decode(logits, deltas, torch.cat(list(proposals)))
         return [
             self._suppress(*of_image, size)
             for *of_image, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
         ]
 
+    def decode(self, logits: Tensor, deltas: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:
+        """The box of each RoI for each class, (R, K, 4) and not clipped, and its score, (R, K)."""
+        boxes = decode_boxes(deltas, rois[:, None].to(deltas.dtype), self.codec_weights)
+        return boxes.expand(-1, self.num_classes, -1), F.softmax(logits, dim=-1)[:, :-1]
+
     def _suppress(self, boxes: Tensor, scores: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (P, K, 4), scores (P, K) -> the best after the score floor and NMS within each class."""
-        roi, labels = (scores > self.score).nonzero().unbind(1)
-        boxes, scores = clip_boxes(boxes[roi, labels], size), scores[roi, labels]
-        sides = boxes[:, 2:] - boxes[:, :2]
-        valid = ((sides >= self.min_size) & (sides > 0)).all(dim=1).nonzero().squeeze(1)
-        boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
+        boxes, scores, labels = candidates(boxes, scores, size, floor=self.score, min_size=self.min_size)
         keep = suppress(boxes, scores, labels, self.nms)[: self.max_detections]
         return boxes[keep], scores[keep], labels[keep]
 

@@ -1,6 +1,6 @@
-"""Non-maximum suppression within groups (levels, classes), in a form that exports as well.
+"""From scored boxes to detections: the score floor, and non-maximum suppression within groups (levels, classes).
 
-M boxes, S of them kept.
+In a form that exports as well. P regions, K classes, M boxes, S of them kept.
 """
 
 from __future__ import annotations
@@ -8,6 +8,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, nms
+
+from detres.boxes import clip_boxes
+
+
+def candidates(
+    boxes: Tensor, scores: Tensor, size: Tensor, *, floor: float, min_size: float | Tensor = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What may become a detection of an image: every class of every region that scores above the floor.
+
+    boxes: (P, K, 4). scores: (P, K). size: height and width to clip to. min_size: boxes with a side shorter than this
+    are left out, and those without area, in their pixels.
+    Returns boxes (M, 4), scores (M,) and labels (M,) int64, region by region.
+    """
+    region, labels = (scores > floor).nonzero().unbind(1)
+    boxes, scores = clip_boxes(boxes[region, labels], size), scores[region, labels]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    valid = ((sides >= min_size) & (sides > 0)).all(dim=1).nonzero().squeeze(1)
+    return boxes[valid], scores[valid], labels[valid]
 
 
 def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:

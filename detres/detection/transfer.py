@@ -13,11 +13,14 @@ from detres.errors import WeightsError
 
 _LOGITS = ("roi.class_logits.weight", "roi.class_logits.bias")
 _DELTAS = ("roi.deltas.weight", "roi.deltas.bias")
+# Read the features of the region, and behind them those of the whole image where there is global context.
+_READERS = ("roi.class_logits.weight", "roi.deltas.weight")
 
 
 def transfer_detector(model: FasterRCNN, path: Path) -> Transferred:
     """Copy every tensor of the file into the model, in place; class rows by name, the background's as it is.
 
+    Where the model has global context and the file has not, what reads the context starts at zero.
     Raises WeightsError where anything but the classes differs between the two models.
     """
     tensors, settings = read_detector(path)
@@ -25,6 +28,9 @@ def transfer_detector(model: FasterRCNN, path: Path) -> Transferred:
     rows = matching_rows(ours, theirs)
     state = model.state_dict()
     with torch.no_grad():
+        if model.roi.global_context and not settings.model.global_context:
+            for name in _READERS:
+                tensors[name] = torch.cat([tensors[name], torch.zeros_like(tensors[name])], dim=1)
         for name in _LOGITS:
             tensors[name] = rows_by_class(state[name], tensors[name], {**rows, len(ours): len(theirs)})
         for name in _DELTAS:

@@ -155,7 +155,7 @@ def metric_lines(metrics: dict[str, Any]) -> list[str]:
 
 
 def _made_folder(out: str | Path | None, contenders: Sequence[Contender], set_name: str, split: str) -> Path:
-    folder = Path(out) if out else default_folder(contenders[0].file, set_name, split)
+    folder = Path(out) if out else default_folder(contenders[0].file, set_name, split, others=len(contenders) - 1)
     if not out and len(contenders) > 1:
         folder = folder.with_name(f"{folder.name}-ensemble{len(contenders)}")
     return make_folder(folder) if is_main() else folder

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from detres.config.schema import Config, DataConfig, ModelConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.checking import AnchorShapes
+from detres.data.image_copies import ImageCopy, copies_loader
 from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
 from detres.data.samplers import split_batch
 from detres.data.transforms import DetectionTransform
@@ -70,6 +71,21 @@ def evaluation_batches(config: Config, dataset: DetectionDataset, device: torch.
         rank=rank(),
         world=world_size(),
         pad_to=padding_multiple(config.model),
+        workers=config.data.workers,
+        pin_memory=device.type == "cuda",
+    )
+    return iter(loader)
+
+
+def evaluation_copies(
+    config: Config, dataset: DetectionDataset, copies: Sequence[ImageCopy], device: torch.device
+) -> Iterator[tuple[DetectionBatch, ...]]:
+    """This rank's share of the images, each once and in all its copies."""
+    loader = copies_loader(
+        dataset,
+        copies,
+        rank=rank(),
+        world=world_size(),
         workers=config.data.workers,
         pin_memory=device.type == "cuda",
     )

@@ -14,7 +14,7 @@ from detres.data.shape_drawing import SHAPES
 from detres.detection.building import assemble
 from detres.detection.detector_files import build_from_settings, read_detector
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.layouts import OUTPUTS
+from detres.detection.layouts import outputs_of
 from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
 from detres.errors import ConfigError
@@ -42,16 +42,23 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
             )
         options["output_stride"] = config.model.output_stride
     with seeded(config):
-        backbone = build_backbone(section.name, weights=section.weights, outputs=OUTPUTS[layout], **options)
+        outputs = outputs_of(layout, section.name)
+        backbone = build_backbone(section.name, weights=section.weights, outputs=outputs, **options)
         return assemble(backbone, config.model.model_copy(update={"class_names": names}), config.test)
 
 
 def detector_from_weights(
     config: Config, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
 ) -> FasterRCNN:
-    """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
+    """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew.
+
+    With global context where the config has it, and the weights need not.
+    """
     path = locate_detector(weights)
     settings = read_detector(path)[1]
+    if config.model.global_context and not settings.model.global_context:
+        say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
+        settings = settings.gaining_context()
     named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, USUAL_CLASSES)})
     with seeded(config):
         model = build_from_settings(settings.with_model(named, config.test, str(path)), str(path))

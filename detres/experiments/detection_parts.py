@@ -11,6 +11,7 @@ from detres.data.annotations import AnnotatedImages
 from detres.data.datasets import load_dataset
 from detres.detection.detector_files import settings_of
 from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.testing import Member
 from detres.distributed import share_buffers
 from detres.errors import ConfigError
 from detres.experiments.assembly import load_once
@@ -78,7 +79,7 @@ def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say
 
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)
-        measured = measure(model, config, images, device)
+        measured = measure([Member(model, config.data)], config, images, device)
         return measured.metrics if measured else None
 
     return evaluate

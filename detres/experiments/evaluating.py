@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,14 +14,16 @@ from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
 from detres.data.class_synonyms import same_classes
 from detres.data.coco import coco_ground_truth
+from detres.data.loaders import DetectionDataset
 from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.testing import DetectionTest, Member, is_plain
 from detres.distributed import gather_to_main
 from detres.errors import DataError
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth
 from detres.evaluation.metric_file import write_metrics
 from detres.evaluation.submissions import write_submission
-from detres.experiments.detection_data import evaluation_batches, evaluation_set
+from detres.experiments.detection_data import evaluation_batches, evaluation_copies, evaluation_set
 from detres.structures import DetectionBatch, Detections
 
 Precision = Literal["float32", "bf16"]
@@ -38,6 +40,28 @@ def predict_batches(
             found = model.predict(batch.to(device, non_blocking=True))
         for image_id, detections in zip(batch.image_ids, found, strict=True):
             yield image_id, detections.to("cpu")
+
+
+def predict_set(
+    members: Sequence[Member], config: Config, dataset: DetectionDataset, device: torch.device
+) -> Iterator[tuple[int | str, Detections]]:
+    """(image id, detections) of each image of this rank's share, as config.test says it is tested."""
+    precision = config.training.precision
+    if is_plain(config.test, len(members)):
+        return predict_batches(members[0].model, evaluation_batches(config, dataset, device), device, precision)
+    for member in members:
+        member.model.eval()
+    return _predict_copies(DetectionTest(members, config.test), config, dataset, device)
+
+
+def _predict_copies(
+    test: DetectionTest, config: Config, dataset: DetectionDataset, device: torch.device
+) -> Iterator[tuple[int | str, Detections]]:
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.training.precision == "bf16")
+    for copies in evaluation_copies(config, dataset, test.copies, device):
+        with autocast:
+            found = test([copy.to(device, non_blocking=True) for copy in copies])
+        yield copies[0].image_ids[0], found.to("cpu")
 
 
 @dataclass(frozen=True)
@@ -98,24 +122,23 @@ class Measured:
 
 
 def measure(
-    model: FasterRCNN,
+    members: Sequence[Member],
     config: Config,
     images: AnnotatedImages,
     device: torch.device,
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Measured | None:
-    """Run the model over all images and sum up; None on every rank but the main one.
+    """Run the detector, or several as one, over all images and sum up; None on every rank but the main one.
 
     progress: called with the number of images done on this rank.
     """
-    classes = map_classes(model.class_names, images.class_names)
+    classes = map_classes(members[0].model.class_names, images.class_names)
     ground_truth = coco_ground_truth(images)
     ids = [images.image_id(i) for i in range(len(images))]
     evaluator = DetectionEvaluator(ground_truth, images.class_names, image_ids=ids)
     dataset = evaluation_set(config, images)
-    batches = evaluation_batches(config, dataset, device)
-    for image_id, detections in predict_batches(model, batches, device, config.training.precision):
+    for image_id, detections in predict_set(members, config, dataset, device):
         evaluator.add(image_id, classes(detections))
         if progress is not None:
             progress(len(evaluator))

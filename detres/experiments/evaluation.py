@@ -1,4 +1,4 @@
-"""Measure whatever weights are given: a detector's, a classifier's, or those of several classifiers."""
+"""Measure whatever weights are given: a detector's, a classifier's, or those of several as one."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def evaluate(
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
-    weights: a run folder, a checkpoint, a file or a tag; several are classifiers, tested together. They decide the
-    model and how images are fed to it. The data are those of cfg, of layers (--data), or of the run the weights lie in;
+    weights: a run folder, a checkpoint, a file or a tag; several are an ensemble, tested as one. They decide the model
+    and how images are fed to it. The data are those of cfg, of layers (--data), or of the run the weights lie in;
     overrides win. split: None is test where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
     Raises UserError.
     """
@@ -47,8 +47,8 @@ def evaluate(
         "say": say,
         "progress": progress,
     }
-    if len(several) == 1 and task_of_weights(several[0]) == "detection":
-        return evaluate_detector(several[0], **options)
+    if {task_of_weights(each) for each in several} == {"detection"}:
+        return evaluate_detector(several, **options)
     return evaluate_classifier(several, **options)
 
 

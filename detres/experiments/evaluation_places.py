@@ -36,9 +36,13 @@ def run_folder(file: Path) -> Path | None:
     return checkpoints.parent if checkpoints.name == "checkpoints" else None
 
 
-def default_folder(file: Path, set_name: str, split: str) -> Path:
-    """RUN/eval/SET-SPLIT-CHECKPOINT; for a file that lies in no run, below runs/ with its own name."""
+def default_folder(file: Path, set_name: str, split: str, *, others: int = 0) -> Path:
+    """RUN/eval/SET-SPLIT-CHECKPOINT; for a file that lies in no run, below runs/ with its own name.
+
+    others: how many more weights are tested with it, as an ensemble.
+    """
     checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
+    checkpoint += f"-and-{others}-more" if others else ""
     return default_place(file) / "eval" / f"{set_and_split(set_name, split)}-{checkpoint}"
 
 

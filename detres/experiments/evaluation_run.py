@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config
@@ -18,6 +22,7 @@ from detres.detection.detector_files import (
     read_detector,
 )
 from detres.detection.published import locate_detector
+from detres.detection.testing import Member
 from detres.distributed import is_main, local_device, process_group
 from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
@@ -28,7 +33,7 @@ Say = Callable[[str], None]
 
 
 def evaluate(
-    weights: str | Path,
+    weights: str | Path | Sequence[str | Path],
     *,
     cfg: str | None = None,
     layers: Sequence[Layer] = (),
@@ -41,36 +46,68 @@ def evaluate(
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
-    weights decide the model and how images are fed to it. The data are those of cfg, of layers (--data), or of the run
-    the weights lie in; so is the precision, which is float32 for a file that lies elsewhere. overrides win.
+    weights decide the model and how images are fed to it; those of several detectors are tested as an ensemble, by the
+    first one's test settings. The data are those of cfg, of layers (--data), or of the run the first weights lie in; so
+    is the precision, which is float32 for a file that lies elsewhere. overrides win.
     split: None is test where there is one, else val.
     out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
     """
-    file = locate_detector(weights)
-    tensors, settings = read_detector(file)
-    config = evaluation_config(settings, file, cfg, layers, overrides)
+    files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
+    base = config_of_data(files[0], cfg, layers, Config())
+    found = [_Weights.read(file, base, layers, overrides) for file in files]
+    config = found[0].config
     split = split or default_split(config)
     where = local_device(device)
     with process_group(where):
         images = load_dataset(config.data, split)
         if not len(images.boxes):
             _say_unannotated(images, say)
-        named = settings.with_model(config.model, config.test, str(file))
-        model = build_from_settings(named, str(file), own_code=config.model.backbone.name if cfg else None)
-        load_strictly(model, tensors, str(file))
+        members = [each.member(where, with_own_code=bool(cfg)) for each in found]
         precision = config.training.precision
-        say(f"{file}: {settings.recipe or 'detector'}; {images.name}: {len(images)} images, in {precision}")
-        for line in map_classes(model.class_names, images.class_names).lines():
+        for each in found:
+            say(f"{each.file}: {each.settings.recipe or 'detector'}")
+        say(f"{images.name}: {len(images)} images, in {precision}")
+        for line in map_classes(members[0].model.class_names, images.class_names).lines():
             say(line)
-        folder = Path(out) if out else default_folder(file, images.name, split)
+        folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
-        measured = measure(prepare_detector(model, config, where), config, images, where, progress=progress)
+        measured = measure(members, config, images, where, progress=progress)
         if measured is None:
             return None
-    measured.metrics.update(split=split, weights=file_digest(file), precision=config.training.precision)
+    digests = [file_digest(file) for file in files]
+    measured.metrics.update(
+        split=split,
+        weights=digests if len(digests) > 1 else digests[0],
+        test=config.test.model_dump(mode="json"),
+        precision=precision,
+    )
     write_and_tell(folder, measured, config.data.format, say)
     return measured.metrics
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A detector's file, and the config it is evaluated by."""
+
+    file: Path
+    tensors: dict[str, Tensor]
+    settings: DetectorSettings
+    config: Config
+
+    @classmethod
+    def read(cls, file: Path, base: Config, layers: Sequence[Layer], overrides: Sequence[str]) -> _Weights:
+        tensors, settings = read_detector(file)
+        return cls(file, tensors, settings, evaluation_config(settings, file, base, layers, overrides))
+
+    def member(self, device: torch.device, *, with_own_code: bool) -> Member:
+        """The detector on its device. with_own_code: whether a config names code of the user's."""
+        where, model_config = str(self.file), self.config.model
+        named = self.settings.with_model(model_config, self.config.test, where)
+        own_code = model_config.backbone.name if with_own_code else None
+        model = build_from_settings(named, where, own_code=own_code)
+        load_strictly(model, self.tensors, where)
+        return Member(prepare_detector(model.eval(), self.config, device), self.config.data)
 
 
 def _say_unannotated(images: AnnotatedImages, say: Say) -> None:
@@ -92,10 +129,9 @@ def write_and_tell(folder: Path, measured: Measured, data_format: str, say: Say)
 
 
 def evaluation_config(
-    settings: DetectorSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
+    settings: DetectorSettings, file: Path, base: Config, layers: Sequence[Layer], overrides: Sequence[str]
 ) -> Config:
-    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
-    base = config_of_data(file, cfg, layers, Config())
+    """Model, preprocessing and test settings of the file, the data of base or of layers, and the overrides."""
     fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
     own = {
         "model": settings.model.model_dump(mode="json"),

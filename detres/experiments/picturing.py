@@ -16,7 +16,7 @@ from detres.detection.detector_files import read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError
 from detres.experiments.evaluating import map_classes
-from detres.experiments.evaluation_places import default_place, default_split
+from detres.experiments.evaluation_places import config_of_data, default_place, default_split
 from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, unique_names
 from detres.experiments.parts import Say
@@ -91,7 +91,8 @@ def _what(
     if weights is not None:
         file = locate_detector(weights)
         folder = default_place(file) / "pictures"
-        return evaluation_config(read_detector(file)[1], file, cfg, layers, overrides), folder
+        base = config_of_data(file, cfg, layers, Config())
+        return evaluation_config(read_detector(file)[1], file, base, layers, overrides), folder
     if cfg is not None:
         return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / Path(cfg).stem
     if layers:

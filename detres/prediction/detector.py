@@ -16,12 +16,14 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from detres.backbones.norms import fold_norms
+from detres.data.image_copies import copies_of
 from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
 from detres.detection.detector_files import DetectorSettings, load_detector
 from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
+from detres.detection.testing import DetectionTest, Member, is_plain
 from detres.distributed import local_device
 from detres.errors import ConfigError
 from detres.prediction.pictures import check_precision, read_picture
@@ -79,11 +81,13 @@ class Detector:
             _round_weights(self.model)
         if score is not None:
             self.model.roi.score = score
+        test = settings.test if score is None else settings.test.model_copy(update={"score": score})
+        data = settings.preprocessing
+        self._test = None if is_plain(test) else DetectionTest([Member(self.model, data)], test)
         if compile:
             self.model.backbone.compile(dynamic=False)
             self.model.neck.compile(dynamic=False)
         self._constant = compile and self.device.type == "cpu"
-        data = settings.preprocessing
         self.exif = data.exif
         self._transform = DetectionTransform(
             shortest_side=data.shortest_side, longest_side=data.longest_side, rounding=data.rounding
@@ -134,8 +138,14 @@ class Detector:
 
         image_size: height and width of the padded images, multiples of model.pad_to. batch: how many at once.
         Resizing is left to the caller: images are uint8 RGB as settings.preprocessing would have them, padded with
-        zeros at the right and the bottom. Raises ConfigError for a size that does not fit, and for roi_align=rows.
+        zeros at the right and the bottom. Raises ConfigError for a size that does not fit, for roi_align=rows, and for
+        a detector whose test is more than one look at one size (refinement, scales, flip).
         """
+        if self._test is not None:
+            raise ConfigError(
+                "this detector is tested with refinement, voting, scales or flip, which no single graph holds; its "
+                "plain form is exported by detres.detection.export.export_detector(detector.model, image_size)"
+            )
         with self._autocast():
             return export_detector(self.model, image_size, batch=batch)
 
@@ -145,15 +155,20 @@ class Detector:
     def _predict(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NamedDetections]:
         samples = []
         for place, rgb in enumerate(pictures):
-            image, target = self._transform(rgb, DetectionTarget.empty())
-            samples.append(DetectionSample(image, (rgb.shape[0], rgb.shape[1]), place, target, sample_key=0))
-        batch = collate(samples, self.model.pad_to).to(self.device)
+            image, size, target = self._transform.before_resize(rgb, DetectionTarget.empty())
+            samples.append(DetectionSample(image, (rgb.shape[0], rgb.shape[1]), place, target, sample_key=0, size=size))
         with self._autocast(), weights_as_constants(self._constant):
-            found = self.model.predict(batch)
+            found = self._found(samples)
         return [
             NamedDetections(d.boxes.cpu(), d.scores.cpu(), d.labels.cpu(), d.image_size, self.class_names)
             for d in found
         ]
+
+    def _found(self, samples: Sequence[DetectionSample]) -> list[Detections]:
+        if self._test is None:
+            return self.model.predict(collate(samples, self.model.pad_to).to(self.device))
+        copies = [copies_of(sample, self._test.copies) for sample in samples]
+        return [self._test([copy.to(self.device) for copy in of_image]) for of_image in copies]
 
 
 def weights_as_constants(enabled: bool = True) -> AbstractContextManager[None]:

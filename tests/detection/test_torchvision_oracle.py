@@ -245,7 +245,7 @@ def test_losses_agree_term_by_term_on_the_same_samples(pair: Callable[[], tuple[
         Sample(torch.arange(len(row)), torch.where(label > 0, row, -1))
         for row, label in zip(matched, labels, strict=True)
     ]
-    losses |= ours.roi.losses(*ours.roi(pyramid, rois), rois, TARGETS, roi_samples)
+    losses |= ours.roi.losses(*ours.roi(pyramid, rois, batch.sizes), rois, TARGETS, roi_samples)
     names = {
         "loss_rpn_objectness": "loss_objectness",
         "loss_rpn_box": "loss_rpn_box_reg",
