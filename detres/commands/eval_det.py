@@ -1,8 +1,9 @@
-"""Evaluate a detector: mAP@0.5 first, then COCO's metrics.
+"""Evaluate a detector: mAP@0.5 first, then COCO's metrics. Or a localizer: the error on the true class, and top-5.
 
 detres eval_det --weights runs/shapes_r18
 detres eval_det --weights runs/mine --data my.yaml --split test
 detres eval_det --weights runs/a --weights runs/b test.refine=1 test.scales=[400,600,800]
+detres eval_det --weights runs/imagenet_loc_r101 test.classifier=runs/imagenet_r101
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from detres.errors import ConfigError
+    from detres.experiments.evaluation import task_of_weights
     from detres.experiments.evaluation_run import evaluate
+    from detres.experiments.localization_evaluation_run import evaluate_localizer
 
-    if arguments.cfg:
-        check_task(arguments.cfg, "detection", "eval")
-    evaluate(
+    task = "localization" if task_of_weights(arguments.weights[0]) == "localization" else "detection"
+    if arguments.cfg and (stated := check_task(arguments.cfg, task, "eval")) != task:
+        raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {arguments.weights[0]} is of {task}")
+    measure = evaluate_localizer if task == "localization" else evaluate
+    measure(
         arguments.weights,
         cfg=arguments.cfg,
-        layers=layers_of(arguments),
+        layers=layers_of(arguments, task),
         overrides=arguments.overrides,
         split=arguments.split,
         out=arguments.out,

@@ -1,4 +1,4 @@
-"""Measure whatever weights are given: a detector's, a classifier's, or those of several as one."""
+"""Measure whatever weights are given: a detector's, a classifier's, those of several as one, or a localizer's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from detres.data.datasets import SplitName
 from detres.errors import WeightsError
 from detres.experiments.classification_evaluation_run import evaluate_classifier
 from detres.experiments.evaluation_run import evaluate as evaluate_detector
+from detres.experiments.localization_evaluation_run import evaluate_localizer
 from detres.experiments.parts import Say
 from detres.training.checkpoints import find_weights_file, read_metadata
 
@@ -47,12 +48,13 @@ def evaluate(
         "say": say,
         "progress": progress,
     }
-    if {task_of_weights(each) for each in several} == {"detection"}:
-        return evaluate_detector(several, **options)
-    return evaluate_classifier(several, **options)
+    tasks = {task_of_weights(each) for each in several}
+    if tasks == {"localization"}:
+        return evaluate_localizer(several, **options)
+    return (evaluate_detector if tasks == {"detection"} else evaluate_classifier)(several, **options)
 
 
-def task_of_weights(weights: str | Path) -> Literal["detection", "classification"]:
+def task_of_weights(weights: str | Path) -> Literal["detection", "classification", "localization"]:
     """What the weights are for, by their tag or by what their file says; detection where it says nothing."""
     publisher, _, name = str(weights).partition("/")
     if publisher in ("torchvision", "timm") and not Path(weights).exists():
@@ -61,5 +63,5 @@ def task_of_weights(weights: str | Path) -> Literal["detection", "classification
         stated = json.loads(read_metadata(find_weights_file(weights)).get("detres", "{}"))
     except (WeightsError, ValueError):
         return "detection"  # Whoever reads them tells what is wrong.
-    is_classifier = isinstance(stated, dict) and stated.get("task") == "classification"
-    return "classification" if is_classifier else "detection"
+    task = stated.get("task") if isinstance(stated, dict) else None
+    return task if task in ("classification", "localization") else "detection"

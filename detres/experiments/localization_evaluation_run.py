@@ -1,0 +1,136 @@
+"""Measure a localizer on a split of some data, and leave metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from detres.config.loading import Layer, read_override, resolve
+from detres.config.localization_schema import LocalizationConfig
+from detres.data.datasets import SplitName
+from detres.data.localized import LocalizedImages
+from detres.data.localized_sets import load_localized
+from detres.distributed import is_main, local_device, process_group
+from detres.errors import ConfigError, WeightsError
+from detres.evaluation.metric_file import write_metrics
+from detres.experiments.assembly import load_once
+from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
+from detres.experiments.localization_evaluating import classes_of_classifier, measure_localizer
+from detres.experiments.localization_models import finder_of, prepare_localizer, proposing_model
+from detres.experiments.localization_parts import say_images
+from detres.experiments.output_folders import make_folder
+from detres.experiments.parts import Say
+from detres.localization.localizer_files import (
+    PREPROCESSING,
+    LocalizerSettings,
+    load_localizer,
+    locate_localizer,
+)
+
+HARDEST = 5  # classes that are shown
+
+
+def evaluate_localizer(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    cfg: str | None = None,
+    layers: Sequence[Layer] = (),
+    overrides: Sequence[str] = (),
+    split: SplitName | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda line: None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any] | None:
+    """The content of metrics.json; None on ranks that are not the main one.
+
+    weights decide the model and how it is tested. The data are those of cfg, or of the run the weights lie in;
+    overrides win. With test.classifier there are errors of (class, box) pairs, too. split: None is test where there is
+    one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT. Raises UserError.
+    """
+    file = locate_localizer(_one_of(weights))
+    model, settings = load_localizer(file)
+    config = evaluation_config(settings, file, cfg, layers, overrides)
+    split = split or default_split(config)
+    where = local_device(device)
+    with process_group(where):
+        images = load_once(lambda: load_localized(config.data, split))
+        _check_classes(settings, images, str(file))
+        folder = Path(out) if out else default_folder(file, images.name, split)
+        if is_main():
+            make_folder(folder)
+        rpn = proposing_model(config, model.class_names)[0] if config.model.stage == "rcnn" else None
+        finder = finder_of(prepare_localizer(model, config, where).eval(), config, where, rpn)
+        say_images(images, say)
+        views = "the centre crop" if config.test.crops == 1 else "dense"
+        say(f"{file}: {settings.recipe or 'localizer'}; {views} at shorter sides {list(config.test.scales)}")
+        classes, own = None, None
+        if config.test.classifier is not None:
+            classes, own = classes_of_classifier(config.test.classifier, config, images, where)
+        measured = measure_localizer(finder, config, images, where, best_classes=classes, progress=progress)
+        if measured is None:
+            return None
+    test = config.test.model_dump(mode="json")
+    measured |= {"split": split, "weights": file_digest(file), "test": test, "classifier": own}
+    write_metrics(folder, measured)
+    if unreadable := measured["unreadable_images"]:
+        say(f"warning: {len(unreadable)} images could not be read and are left out: {', '.join(unreadable[:5])}")
+    for line in metric_lines(measured):
+        say(line)
+    say(f"written to {folder}")
+    return measured
+
+
+def evaluation_config(
+    settings: LocalizerSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
+) -> LocalizationConfig:
+    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
+    base = config_of_data(file, cfg, layers, LocalizationConfig())
+    if not isinstance(base, LocalizationConfig):
+        raise ConfigError(f"--cfg {cfg}: a {base.task} config, and {file} is a localizer; name one of localization")
+    own = {
+        "task": "localization",
+        "model": settings.model.model_dump(mode="json"),
+        "data": settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
+        "test": settings.test.model_dump(mode="json"),
+        "training": {"compile": False},
+    }
+    layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(str(file), own)]
+    return resolve([*layered, *(read_override(text) for text in overrides)])
+
+
+def metric_lines(metrics: dict[str, Any]) -> list[str]:
+    """Errors in per cent; those of pairs where there was a classifier; the hardest classes."""
+    true_class = _percent(metrics["true_class_error"])
+    lines = [f"localization error on the true class {true_class} %   of {metrics['images']} images"]
+    if metrics["top5_error"] is not None:
+        lines.append(
+            f"localization error, top-5 {_percent(metrics['top5_error'])} %   top-1 {_percent(metrics['top1_error'])} %"
+            f"   (the class alone, top-5 {_percent(metrics['class_top5_error'])} %)"
+        )
+    errors = {name: row["true_class_error"] for name, row in metrics["per_class"].items() if row["true_class_error"]}
+    hardest = sorted(errors, key=lambda name: -errors[name])[:HARDEST]
+    if hardest:
+        lines.append("hardest: " + ", ".join(f"{name} {_percent(errors[name]).strip()} %" for name in hardest))
+    return lines
+
+
+def _one_of(weights: str | Path | Sequence[str | Path]) -> str | Path:
+    several = [weights] if isinstance(weights, str | Path) else list(weights)
+    if len(several) > 1:
+        raise ConfigError(f"--weights {several[0]} --weights {several[1]}: localizers are tested one at a time")
+    return several[0]
+
+
+def _check_classes(settings: LocalizerSettings, images: LocalizedImages, where: str) -> None:
+    if settings.class_names != images.class_names:
+        ours, theirs = settings.class_names, images.class_names
+        raise WeightsError(
+            f"{where}: a localizer of {len(ours)} classes ({', '.join(ours[:5])} …), and {images.name} has "
+            f"{len(theirs)} ({', '.join(theirs[:5])} …), or in another order; select and order them with data.classes"
+        )
+
+
+def _percent(value: float | None) -> str:
+    return "     –" if value is None else f"{100 * value:6.2f}"
