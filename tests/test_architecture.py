@@ -15,7 +15,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"structures", "boxes", "draws", "errors", "distributed", "array_pickle", "inert_pickle", "version", "config"},
+    {
+        "structures",
+        "boxes",
+        "draws",
+        "errors",
+        "distributed",
+        "array_pickle",
+        "inert_pickle",
+        "version",
+        "config",
+        "environment",
+    },
     {"backbones", "data", "training", "evaluation"},
     {"detection", "classification", "localization", "prediction", "report"},
     {"experiments", "benchmarks"},

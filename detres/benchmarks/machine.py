@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from detres.benchmarks.timing import seconds_of
-from detres.version import __version__
+from detres.environment import device_name, versions
 
 Precision = Literal["float32", "bf16"]
 
@@ -22,15 +19,6 @@ _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 # Side of the square matrices: large enough that their product runs at the machine's full rate.
 _SIDES = {"cpu": 2048, "cuda": 8192}
 _PRODUCTS = 20
-_PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "pycocotools",
-    "faster-coco-eval",
-    "albumentations",
-    "opencv-python-headless",
-)
 
 
 @dataclass(frozen=True)
@@ -107,26 +95,3 @@ def count_operations(call: Callable[[], object]) -> int:
     with counter:
         call()
     return counter.get_total_flops()
-
-
-def device_name(device: torch.device) -> str:
-    """Such as `NVIDIA H200` or `AMD EPYC 9554`."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
-
-
-def versions() -> dict[str, str]:
-    """Of detres, Python and the packages that are compared; those not installed are left out."""
-    found = {"detres": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
