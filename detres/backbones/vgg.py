@@ -28,8 +28,12 @@ _FC6, _FC7, _CLASSES = 0, 3, 6  # places in torchvision's classifier, between ac
 
 
 def halve(x: Tensor) -> Tensor:
-    """The 2×2 max pool, whose sides are rounded down, but to one cell at least: the map of a strip may have one row."""
-    return F.max_pool2d(x, 2, ceil_mode=min(x.shape[-2:]) < 2)
+    """The 2×2 max pool of x (N, C, H, W), behind a ReLU, to half its sides rounded down, at least one cell."""
+    height, width = x.shape[-2:]
+    if height < 2 or width < 2:
+        # The map of a strip of an image may have one row, which no window fits; zeros change no maximum behind a ReLU.
+        x = F.pad(x, (0, int(width < 2), 0, int(height < 2)))
+    return F.max_pool2d(x, 2)
 
 
 class FullyConnected(nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from detres.backbones import build_backbone
+from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.config.schema import Config
 from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.data.shape_drawing import SHAPES
@@ -36,15 +37,23 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
     layout, section = config.model.layout, config.model.backbone
     options = section.model_dump(exclude={"name", "weights"}, exclude_defaults=True)
     if config.model.output_stride != 32:
-        if section.name.startswith("timm/"):
+        other = _instead_of_dilation(section.name)
+        if other is not None:
             raise ConfigError(
-                f"model.layout={layout} dilates the last stage of a ResNet, which {section.name} is not; use fpn"
+                f"model.layout={layout} dilates the last stage of a ResNet, which {section.name} is not; use {other}"
             )
         options["output_stride"] = config.model.output_stride
     with seeded(config):
         outputs = outputs_of(layout, section.name)
         backbone = build_backbone(section.name, weights=section.weights, outputs=outputs, **options)
         return assemble(backbone, config.model.model_copy(update={"class_names": names}), config.test)
+
+
+def _instead_of_dilation(backbone: str) -> str | None:
+    """The layout for a backbone that cannot dilate; None where it can."""
+    if backbone.startswith("timm/"):
+        return "fpn"
+    return "c4" if isinstance(BACKBONES.get(backbone), VggArchitecture) else None
 
 
 def detector_from_weights(
