@@ -41,7 +41,7 @@ def test_the_wheel_holds_the_package_every_config_and_the_command(wheel: Path) -
         assert "detres = detres.commands.main:main" in archive.read(entry_points).decode()
     for folder, below in (("detres", "detres"), ("configs", "detres/_configs")):
         for file in (ROOT / folder).rglob("*"):
-            if file.suffix in (".py", ".yaml", ".txt"):
+            if file.suffix in (".py", ".yaml", ".txt", ".html", ".css", ".js"):
                 assert f"{below}/{file.relative_to(ROOT / folder).as_posix()}" in names
     assert {name.split("/")[0] for name in names} == {
         "detres",
