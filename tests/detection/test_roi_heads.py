@@ -94,7 +94,7 @@ def test_images_without_objects_or_proposals_give_finite_losses_that_touch_every
     pyramid = [torch.randn(2, 4, 8, 8)]
     targets = [DetectionTarget.empty(), DetectionTarget.empty()]
     boxes, samples = model.sample([torch.zeros(0, 4), torch.tensor([[0.0, 0, 9, 9]])], targets, torch.tensor([1, 2]))
-    losses = model.losses(*model(pyramid, boxes), boxes, targets, samples)
+    losses = model.losses(*model(pyramid, boxes, torch.tensor([[64, 64], [64, 64]])), boxes, targets, samples)
     assert losses["loss_roi_box"].item() == 0.0
     sum(losses.values()).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -115,7 +115,7 @@ def test_detections_by_hand() -> None:
 
 def test_class_agnostic_boxes_have_one_column() -> None:
     model = heads(class_agnostic=True)
-    logits, deltas = model([torch.randn(1, 4, 8, 8)], [rois(5)])
+    logits, deltas = model([torch.randn(1, 4, 8, 8)], [rois(5)], torch.tensor([[64, 64]]))
     assert (logits.shape, deltas.shape) == ((5, 4), (5, 1, 4))
     target = target_of([[0, 0, 10, 10]], [2])
     model.losses(logits, deltas, [rois(5)], [target], [Sample(torch.arange(5), torch.tensor([0, -1, -1, -1, -1]))])
