@@ -1,8 +1,9 @@
 """Evaluate a detector: mAP@0.5 first, then COCO's metrics. Or a localizer: the error on the true class, and top-5.
 
 detres eval_det --weights runs/shapes_r18
-detres eval_det --weights runs/mine --data my.yaml --split test
+detres eval_det --weights runs/mine --data my.yaml --split test --report
 detres eval_det --weights runs/a --weights runs/b test.refine=1 test.scales=[400,600,800]
+detres eval_det --detections one.json --detections other.json --data my.yaml test.fusion=wbf
 detres eval_det --weights runs/imagenet_loc_r101 test.classifier=runs/imagenet_r101
 """
 
@@ -16,16 +17,23 @@ from detres.commands.telling import progress_on_terminal, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    evaluated = parser.add_mutually_exclusive_group(required=True)
+    evaluated.add_argument(
         "--weights",
         metavar="W",
         action="append",
-        required=True,
         help="a run folder, a checkpoint or a file; given several times, an ensemble",
+    )
+    evaluated.add_argument(
+        "--detections",
+        metavar="FILE",
+        action="append",
+        help="what some detector found, in COCO's results format; given several times, merged by test.fusion",
     )
     add_config(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), help="test where the data have one, else val")
     parser.add_argument("--out", metavar="DIR", type=Path, help="RUN/eval/SET-SPLIT-CHECKPOINT where it is not given")
+    parser.add_argument("--report", action="store_true", help="report.html: what the errors are, and where")
     add_device(parser)
 
 
@@ -33,20 +41,29 @@ def run(arguments: argparse.Namespace) -> None:
     from detres.errors import ConfigError
     from detres.experiments.evaluation import task_of_weights
     from detres.experiments.evaluation_run import evaluate
+    from detres.experiments.late_fusion import evaluate_files
     from detres.experiments.localization_evaluation_run import evaluate_localizer
 
-    task = "localization" if task_of_weights(arguments.weights[0]) == "localization" else "detection"
+    given = (arguments.weights or arguments.detections)[0]
+    localizes = bool(arguments.weights) and task_of_weights(given) == "localization"
+    task = "localization" if localizes else "detection"
     if arguments.cfg and (stated := check_task(arguments.cfg, task, "eval")) != task:
-        raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {arguments.weights[0]} is of {task}")
-    measure = evaluate_localizer if task == "localization" else evaluate
-    measure(
-        arguments.weights,
-        cfg=arguments.cfg,
-        layers=layers_of(arguments, task),
-        overrides=arguments.overrides,
-        split=arguments.split,
-        out=arguments.out,
-        device=arguments.device,
-        say=say,
-        progress=progress_on_terminal(),
-    )
+        raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {given} is of {task}")
+    options = {
+        "cfg": arguments.cfg,
+        "layers": layers_of(arguments, task),
+        "overrides": arguments.overrides,
+        "split": arguments.split,
+        "out": arguments.out,
+        "say": say,
+        "progress": progress_on_terminal(),
+    }
+    if localizes and arguments.report:
+        raise ConfigError(f"--report shows the errors of detections, and {given} is of localization")
+    if not localizes:
+        options["report"] = arguments.report
+    if arguments.detections:
+        evaluate_files(arguments.detections, **options)
+        return
+    measure = evaluate_localizer if localizes else evaluate
+    measure(arguments.weights, device=arguments.device, **options)

@@ -28,6 +28,7 @@ from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
 from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
 from detres.experiments.output_folders import make_folder
+from detres.experiments.reporting import write_report
 
 Say = Callable[[str], None]
 
@@ -40,6 +41,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     split: SplitName | None = None,
     out: str | Path | None = None,
+    report: bool = False,
     device: str | None = None,
     say: Say = lambda line: None,
     progress: Callable[[int], None] | None = None,
@@ -50,7 +52,7 @@ def evaluate(
     first one's test settings. The data are those of cfg, of layers (--data), or of the run the first weights lie in; so
     is the precision, which is float32 for a file that lies elsewhere. overrides win.
     split: None is test where there is one, else val.
-    out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
+    out: None is RUN/eval/SET-SPLIT-CHECKPOINT. report: whether report.html is made, too.
     """
     files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
     base = config_of_data(files[0], cfg, layers, Config())
@@ -61,7 +63,7 @@ def evaluate(
     with process_group(where):
         images = load_dataset(config.data, split)
         if not len(images.boxes):
-            _say_unannotated(images, say)
+            say_unannotated(images, say)
         members = [each.member(where, with_own_code=bool(cfg)) for each in found]
         precision = config.training.precision
         for each in found:
@@ -83,6 +85,8 @@ def evaluate(
         precision=precision,
     )
     write_and_tell(folder, measured, config.data.format, say)
+    if report:
+        say(f"report: {write_report(folder, measured, images, config, device=where)}")
     return measured.metrics
 
 
@@ -110,7 +114,7 @@ class _Weights:
         return Member(prepare_detector(model.eval(), self.config, device), self.config.data)
 
 
-def _say_unannotated(images: AnnotatedImages, say: Say) -> None:
+def say_unannotated(images: AnnotatedImages, say: Say) -> None:
     """What becomes of a set without boxes; that images of it are missing shows nowhere else than in its score."""
     say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
     lost = [problem for problem in images.problems if problem.kind not in HARMLESS]

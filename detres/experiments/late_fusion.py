@@ -25,8 +25,9 @@ from detres.evaluation.flat_boxes import FlatDetections
 from detres.evaluation.saved_detections import read_detections
 from detres.experiments.evaluating import Measured
 from detres.experiments.evaluation_places import default_split, file_digest, set_and_split
-from detres.experiments.evaluation_run import Say, write_and_tell
+from detres.experiments.evaluation_run import Say, say_unannotated, write_and_tell
 from detres.experiments.output_folders import make_folder
+from detres.experiments.reporting import write_report
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")
 """Keys that matter where nothing is detected any more."""
@@ -40,6 +41,7 @@ def evaluate_files(
     overrides: Sequence[str] = (),
     split: SplitName | None = None,
     out: str | Path | None = None,
+    report: bool = False,
     say: Say = lambda line: None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
@@ -49,11 +51,14 @@ def evaluate_files(
     (--data) name; evaluation/saved_detections.py says what is refused. Several are merged by test.fusion, which is nms
     where it is null, with test.nms and test.max_detections; test.score is not asked again.
     split: None is test where there is one, else val. out: None is runs/late_fusion/SET-SPLIT-FUSION.
+    report: whether report.html is made, too.
     """
     config = fusion_config(cfg, layers, overrides)
     method = fusion_method(config.test.fusion) if len(files) > 1 else None
     split = split or default_split(config)
     images = load_dataset(config.data, split)
+    if not len(images.boxes):
+        say_unannotated(images, say)
     ground_truth = coco_ground_truth(images)
     sources = [path / "detections.json" if path.is_dir() else path for path in map(Path, files)]
     members = []
@@ -73,7 +78,10 @@ def evaluate_files(
         "detections": [file_digest(source) for source in sources],
         "fusion": method,
     }
-    write_and_tell(folder, Measured(metrics, as_results(ground_truth, found), ground_truth), config.data.format, say)
+    measured = Measured(metrics, as_results(ground_truth, found), ground_truth)
+    write_and_tell(folder, measured, config.data.format, say)
+    if report:
+        say(f"report: {write_report(folder, measured, images, config)}")
     return metrics
 
 
