@@ -23,6 +23,8 @@ def model_layer(
     if task == "detection":
         path = locate_detector(weights)
         model, left_out = read_detector(path)[1].model, {"class_names"}
+        if not model.global_context:  # What a detector may gain is the config's to say.
+            left_out.add("global_context")
     elif task == "localization":
         path = locate_localizer(weights)
         model, left_out = read_localizer(path)[1].model, {"class_names", *_TRAINED_BY}
