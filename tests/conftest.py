@@ -6,6 +6,7 @@ Folders are removed when they are done with: a detector's checkpoint has a hundr
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -24,6 +26,7 @@ from detres.data.shapes import make_shapes
 from detres.data.voc_writing import VocObject, write_annotation
 
 ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = Path(__file__).with_name("detection") / "mmdetection_reference.py"
 CLASSES = ("square", "disc")
 COLOURS = {"square": (210, 60, 40), "disc": (40, 90, 210)}
 SPLITS = {"train": range(1, 8), "test": range(8, 13)}
@@ -75,6 +78,16 @@ class TinySet:
 
     def pictures(self, split: str = "test") -> list[Path]:
         return [self.root / "JPEGImages" / f"{number:06d}.png" for number in SPLITS[split]]
+
+
+@pytest.fixture(scope="session")
+def mmdetection() -> ModuleType:
+    """The module mmdetection_reference.py: weights in its layout, and what it would detect with them."""
+    spec = importlib.util.spec_from_file_location("mmdetection_reference", REFERENCE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["mmdetection_reference"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights, write_weights
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
 from detres.detection.detectron2_weights import read_detectron2
+from detres.detection.mmdetection_weights import read_mmdetection
 from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS
@@ -34,6 +35,7 @@ class DetectorSource:
 DETECTOR_SOURCES: Mapping[str, DetectorSource] = {
     "torchvision": DetectorSource(read_torchvision, frozenset({"--bn-eps", "--classes"})),
     "detectron2": DetectorSource(read_detectron2, frozenset({"--stride-in", "--classes"})),
+    "mmdetection": DetectorSource(read_mmdetection, frozenset({"--bn-eps", "--stride-in", "--classes"})),
 }
 BACKBONE_SOURCES = ("torchvision", "timm", "msra")
 SOURCES = tuple(dict.fromkeys((*BACKBONE_SOURCES, *DETECTOR_SOURCES)))

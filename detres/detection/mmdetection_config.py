@@ -1,0 +1,118 @@
+"""What a config of mmdetection's says, read from its text without running it.
+
+Its checkpoints carry the config they were trained by as Python: assignments of literals, of dict(...), and of names
+assigned before. Those are evaluated here from the syntax tree; a value that only running the text would tell is absent.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+_ABSENT = object()
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+class StatedConfig:
+    """A config's values by their dotted paths: model.backbone.depth."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    @classmethod
+    def from_text(cls, text: str) -> StatedConfig:
+        """Raises ValueError where the text is no Python.
+
+        A text of 1.x, and of early 2.x, is that of a file and the files it builds on, the path of each in a line
+        before it; a dict assigned twice is merged.
+        """
+        lines = ["" if re.fullmatch(r"\S+\.py", line) else line for line in text.splitlines()]
+        names: dict[str, Any] = {}
+        try:
+            for statement in ast.parse("\n".join(lines)).body:
+                if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                    name = statement.targets[0].id
+                    names[name] = _merged(names.get(name, _ABSENT), _evaluate(statement.value, names))
+        except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            raise ValueError(f"no Python: {error}") from None
+        return cls({name: value for name, value in names.items() if value is not _ABSENT})
+
+    def get(self, *paths: str, default: Any = None) -> Any:
+        """The value of the first path that is stated: a setting has had several names over the years."""
+        for path in paths:
+            value: Any = self.values
+            for key in path.split("."):
+                value = value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+            if value is not _ABSENT:
+                return value
+        return default
+
+    def below(self, *paths: str) -> Iterator[Mapping[str, Any]]:
+        """Every dict at or below the paths that are stated, such as the steps of a pipeline."""
+        waiting = [self.get(path) for path in paths]
+        while waiting:
+            value = waiting.pop(0)
+            if isinstance(value, Mapping):
+                yield value
+            if isinstance(value, Mapping | list):
+                waiting += value.values() if isinstance(value, Mapping) else value
+
+
+def kind_of(section: Any) -> str | None:
+    """The class a section names, without the modules it lies in; None where it names none."""
+    kind = section.get("type") if isinstance(section, Mapping) else None
+    return kind.rpartition(".")[2] if isinstance(kind, str) else None
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """A dict changes the one before it key by key, unless it says _delete_."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    if new.get("_delete_"):
+        return {key: value for key, value in new.items() if key != "_delete_"}
+    return old | {key: _merged(old.get(key, _ABSENT), value) for key, value in new.items()}
+
+
+def _evaluate(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
+    """The value of an expression, tuples as lists; _ABSENT for what is neither a literal nor made of literals."""
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name):
+            return names.get(name, _ABSENT)
+        case ast.List(items) | ast.Tuple(items):
+            return [_evaluate(item, names) for item in items]
+        case ast.Dict(keys, values):
+            return _pairs([(_evaluate(k, names) if k else None, v) for k, v in zip(keys, values, strict=True)], names)
+        case ast.Call(ast.Name("dict"), [], keywords):
+            return _pairs([(word.arg, word.value) for word in keywords], names)
+        case ast.UnaryOp(ast.USub(), operand):
+            value = _evaluate(operand, names)
+            return -value if isinstance(value, int | float) else _ABSENT
+        case ast.BinOp(left, sign, right) if type(sign) in _ARITHMETIC:
+            numbers = [_evaluate(side, names) for side in (left, right)]
+            if all(isinstance(number, int | float) for number in numbers):
+                # Floats: products of whole numbers could be made as long as memory allows.
+                return _ARITHMETIC[type(sign)](*map(float, numbers))
+    return _ABSENT
+
+
+def _pairs(pairs: list[tuple[Any, ast.expr]], names: Mapping[str, Any]) -> dict[str, Any]:
+    """A key of None stands before **value, which is spread."""
+    made: dict[str, Any] = {}
+    for key, node in pairs:
+        value = _evaluate(node, names)
+        if key is None:
+            made |= value if isinstance(value, dict) else {}
+        elif isinstance(key, str) and value is not _ABSENT:
+            made[key] = value
+    return made
