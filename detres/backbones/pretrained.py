@@ -89,6 +89,12 @@ def _check_fit(
             f"{source}: none of its {len(tensors)} names is one of the model's (first: {next(iter(tensors), 'none')}; "
             f"expected such as {next(iter(places))}); convert the file with tools/convert_weights.py"
         )
+    if any(name.startswith("pre_logits.") for name in tensors):
+        # Its convolutions would load, and its fc6 and fc7 would silently start from scratch.
+        raise WeightsError(
+            f"{source}: timm's form of a VGG net, whose fc6 and fc7 are convolutions; its weights are torchvision's, "
+            "such as torchvision/IMAGENET1K_V1, and timm/vgg16 is a backbone of its own"
+        )
     wrong = [
         f"{name} is {tuple(tensor.shape)}, expected {tuple(places[name].shape)}"
         for name, tensor in loaded.items()

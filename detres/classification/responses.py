@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from detres.backbones.resnet import ResNet
-from detres.errors import DataError, WeightsError
+from detres.backbones.network import Network
+from detres.errors import ConfigError, DataError, WeightsError
 
 _NORM = re.compile(r"(.*\.)?bn(\d+)$")
 
@@ -36,13 +36,18 @@ class Responses:
         return sum(self.stds) / len(self.stds)
 
 
-def layer_responses(net: ResNet, batches: Iterable[Tensor]) -> Responses:
+def layer_responses(net: Network, batches: Iterable[Tensor]) -> Responses:
     """Run the net over batches of uint8 RGB (N, H, W, 3), on its device, in eval mode.
 
     The net's norms must still stand alone: in a folded one there is nothing to look at.
-    Raises DataError where there is no image, WeightsError where a response is not finite.
+    Raises DataError where there is no image, WeightsError where a response is not finite, ConfigError for a net whose
+    layers have no norms by a ResNet's names.
     """
     names = [name for name, _ in _norms(net)]
+    if not names:
+        raise ConfigError(
+            f"responses are looked at behind the norms of a residual or plain net, which {net.name} is not"
+        )
     found: dict[str, tuple[int, Tensor, Tensor]] = {}
     moments = dict.fromkeys(names, Moments())
     images = 0
@@ -50,7 +55,7 @@ def layer_responses(net: ResNet, batches: Iterable[Tensor]) -> Responses:
     net.eval()
     with torch.no_grad(), _watched(net, found):
         for pixels in batches:
-            net.last_map(net.normalize(pixels.to(net.conv1.weight.device)))
+            net.last_map(net.normalize(pixels.to(next(net.parameters()).device)))
             images += len(pixels)
             # One transfer for all layers; the sums go on in double precision.
             read = torch.stack([torch.stack(found[name][1:]) for name in names]).double().tolist()
@@ -84,13 +89,13 @@ class Moments:
         return Moments(count, self.mean + share * apart, within + share * (1 - share) * apart**2)
 
 
-def _norms(net: ResNet) -> Iterator[tuple[str, nn.Module]]:
+def _norms(net: Network) -> Iterator[tuple[str, nn.Module]]:
     """The norms of the net's layers in their order; those of projections have no such name."""
     yield from ((name, module) for name, module in net.named_modules() if _NORM.match(name))
 
 
 @contextmanager
-def _watched(net: ResNet, found: dict[str, tuple[int, Tensor, Tensor]]) -> Iterator[None]:
+def _watched(net: Network, found: dict[str, tuple[int, Tensor, Tensor]]) -> Iterator[None]:
     """While it runs, every norm leaves the count, the variance and the mean of its last output in `found`."""
 
     def look(name: str, output: Tensor) -> None:

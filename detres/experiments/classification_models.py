@@ -89,4 +89,5 @@ def say_loaded(model: Classifier, say: Say) -> None:
         for line in model.load_report.lines():
             say(line)
     else:
-        say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.norms.items()))
+        norms = ", ".join(f"{stage} {norm}" for stage, norm in model.norms.items())
+        say(f"backbone: random weights; norms: {norms or 'none'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detres.report.figures import COLOURS, INK, figure_of_panels
+from detres.report.figures import COLOURS, GREY, INK, figure_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def costs_figure(multiply_adds: Mapping[str, Mapping[str, int]], *, title: str =
     figure, (axes,) = figure_of_panels(1, title=title, width=8.4, height=height)
     stages = list(dict.fromkeys(stage for stages in multiply_adds.values() for stage in stages))
     places, ends = np.arange(len(multiply_adds)), np.zeros(len(multiply_adds))
-    for stage, colour in zip(stages, COLOURS * len(stages), strict=False):
+    for stage, colour in zip(stages, (*COLOURS, GREY) * len(stages), strict=False):
         costs = np.array([counts.get(stage, 0) for counts in multiply_adds.values()]) / 1e9
         axes.barh(places, costs, left=ends, color=colour, label=stage, height=0.7)
         ends = ends + costs

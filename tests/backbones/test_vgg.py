@@ -166,6 +166,15 @@ def test_weights_load_into_other_classes_and_into_a_trunk(small_names: None, tmp
     assert "  norms: none" in lines
 
 
+def test_timms_form_of_the_net_is_refused_where_its_linear_layers_would_be_lost(
+    small_names: None, tmp_path: Path
+) -> None:
+    tensors = build_backbone("small").state_dict() | {"pre_logits.fc1.weight": torch.zeros(16, 8, 7, 7)}
+    write_weights(tmp_path / "w.safetensors", tensors, WeightsMetadata("small", SMALL.pixel_stats))
+    with pytest.raises(WeightsError, match="timm's form of a VGG net"):
+        build_backbone("small", weights=tmp_path / "w.safetensors")
+
+
 def test_fc6_and_fc7_are_taken_out_to_be_run_on_regions() -> None:
     net = Vgg(SMALL, outputs=("c5", "fc7")).eval()
     cells = torch.randn(3, 8, 7, 7)

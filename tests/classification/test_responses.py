@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from detres.backbones.architectures import VggArchitecture
 from detres.backbones.norms import freeze_norms
-from detres.classification.classifier import Classifier, build_classifier
+from detres.classification.classifier import Classifier, VggClassifier, build_classifier
 from detres.classification.responses import Moments, layer_responses
-from detres.errors import DataError, WeightsError
+from detres.errors import ConfigError, DataError, WeightsError
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:
@@ -83,6 +84,12 @@ def test_no_images_and_broken_weights_are_told() -> None:
         layer_responses(model, [])
     model.layer1[0].conv1.weight.data.fill_(float("nan"))
     with pytest.raises(WeightsError, match=r"layer1\.0\.conv1 is not finite"):
+        layer_responses(model, [images(1)])
+
+
+def test_a_net_without_a_resnets_norms_is_refused() -> None:
+    model = VggClassifier(VggArchitecture((1, 1), (4, 4), fc_channels=4), num_classes=2)
+    with pytest.raises(ConfigError, match="behind the norms of a residual or plain net, which vgg is not"):
         layer_responses(model, [images(1)])
 
 

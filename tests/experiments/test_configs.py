@@ -25,6 +25,7 @@ DETECTORS = [stem for stem in CONFIGS if load_config(stem).task == "detection"]
 PROMISED = {
     *("shapes_r18", "shapes_r18_fpn", "bccd_r50_fpn"),
     *("voc07_r50_c4", "voc07_r101", "voc0712_r101", "voc0712pp_r101"),
+    *("voc07_vgg16", "voc0712_vgg16", "voc0712pp_vgg16", "coco_vgg16"),
     *("coco_r50", "coco_r101", "coco_r50_dc5", "coco_r50_fpn", "coco_r101_fpn"),
     *("coco_r50_3x", "coco_r101_3x", "coco_r50_dc5_3x", "coco_r50_fpn_3x", "coco_r101_fpn_3x"),
 }
