@@ -182,11 +182,11 @@ class ModelConfig(Section):
 
 
 class DataConfig(Section):
-    format: Literal["coco", "voc", "yolo", "shapes"] = "coco"
+    format: Literal["coco", "voc", "yolo", "imagenet_det", "shapes"] = "coco"
     root: str | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
     train: Names = ()
-    """Splits to train on: annotation files (COCO), YEAR/SPLIT lists (VOC), folders or lists (YOLO)."""
+    """Splits to train on: annotation files (COCO), YEAR/SPLIT lists (VOC), folders or lists (YOLO), lists (DET)."""
     val: Names = ()
     test: Names = ()
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -4,6 +4,7 @@ How a split is written, by format:
   coco    annotations/instances_train2017.json, or train.json:FOLDER where the images are not found by themselves
   voc     YEAR/LIST such as 2007/trainval, or LIST where the root itself holds Annotations/ and ImageSets/
   yolo    a folder of images, or a text file that lists them
+  imagenet_det  a list of ImageSets/DET such as val, or one of one's own; train, or train:1000 for fewer of a class
   shapes  train, val or test
 Several splits are joined in order (2007/trainval and 2012/trainval are the field's 07+12).
 """
@@ -23,6 +24,7 @@ from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
 from detres.data.annotations import AnnotatedImages, concatenate
 from detres.data.coco import GET_COCO, load_coco
+from detres.data.imagenet_det import GET_DET, load_imagenet_det
 from detres.data.shapes import load_shapes
 from detres.data.voc import GET_VOC, load_voc
 from detres.data.yolo import load_yolo
@@ -67,7 +69,7 @@ def find_root(data: DataConfig, base: Path | None = None) -> Path:
     """The folder of the set (for yolo, or its data.yaml); where it is looked for is find_set's to say."""
     if data.format == "shapes":
         return find_made_set(data.root, "shapes", base)
-    mend = {"coco": GET_COCO, "voc": GET_VOC}.get(data.format)
+    mend = {"coco": GET_COCO, "voc": GET_VOC, "imagenet_det": GET_DET}.get(data.format)
     return find_set(data.root or data.format, data.format, base, mend=mend)
 
 
@@ -148,6 +150,10 @@ def _load_yolo(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
     return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
 
 
+def _load_imagenet_det(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
+    return load_imagenet_det(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+
+
 def _load_shapes(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
     return load_shapes(root, split, classes=data.classes)
 
@@ -156,5 +162,6 @@ DATASETS: Mapping[str, Callable[[Path, str, DataConfig], AnnotatedImages]] = {
     "coco": _load_coco,
     "voc": _load_voc,
     "yolo": _load_yolo,
+    "imagenet_det": _load_imagenet_det,
     "shapes": _load_shapes,
 }

@@ -6,10 +6,11 @@ What is bad is clipped or left out, and listed. I images, T boxes, K classes.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,10 @@ from detres.errors import DataError
 OUTSIDE_TOLERANCE = 0.5
 
 _PROBLEMS_SHOWN = 20
+_BLOCK = 512
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -91,9 +96,7 @@ def _check_images(
     images: Sequence[RawImage], root: Path, exif: bool, found: list[Problem]
 ) -> tuple[list[RawImage], NDArray[np.int64], NDArray[np.bool_]]:
     """The images that can be read and whose size is not in doubt, with size as read and whether EXIF is applied."""
-    # Reading a header waits for the disk, not for the processor.
-    with ThreadPoolExecutor(8) as pool:
-        headers = list(pool.map(lambda image: _header(root / image.file), images, chunksize=64))
+    headers = read_all(lambda image: _header(root / image.file), images)
     kept, sizes, turned, ids = [], [], [], set()
     for image, header in zip(images, headers, strict=True):
         if isinstance(header, Problem):
@@ -112,6 +115,16 @@ def _check_images(
         sizes.append(header.size_as_read(turn))
         turned.append(turn)
     return kept, np.array(sizes, dtype=np.int64).reshape(-1, 2), np.array(turned, dtype=bool)
+
+
+def read_all(read: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """What `read` returns for each item, by threads: reading many small files waits for the disk.
+
+    In blocks, since handing an item to a thread costs as much as reading a file that is in memory.
+    """
+    blocks = [items[start : start + _BLOCK] for start in range(0, len(items), _BLOCK)]
+    with ThreadPoolExecutor(8) as pool:
+        return [result for done in pool.map(lambda block: [read(item) for item in block], blocks) for result in done]
 
 
 def _header(path: Path) -> ImageHeader | Problem:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +16,7 @@ from xml.etree import ElementTree
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import VOC_CLASSES, select_classes
 from detres.data.images import IMAGE_SUFFIXES
-from detres.data.indexing import RawBox, RawImage, index_images
+from detres.data.indexing import RawBox, RawImage, index_images, read_all
 from detres.errors import DataError
 
 GET_VOC = "`python datasets/prepare_voc.py` says which files to download and unpacks them"
@@ -88,8 +87,11 @@ def year_folder(root: Path, split: str) -> tuple[Path, str]:
     raise DataError(f"split {split}: a folder with ImageSets/ was looked for at {looked} and not found; {GET_VOC}")
 
 
-def parse_annotation(file: Path) -> VocFile:
-    """One XML file. DataError where it is no annotation; a box with a coordinate that is no number gets nan."""
+def parse_annotation(file: Path, *, first_pixel: int = 1) -> VocFile:
+    """One XML file. DataError where it is no annotation; a box with a coordinate that is no number gets nan.
+
+    first_pixel: what an image's first pixel is called; 1 in VOC.
+    """
     try:
         top = ElementTree.parse(file).getroot()
     except (ElementTree.ParseError, OSError, ValueError) as error:
@@ -99,17 +101,18 @@ def parse_annotation(file: Path) -> VocFile:
     return VocFile(
         file_name=top.findtext("filename"),
         size=(int(height), int(width)) if stated else None,
-        boxes=[_parse_object(item) for item in top.iter("object")],
+        boxes=[_parse_object(item, first_pixel) for item in top.iter("object")],
     )
 
 
-def _parse_object(item: ElementTree.Element) -> RawBox:
+def _parse_object(item: ElementTree.Element, first_pixel: int) -> RawBox:
     x1, y1, x2, y2 = (_number(item, f"bndbox/{corner}") for corner in ("xmin", "ymin", "xmax", "ymax"))
     # Inclusive pixels would make a box that ends where it begins one pixel wide: nobody draws that, it is a slip.
-    shift = 0.0 if x2 <= x1 or y2 <= y1 else 1.0
+    wide = 0.0 if x2 <= x1 or y2 <= y1 else 1.0
+    low, high = first_pixel * wide, (1 - first_pixel) * wide
     return RawBox(
         name=(item.findtext("name") or "").strip(),
-        xyxy=(x1 - shift, y1 - shift, x2, y2),
+        xyxy=(x1 - low, y1 - low, x2 + high, y2 + high),
         difficult=_number(item, "difficult") == 1,
         truncated=_number(item, "truncated") == 1,
     )
@@ -144,8 +147,7 @@ def _raw_images(
         detail = f"none of its {len(stems)} images has one; nothing can be measured on it"
         found.append(Problem("set without annotations", f"{prefix}Annotations", detail))
         return [RawImage(f"{prefix}JPEGImages/{pictures.get(stem, f'{stem}.jpg')}", stem) for stem in stems]
-    with ThreadPoolExecutor(4) as pool:
-        parsed = list(pool.map(lambda stem: _parse_or_problem(folder, prefix, stem), stems, chunksize=64))
+    parsed = read_all(lambda stem: _parse_or_problem(folder, prefix, stem), stems)
     images = []
     for stem, annotation in zip(stems, parsed, strict=True):
         if isinstance(annotation, Problem):

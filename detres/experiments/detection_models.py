@@ -11,6 +11,7 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.config.schema import Config
 from detres.data.classes import COCO_CLASSES, VOC_CLASSES
+from detres.data.imagenet_det import det_classes
 from detres.data.shape_drawing import SHAPES
 from detres.detection.building import assemble
 from detres.detection.detector_files import build_from_settings, read_detector
@@ -24,7 +25,12 @@ from detres.experiments.class_names import agreed_class_names
 from detres.experiments.parts import Say
 
 # What a format's own set names, where neither the config nor a data set at hand does.
-USUAL_CLASSES = {"coco": COCO_CLASSES, "voc": VOC_CLASSES, "shapes": SHAPES}
+USUAL_CLASSES = {
+    "coco": COCO_CLASSES,
+    "voc": VOC_CLASSES,
+    "imagenet_det": tuple(det_classes().values()),
+    "shapes": SHAPES,
+}
 
 
 def build_detector(config: Config, class_names: Sequence[str] | None = None) -> FasterRCNN:

@@ -1,0 +1,180 @@
+"""ImageNet DET: 200 classes in ILSVRC's folders, annotated in VOC's XML by synset.
+
+Below the root, or below ILSVRC/ in it, as the archives of 2015 and later (and Kaggle's) unpack:
+
+    ImageSets/DET/train_1.txt … train_200.txt   NAME LABEL: 1 the class is there, -1 it is not, 0 not all of it is boxed
+    ImageSets/DET/val.txt, test.txt             NAME NUMBER
+    Annotations/DET/train/NAME.xml, val/NAME.xml
+    Data/DET/train/NAME.JPEG, val/, test/
+
+Boxes are inclusive pixels counted from 0. Labels follow the devkit's order of the classes, which is that of
+imagenet_det_classes.txt (a line a class: its synset and the devkit's name of it).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.classes import select_classes
+from detres.data.indexing import RawBox, RawImage, index_images, read_all
+from detres.data.voc import VocFile, parse_annotation
+from detres.errors import DataError
+
+GET_DET = "datasets/README.md says where ImageNet DET comes from and how it is laid out"
+
+_FOLDERS = ("ILSVRC", "ILSVRC2017", "ILSVRC2015", ".")
+_SHOWN = 3
+
+
+@cache
+def det_classes() -> dict[str, str]:
+    """The 200 classes' names by synset, in the order of the labels."""
+    lines = (files("detres.data") / "imagenet_det_classes.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def load_imagenet_det(
+    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool = False
+) -> AnnotatedImages:
+    """The images of one list, with boxes where they are annotated (test's are not).
+
+    split: a list of ImageSets/DET without its ending (val), or a text file of image names by its path from the root:
+    so come val1 and val2, which everybody has from somewhere. train is every image that is a positive of one of
+    train_1.txt to train_200.txt, in their order; train:1000 takes a thousand positives of a class at most, spread
+    evenly over its list, which balances the classes (val1+train_N in arXiv:1311.2524, section 4.3, counts boxes).
+    Raises DataError where a list is missing, names an image of val or test that is not there, or an image twice.
+    """
+    base = _base_folder(root)
+    names = _train_names(base, split) if split.split(":")[0] == "train" else _read_names(_find_list(root, base, split))
+    prefix = "" if base == root else f"{base.relative_to(root).as_posix()}/"
+    found: list[Problem] = []
+    images = _raw_images(base, prefix, names, split, found)
+    return index_images(
+        images,
+        name=f"imagenet-det-{Path(split).stem.replace(':', '-')}",
+        root=root,
+        known_classes=tuple(det_classes().values()),
+        classes=select_classes(classes, tuple(det_classes().values()), f"ImageNet DET {split}"),
+        exif=exif,
+        strict=strict,
+        problems=found,
+    )
+
+
+def _base_folder(root: Path) -> Path:
+    for name in _FOLDERS:
+        if (root / name / "ImageSets" / "DET").is_dir():
+            return root / name
+    looked = ", ".join(str(root / name / "ImageSets" / "DET") for name in _FOLDERS)
+    raise DataError(f"ImageNet DET was looked for at {looked} and not found; {GET_DET}")
+
+
+def _find_list(root: Path, base: Path, split: str) -> Path:
+    lists = base / "ImageSets" / "DET"
+    candidates = [lists / f"{split}.txt", root / split, root / f"{split}.txt"]
+    for file in candidates:
+        if file.is_file():
+            return file
+    there = sorted(path.stem for path in lists.glob("*.txt") if not path.stem.startswith("train_"))
+    mend = "; its images are a matter of convention, bring the list you compare by" if split in ("val1", "val2") else ""
+    raise DataError(
+        f"split {split}: a list of image names was looked for at {', '.join(map(str, candidates))} and not found; "
+        f"there are train, {', '.join(there) or 'no others'}{mend}. {GET_DET}"
+    )
+
+
+def _read_names(file: Path) -> list[str]:
+    """The first column, as PART/NAME without an ending; the image's name tells the part where the list does not."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    names = [line.split()[0].removesuffix(".JPEG") for line in lines if line.strip()]
+    return [name if name.startswith(("train/", "val/", "test/")) else f"{_part_of(name)}/{name}" for name in names]
+
+
+def _part_of(name: str) -> str:
+    return next((part for part in ("val", "test") if f"_{part}_" in name), "train")
+
+
+def _train_names(base: Path, split: str) -> list[str]:
+    limit = _limit_of(split)
+    names: dict[str, None] = {}
+    for number in range(1, len(det_classes()) + 1):
+        file = base / "ImageSets" / "DET" / f"train_{number}.txt"
+        try:
+            rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
+        except OSError:
+            raise DataError(f"{file}: there is no such list; train is made of train_1.txt to train_200.txt") from None
+        positives = [row[0] for row in rows if row and row[-1] == "1"]
+        if limit is not None and len(positives) > limit:
+            # Evenly: the lists begin with the images of 2013, which show one class each, and end with those of 2014.
+            positives = [positives[place] for place in np.linspace(0, len(positives) - 1, limit).round().astype(int)]
+        names.update(dict.fromkeys(f"train/{name}" for name in positives))
+    return list(names)
+
+
+def _limit_of(split: str) -> int | None:
+    _, colon, limit = split.partition(":")
+    if not colon:
+        return None
+    if not limit.isdecimal() or int(limit) == 0:
+        raise DataError(f"split {split}: expected train, or train:N for N positives of a class at most")
+    return int(limit)
+
+
+def _raw_images(base: Path, prefix: str, names: list[str], split: str, found: list[Problem]) -> list[RawImage]:
+    _refuse_absent(base, names, split)
+    if names and all(name.startswith("test/") for name in names):
+        detail = f"its {len(names)} images are a test's; nothing can be measured on them"
+        found.append(Problem("set without annotations", f"{prefix}Data/DET/test", detail))
+        return [RawImage(f"{prefix}Data/DET/{name}.JPEG", _image_id(name)) for name in names]
+    parsed = read_all(lambda name: _parse(base, prefix, name), names)
+    images = []
+    for name, annotation in zip(names, parsed, strict=True):
+        if isinstance(annotation, Problem):
+            found.append(annotation)
+            continue
+        boxes = [_named(box, annotation.size) for box in annotation.boxes]
+        images.append(RawImage(f"{prefix}Data/DET/{name}.JPEG", _image_id(name), annotation.size, boxes))
+    return images
+
+
+def _image_id(name: str) -> str:
+    return name.split("/", 1)[1]
+
+
+def _refuse_absent(base: Path, names: list[str], split: str) -> None:
+    """What is measured on a part of val2 looks like a figure of val2: its images are there, or it is not tested on."""
+    folder = base / "Data" / "DET"
+    absent = [n for n in names if not n.startswith("train/") and not os.path.isfile(folder / f"{n}.JPEG")]
+    if absent:
+        shown = ", ".join(f"{name}.JPEG" for name in absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
+        raise DataError(
+            f"split {split}: {len(absent)} of its {len(names)} images are not in {folder} ({shown}); unpack the rest, "
+            "or bring a list of what is there"
+        )
+
+
+def _parse(base: Path, prefix: str, name: str) -> VocFile | Problem:
+    file = base / "Annotations" / "DET" / f"{name}.xml"
+    try:
+        return parse_annotation(file, first_pixel=0)
+    except DataError as error:
+        kind = "annotation malformed" if file.is_file() else "annotation missing"
+        detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
+        return Problem(kind, f"{prefix}Annotations/DET/{name}.xml", detail)
+
+
+def _named(box: RawBox, size: tuple[int, int] | None) -> RawBox:
+    """The box under its class's name; one that ends on the pixel behind the last ends at the edge."""
+    box.name = det_classes().get(box.name, box.name)
+    if size is not None:
+        x1, y1, x2, y2 = box.xyxy
+        height, width = size
+        box.xyxy = (x1, y1, width if x2 == width + 1 else x2, height if y2 == height + 1 else y2)
+    return box
