@@ -25,11 +25,13 @@ DETECTORS = [stem for stem in CONFIGS if load_config(stem).task == "detection"]
 PROMISED = {
     *("shapes_r18", "shapes_r18_fpn", "bccd_r50_fpn"),
     *("voc07_r50_c4", "voc07_r101", "voc0712_r101", "voc0712pp_r101"),
+    *("voc0712_r50_c4", "voc0712_r101_coco", "voc0712pp_r101_coco", "det_r101"),
     *("voc07_vgg16", "voc0712_vgg16", "voc0712pp_vgg16", "coco_vgg16"),
     *("coco_r50", "coco_r101", "coco_r50_dc5", "coco_r50_fpn", "coco_r101_fpn"),
+    *("coco_r101_trainval", "coco_r101_trainval35k"),
     *("coco_r50_3x", "coco_r101_3x", "coco_r50_dc5_3x", "coco_r50_fpn_3x", "coco_r101_fpn_3x"),
 }
-CLASSES = {"coco": 80, "voc": 20, "shapes": 6}
+CLASSES = {"coco": 80, "voc": 20, "imagenet_det": 200, "shapes": 6}
 
 
 @pytest.fixture
@@ -163,6 +165,19 @@ def test_frozen_stages_without_weights_are_refused() -> None:
     config = load_config("coco_r50_fpn", ["model.backbone.weights=null"])
     with pytest.raises(WeightsError, match=r"frozen_stages=2 freezes c1, c2 of resnet50, not loaded.*frozen_stages=0"):
         build_detector(config, ["one"])
+
+
+@pytest.mark.parametrize("stem", ["voc0712_r101_coco", "voc0712pp_r101_coco"])
+def test_fine_tuning_from_coco_is_of_the_model_that_coco_trains(stem: str) -> None:
+    tuned, own = load_config(stem), load_config("coco_r101")
+    assert tuned.model == own.model
+    assert tuned.data.train == load_config(stem.removesuffix("_coco")).data.train
+    assert tuned.data.shortest_side == own.data.shortest_side
+
+
+def test_det_takes_a_thousand_positives_of_a_class_or_another_number() -> None:
+    assert load_config("det_r101").data.train == ("train:1000", "val1")
+    assert load_config("det_r101", ["data.train=[train:500,val1]"]).data.train == ("train:500", "val1")
 
 
 def test_an_empty_config_is_the_defaults() -> None:
