@@ -143,14 +143,13 @@ def _names_of_classes(class_names: tuple[str, ...]) -> list[set[str]]:
 def _read_boxes(file: Path, names: set[str]) -> tuple[NDArray[np.float32], list[Problem]]:
     """(M, 4) boxes of one image, clipped to the size the file states, and what is wrong with the file."""
     try:
-        annotation = parse_annotation(file)
+        annotation = parse_annotation(file, first_pixel=0)
     except DataError as error:
         return np.zeros((0, 4), np.float32), [Problem("annotation malformed", str(file), f"{error}; left out")]
     height, width = annotation.size if annotation.size and min(annotation.size) > 0 else (np.inf, np.inf)
     boxes, problems = [], []
     for box in annotation.boxes:
-        # The parser takes one pixel off, as VOC counts.
-        x1, y1, x2, y2 = (edge + 1 for edge in box.xyxy)
+        x1, y1, x2, y2 = box.xyxy
         clipped = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
         if box.name not in names:
             problems.append(Problem("unknown class", str(file), f"a box of {box.name}, another class; left out"))
