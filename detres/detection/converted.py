@@ -22,7 +22,7 @@ from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.detection.building import assemble
 from detres.detection.detector_files import load_strictly, settings_of
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.layouts import OUTPUTS
+from detres.detection.layouts import outputs_of
 from detres.errors import WeightsError
 
 
@@ -60,7 +60,7 @@ def build_converted(detector: ConvertedDetector, where: str) -> FasterRCNN:
     config = detector.model
     backbone = build_backbone(
         config.backbone.name,
-        outputs=OUTPUTS[config.layout],
+        outputs=outputs_of(config.layout, config.backbone.name),
         output_stride=config.output_stride,
         norm=config.backbone.norm,
         metadata=detector.backbone,

@@ -22,6 +22,7 @@ from detres.backbones.architectures import BACKBONES, StrideIn
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_tensors
 from detres.config.schema import (
+    AnchorsConfig,
     DataConfig,
     DetectorBackboneConfig,
     FpnConfig,
@@ -42,8 +43,8 @@ BGR_STATS = PixelStats(mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), orde
 NORM_EPS = 1e-5
 # Beside the boxes: their heads change no box, whatever they hold.
 _OTHER_HEADS = ("roi_heads.mask_", "roi_heads.keypoint_head.", "sem_seg_head.")
-_ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
-_PIXELS = ("pixel_mean", "pixel_std")
+ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
+PIXELS = ("pixel_mean", "pixel_std")
 
 
 def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
@@ -62,7 +63,7 @@ def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
 def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> ConvertedDetector:
     """Their state dict by our names, with the settings it expects."""
     layout = _layout_of(theirs)
-    boxes = {name: t for name, t in theirs.items() if not name.startswith((*_OTHER_HEADS, _ANCHORS, *_PIXELS))}
+    boxes = {name: t for name, t in theirs.items() if not name.startswith((*_OTHER_HEADS, ANCHORS, *PIXELS))}
     several = "proposal_generator.rpn_head.conv.conv0.weight" in theirs
     ours, unknown = rename(boxes, name_pairs(layout, several_convs=several))
     if unknown:
@@ -73,8 +74,7 @@ def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> Con
     architecture = resnet_of(ours)
     _check_norms_and_groups(ours)
     names, whose = class_names_of(len(ours["roi.class_logits.bias"]) - 1, stated.class_names)
-    model = _model_settings(ours, layout, architecture, names)
-    _check_anchors(theirs, model)
+    model = model_settings(ours, layout, architecture, names).model_copy(update={"anchors": _anchors(theirs, layout)})
     backbone, why = _backbone(theirs, architecture, stated.stride_in)
     if layout == "dc5" and backbone.stride_in == "3x3":
         raise WeightsError(
@@ -176,9 +176,10 @@ def _check_norms_and_groups(ours: Mapping[str, Tensor]) -> None:
         raise WeightsError("its backbone's norms have no statistics: group norm, which has other pixel deviations too")
 
 
-def _model_settings(
+def model_settings(
     ours: Mapping[str, Tensor], layout: LayoutName, architecture: str, class_names: Sequence[str]
 ) -> ModelConfig:
+    """What detectron2 computes with these weights (by our names), its anchors aside."""
     counted = any(name.startswith("backbone.") and name.endswith("num_batches_tracked") for name in ours)
     per_level = layout == "fpn"
     return ModelConfig(
@@ -232,17 +233,36 @@ def _norm_behind(ours: Mapping[str, Tensor], name: str) -> Literal["none", "batc
     return "batch" if f"{name}.running_mean" in ours else "group"
 
 
-def _check_anchors(theirs: Mapping[str, Tensor], model: ModelConfig) -> None:
-    """Older files hold the anchors of a cell; newer ones only tell how many there are."""
-    levels = default_sizes(5 if model.layout == "fpn" else 1)
-    expected = [cell_anchors(sizes, model.anchors.ratios) for sizes in levels]
+def _anchors(theirs: Mapping[str, Tensor], layout: LayoutName) -> AnchorsConfig:
+    """The zoo's, unless the file holds others: older ones hold the anchors of a cell, newer ones only their number."""
+    usual = AnchorsConfig()
+    levels = default_sizes(5 if layout == "fpn" else 1)
+    held = [theirs[f"{ANCHORS}{level}"].float() for level in range(len(levels)) if f"{ANCHORS}{level}" in theirs]
+    if held:
+        sizes, ratios = zip(*(_sizes_and_ratios(cell) for cell in held), strict=True)
+        if len(held) != len(levels) or len(set(ratios)) != 1:
+            raise WeightsError(f"anchors of {len(held)} levels and ratios {set(ratios)}, which {layout} does not have")
+        if sizes != levels or ratios[0] != usual.ratios:
+            usual, levels = AnchorsConfig(sizes=sizes, ratios=ratios[0]), sizes
     found = len(theirs["proposal_generator.rpn_head.objectness_logits.weight"])
-    if found != len(expected[0]):
-        raise WeightsError(f"{found} anchors a cell, where the zoo's {model.layout} models have {len(expected[0])}")
-    for level, cell in enumerate(expected):
-        held = theirs.get(f"{_ANCHORS}{level}")
-        if held is not None and (held.shape != cell.shape or (held.float() - cell).abs().max() > 1e-3):
-            raise WeightsError(f"anchors of other sizes or ratios than the zoo's: {held.tolist()} at level {level}")
+    if found != len(levels[0]) * len(usual.ratios):
+        raise WeightsError(
+            f"{found} anchors a cell, where the zoo's {layout} models have {len(levels[0]) * len(usual.ratios)}, and "
+            "the file does not hold them"
+        )
+    return usual
+
+
+def _sizes_and_ratios(cell: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What lays these anchors (A, 4), sizes varying slowest. Raises WeightsError where nothing of ours does."""
+    width, height = (cell[:, 2] - cell[:, 0]).double(), (cell[:, 3] - cell[:, 1]).double()
+    every = [round(size, 2) for size in (width * height).sqrt().tolist()]
+    sizes = tuple(dict.fromkeys(every))
+    ratios = tuple(round(ratio, 4) for ratio in (height / width).tolist()[: len(every) // len(sizes)])
+    laid = cell_anchors(sizes, ratios)
+    if laid.shape != cell.shape or (laid - cell).abs().max() > 0.02:
+        raise WeightsError(f"anchors {cell.tolist()} are not sizes times ratios around the cell's corner")
+    return sizes, ratios
 
 
 def _backbone(
@@ -270,7 +290,7 @@ def _held_pixels(theirs: Mapping[str, Tensor]) -> PixelStats | None:
     """Mean and deviation that older files hold. In which order the channels stand, only ImageNet's means tell."""
     if "pixel_mean" not in theirs or "pixel_std" not in theirs:
         return None
-    mean, std = (tuple(round(v, 4) for v in theirs[name].flatten().tolist()) for name in _PIXELS)
+    mean, std = (tuple(round(v, 4) for v in theirs[name].flatten().tolist()) for name in PIXELS)
     for order, usual in (("bgr", BGR_STATS.mean), ("rgb", IMAGENET_STATS.mean)):
         if len(mean) == 3 and all(abs(a - b) < 2 for a, b in zip(mean, usual, strict=True)):
             return PixelStats(mean, std, order)

@@ -37,24 +37,28 @@ from detres.structures import IMAGENET_STATS
 def read_torchvision(path: Path, stated: Stated) -> ConvertedDetector | None:
     """The detector in a file of torchvision's, None where it holds a classifier.
 
-    stated: norm_eps, guessed where it is None, and class_names.
+    stated: norm_eps, guessed where it is None, and class_names. Raises WeightsError, naming the file.
     """
     theirs = read_tensors(path)
     if not is_torchvision_detector(list(theirs)):
         return None
-    told = []
+    try:
+        return understand(theirs, stated, f"torchvision {path.name}")
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+
+
+def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> ConvertedDetector:
+    """Their state dict by our names, with the settings it expects."""
+    told: tuple[str, ...] = ()
     norm_eps = stated.norm_eps
     if norm_eps is None:
         norm_eps, reason = guess_norm_eps(theirs)
-        told.append(f"norm eps {norm_eps:g}: {reason} (--bn-eps sets another)")
-    try:
-        ours = convert_state_dict(theirs)
-        model = model_settings(theirs, stated.class_names, norm_eps=norm_eps)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
+        told = (f"norm eps {norm_eps:g}: {reason} (--bn-eps sets another)",)
+    ours = convert_state_dict(theirs)
+    model = model_settings(theirs, stated.class_names, norm_eps=norm_eps)
     backbone = WeightsMetadata(model.backbone.name, IMAGENET_STATS, norm_eps=norm_eps)
-    recipe = f"torchvision {path.name}"
-    return ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe, tuple(told))
+    return ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe, told)
 
 
 def name_pairs(convs: int) -> Pairs:

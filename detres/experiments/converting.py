@@ -1,4 +1,4 @@
-"""Weights of other projects become detres's safetensors, and detectors of detres's become theirs.
+"""Weights of other projects become detres's safetensors.
 
 A detector becomes a detector, a classification network a backbone.
 """

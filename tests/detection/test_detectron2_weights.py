@@ -5,7 +5,7 @@ its files, with functions of torch and torchvision alone. N images, S the state 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -14,69 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms, roi_align
 
-from detres.backbones.architectures import BACKBONES
 from detres.detection.converted import ConvertedDetector, Stated, build_converted
 from detres.detection.detectron2_weights import understand
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.structures import DetectionBatch
 
+ZooState = Callable[..., dict[str, Tensor]]
 LAYOUTS = ("c4", "dc5", "fpn")
-
-
-# A state dict as the zoo's
-
-
-def zoo_state(
-    layout: str, *, architecture: str = "resnet50", classes: int = 4, seed: int = 0, agnostic: bool = False
-) -> dict[str, Tensor]:
-    """Random weights by detectron2's names; FPN and head are narrow. Scores spread out, and few are near ties."""
-    generator = torch.Generator().manual_seed(seed)
-    state: dict[str, Tensor] = {}
-
-    def draw(name: str, *shape: int, gain: float = 1.0, bias: bool = True) -> None:
-        state[f"{name}.weight"] = torch.randn(shape, generator=generator) * gain / math.sqrt(math.prod(shape[1:]))
-        if bias:
-            state[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=generator)
-
-    def conv_norm(name: str, out: int, channels: int, kernel: int, gain: float = 1.4, scale: float = 1.0) -> None:
-        draw(name, out, channels, kernel, kernel, gain=gain, bias=False)
-        state[f"{name}.norm.weight"] = scale * (0.6 + 0.4 * torch.rand(out, generator=generator))
-        state[f"{name}.norm.bias"] = 0.1 * torch.randn(out, generator=generator)
-        state[f"{name}.norm.running_mean"] = 0.1 * torch.randn(out, generator=generator)
-        state[f"{name}.norm.running_var"] = 0.7 + 0.6 * torch.rand(out, generator=generator)
-
-    net = BACKBONES[architecture]
-    trunk = "backbone.bottom_up." if layout == "fpn" else "backbone."
-    conv_norm(f"{trunk}stem.conv1", 64, 3, 7, gain=1.4 / 60)
-    channels, factor = 64, 4 if net.block == "bottleneck" else 1
-    for number, (depth, width) in enumerate(zip(net.depths, net.widths, strict=True), start=2):
-        stage = "roi_heads.res5" if (layout, number) == ("c4", 5) else f"{trunk}res{number}"
-        for block in range(depth):
-            kernels = (1, 3, 1) if factor == 4 else (3, 3)
-            widths = [channels, *[width] * (len(kernels) - 1), width * factor]
-            for place, kernel in enumerate(kernels):
-                last = place == len(kernels) - 1
-                name = f"{stage}.{block}.conv{place + 1}"
-                conv_norm(name, widths[place + 1], widths[place], kernel, scale=0.3 if last else 1.0)
-            if block == 0 and channels != width * factor:
-                conv_norm(f"{stage}.{block}.shortcut", width * factor, channels, 1, gain=1.0)
-            channels = width * factor
-    read, pooled = {"c4": (1024, channels), "dc5": (channels, 48), "fpn": (32, 48)}[layout]
-    if layout == "fpn":
-        for level, (out, width) in enumerate(zip([32] * 4, net.widths, strict=True), start=2):
-            draw(f"backbone.fpn_lateral{level}", out, width * factor, 1, 1)
-            draw(f"backbone.fpn_output{level}", out, out, 3, 3)
-    anchors = 3 if layout == "fpn" else 15
-    head = "proposal_generator.rpn_head"
-    draw(f"{head}.conv", read, read, 3, 3)
-    draw(f"{head}.objectness_logits", anchors, read, 1, 1, gain=2.0)
-    draw(f"{head}.anchor_deltas", anchors * 4, read, 1, 1, gain=0.2)
-    if layout != "c4":
-        draw("roi_heads.box_head.fc1", 48, read * 49)
-        draw("roi_heads.box_head.fc2", 48, 48)
-    draw("roi_heads.box_predictor.cls_score", classes + 1, pooled, gain=2.0)
-    draw("roi_heads.box_predictor.bbox_pred", 4 if agnostic else 4 * classes, pooled)
-    return state
 
 
 # detectron2's inference
@@ -131,10 +75,13 @@ class Reference:
         while f"{name}.{block}.conv1.weight" in self.state:
             place = f"{name}.{block}"
             step = stride if block == 0 else 1
-            in_1x1, in_3x3 = (step, 1) if self.stride_in == "1x1" else (1, step)
-            out = self.conv(x, f"{place}.conv1", in_1x1).relu()
-            out = self.conv(out, f"{place}.conv2", in_3x3, dilation).relu()
-            out = self.conv(out, f"{place}.conv3")
+            # Of basic blocks, the first of two strides.
+            early, late = (
+                (step, 1) if self.stride_in == "1x1" or f"{place}.conv3.weight" not in self.state else (1, step)
+            )
+            out = self.conv(self.conv(x, f"{place}.conv1", early).relu(), f"{place}.conv2", late, dilation)
+            if f"{place}.conv3.weight" in self.state:
+                out = self.conv(out.relu(), f"{place}.conv3")
             short = self.conv(x, f"{place}.shortcut", step) if f"{place}.shortcut.weight" in self.state else x
             x, block = (out + short).relu(), block + 1
         return x
@@ -283,12 +230,50 @@ COUNTS = {"c4": (300, 10), "dc5": (300, 60), "fpn": (200, 120)}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_detection_agrees_in_float64(layout: str) -> None:
+def test_every_detection_agrees_in_float64(zoo_state: ZooState, layout: str) -> None:
+    """Two images of different sizes, so that one is padded."""
     state = zoo_state(layout)
-    converted = understand(state, Stated(), "made up")
     images = [image(*shape, seed=i) for i, shape in enumerate(SHAPES[layout])]
-    ours = ours_of(converted, torch.float64, COUNTS[layout])
+    ours = ours_of(understand(state, Stated(), "made up"), torch.float64, COUNTS[layout])
     theirs = Reference({name: t.double() for name, t in state.items()}, layout, COUNTS[layout])
     missed, total = unmatched(ours, theirs, images)
     assert total >= 20
     assert missed == 0
+
+
+def test_detections_agree_in_float32_and_with_one_box_for_all_classes(zoo_state: ZooState) -> None:
+    state = for_deviations(zoo_state("fpn", "resnet18", seed=1))
+    for part in ("weight", "bias"):
+        name = f"roi_heads.box_predictor.bbox_pred.{part}"
+        state[name] = state[name][:4].clone()
+    ours = ours_of(understand(state, Stated(), "made up"), torch.float32, (1000, 1000))
+    assert ours.roi.class_agnostic
+    theirs = Reference(state, "fpn", (1000, 1000), "3x3", *torchvisions_pixels())
+    missed, total = unmatched(ours, theirs, [image(240, 320, seed=5)])
+    assert total >= 50
+    assert missed <= total / 50
+
+
+def test_weights_of_torchvisions_kind_stride_in_the_3x3_and_want_deviations(zoo_state: ZooState) -> None:
+    """Which the user says, or the file, where it holds its pixel deviations."""
+    state = for_deviations(zoo_state("fpn", seed=2))
+    mean, std, _ = torchvisions_pixels()
+    held = {name: torch.tensor(v).view(3, 1, 1) for name, v in (("pixel_mean", mean), ("pixel_std", std))}
+    converted = understand(state | held, Stated(), "made up")
+    assert converted.backbone == understand(state, Stated(stride_in="3x3"), "made up").backbone
+    ours = ours_of(converted, torch.float32, (100, 50))
+    theirs = Reference(state, "fpn", (100, 50), "3x3", mean, std, False)
+    missed, total = unmatched(ours, theirs, [image(96, 128, seed=2)])
+    assert total >= 20
+    assert missed == 0
+
+
+def for_deviations(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for pixels in -2..2 instead of -130..130."""
+    first = "backbone.bottom_up.stem.conv1.weight"
+    return state | {first: 57 * state[first]}
+
+
+def torchvisions_pixels() -> tuple[tuple[float, ...], tuple[float, ...], bool]:
+    """Mean, deviation, and whether channels are reversed from RGB."""
+    return (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), False

@@ -1,0 +1,147 @@
+"""A detector of detres's as detectron2's: a state dict in the zoo's layout, and the config that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detres.backbones.architectures import Architecture
+from detres.backbones.metadata import WeightsMetadata
+from detres.config.yaml_dialect import write_yaml
+from detres.detection.anchors import cell_anchors, default_sizes
+from detres.detection.detector_files import DetectorSettings
+from detres.detection.detectron2_weights import (
+    ANCHORS,
+    BGR_STATS,
+    NORM_EPS,
+    data_settings,
+    model_settings,
+    name_pairs,
+    test_settings,
+)
+from detres.detection.handing_back import HandedBack, computed_otherwise, resnet_settings
+from detres.detection.renaming import rename, turned
+from detres.errors import WeightsError
+
+_BASES = {"c4": "Base-RCNN-C4.yaml", "dc5": "Base-RCNN-DilatedC5.yaml", "fpn": "Base-RCNN-FPN.yaml"}
+_NORMS = {"none": "", "batch": "BN", "group": "GN"}
+
+# What _yaml has a key for.
+_CARRIED = frozenset(
+    {
+        *("model.anchors.sizes", "model.anchors.ratios", "model.rpn.pre_nms_test", "model.rpn.post_nms_test"),
+        *("model.rpn.nms", "model.rpn.codec_weights", "model.roi.sampling_ratio", "model.roi.aligned"),
+        *("model.roi.pool", "model.roi.codec_weights", "test.score", "test.nms", "test.max_detections"),
+        *("data.shortest_side", "data.longest_side"),
+        *("model.backbone.stride_in", "model.backbone.pixel_stats.mean", "model.backbone.pixel_stats.std"),
+        "model.backbone.pixel_stats.order",
+    }
+)
+
+
+def to_detectron2(tensors: Mapping[str, Tensor], settings: DetectorSettings) -> HandedBack:
+    """Raises WeightsError where detectron2 has no such model, or what is missing cannot be left out."""
+    net, known = resnet_settings(settings)
+    model = settings.model
+    if net.block == "basic" and model.layout != "fpn":
+        raise WeightsError(
+            f"detectron2 has {model.layout} of ResNets with bottlenecks only, and this is {known.architecture}"
+        )
+    several = model.rpn.convs > 1
+    theirs, unknown = rename(tensors, turned(name_pairs(model.layout, several_convs=several)))
+    if unknown:
+        raise WeightsError(f"detectron2 has no place for {', '.join(unknown[:3])} ({len(unknown)} names)")
+    theirs |= _what_files_once_held(settings, known)
+    usual = model_settings(tensors, model.layout, known.architecture, model.class_names or ())
+    otherwise = list(
+        computed_otherwise(
+            settings,
+            WeightsMetadata(known.architecture, known.pixel_stats, norm_eps=NORM_EPS),
+            usual,
+            data_settings(),
+            test_settings(),
+            carried=_CARRIED,
+        )
+    )
+    if model.layout == "dc5" and known.stride_in == "3x3":
+        otherwise.append("the first 3×3 of conv5 is dilated there; here, with the stride in the 3x3, it is not")
+    return HandedBack(theirs, tuple(write_yaml(_yaml(settings, net, known)).splitlines()), tuple(otherwise))
+
+
+def _what_files_once_held(settings: DetectorSettings, known: WeightsMetadata) -> dict[str, Tensor]:
+    """Pixel statistics and anchors, where they are not the zoo's: detectron2 passes them over, and we read them."""
+    held: dict[str, Tensor] = {}
+    anchors = settings.model.anchors
+    sizes = _sizes(settings)
+    if known.pixel_stats != BGR_STATS:
+        held["pixel_mean"], held["pixel_std"] = (
+            torch.tensor(values).view(3, 1, 1) for values in (known.pixel_stats.mean, known.pixel_stats.std)
+        )
+    if sizes != default_sizes(len(sizes)) or anchors.ratios != (0.5, 1.0, 2.0):
+        held |= {f"{ANCHORS}{level}": cell_anchors(s, anchors.ratios) for level, s in enumerate(sizes)}
+    return held
+
+
+def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata) -> dict[str, Any]:
+    """The keys of detectron2's config that decide detections."""
+    model, test, data = settings.model, settings.test, settings.preprocessing
+    rpn = model.rpn
+    keys: dict[str, Any] = {
+        "MASK_ON": False,
+        "PIXEL_MEAN": list(known.pixel_stats.mean),
+        "PIXEL_STD": list(known.pixel_stats.std),
+        "RESNETS": {
+            "DEPTH": int(known.architecture.removeprefix("resnet")),
+            "NORM": "FrozenBN" if set(settings.norms.values()) <= {"frozen"} else "BN",
+            "STRIDE_IN_1X1": known.stride_in == "1x1",
+            **({"RES2_OUT_CHANNELS": 64} if net.block == "basic" else {}),
+        },
+        "ANCHOR_GENERATOR": {
+            "SIZES": [list(level) for level in _sizes(settings)],
+            "ASPECT_RATIOS": [list(model.anchors.ratios)],
+        },
+        "RPN": {
+            "CONV_DIMS": [-1] * rpn.convs,
+            "PRE_NMS_TOPK_TEST": rpn.pre_nms_test,
+            "POST_NMS_TOPK_TEST": rpn.post_nms_test,
+            "NMS_THRESH": rpn.nms,
+            "BBOX_REG_WEIGHTS": list(rpn.codec_weights),
+        },
+        "ROI_HEADS": {
+            "NUM_CLASSES": len(model.class_names or ()),
+            "SCORE_THRESH_TEST": test.score,
+            "NMS_THRESH_TEST": test.nms,
+        },
+        "ROI_BOX_HEAD": _box_head(settings),
+    }
+    if model.layout == "fpn":
+        keys["FPN"] = {"OUT_CHANNELS": model.fpn.channels, "NORM": _NORMS[model.fpn.norm]}
+    side, longest = data.shortest_side[-1], data.longest_side
+    return {
+        "_BASE_": _BASES[model.layout],
+        "MODEL": keys,
+        "INPUT": {"FORMAT": known.pixel_stats.order.upper(), "MIN_SIZE_TEST": side, "MAX_SIZE_TEST": longest},
+        "TEST": {"DETECTIONS_PER_IMAGE": test.max_detections},
+    }
+
+
+def _box_head(settings: DetectorSettings) -> dict[str, Any]:
+    layout, roi = settings.model.layout, settings.model.roi
+    keys = {
+        "POOLER_TYPE": "ROIAlignV2" if roi.aligned else "ROIAlign",
+        "POOLER_SAMPLING_RATIO": roi.sampling_ratio,
+        "POOLER_RESOLUTION": roi.pool or (14 if layout == "c4" else 7),
+        "BBOX_REG_WEIGHTS": list(roi.codec_weights),
+        "CLS_AGNOSTIC_BBOX_REG": roi.class_agnostic,
+    }
+    if layout == "c4":
+        return keys
+    convs = {"NUM_CONV": roi.head_convs, "CONV_DIM": roi.head_conv_channels, "NORM": _NORMS[roi.head_norm]}
+    return keys | convs | {"NUM_FC": roi.head_fcs, "FC_DIM": roi.head_fc_channels}
+
+
+def _sizes(settings: DetectorSettings) -> tuple[tuple[float, ...], ...]:
+    return settings.model.anchors.sizes or default_sizes(5 if settings.model.layout == "fpn" else 1)

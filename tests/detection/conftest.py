@@ -1,0 +1,93 @@
+"""Weights in the layout of detectron2's model zoo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from detres.backbones.architectures import BACKBONES
+
+FPN_WIDTH, FC_WIDTH = 32, 48
+
+
+@pytest.fixture(scope="session")
+def zoo_state() -> Callable[..., dict[str, Tensor]]:
+    """zoo_state(layout, architecture="resnet50", classes=4, seed=0): random weights by detectron2's names.
+
+    FPN and head are narrow. Scores spread out, and few are near ties.
+    """
+
+    def draw(layout: str, architecture: str = "resnet50", classes: int = 4, seed: int = 0) -> dict[str, Tensor]:
+        weights = Weights(seed)
+        widths = weights.trunk(layout, architecture)
+        weights.detector(layout, widths, classes)
+        return weights.state
+
+    return draw
+
+
+class Weights:
+    """A state dict that grows layer by layer."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator, self.state = torch.Generator().manual_seed(seed), {}
+
+    def layer(self, name: str, *shape: int, gain: float = 1.0) -> None:
+        self.state[f"{name}.weight"] = self._normal(*shape) * gain / math.sqrt(math.prod(shape[1:]))
+        self.state[f"{name}.bias"] = 0.1 * self._normal(shape[0])
+
+    def conv_norm(self, name: str, *shape: int, gain: float = 1.4, scale: float = 1.0) -> None:
+        """A convolution without bias and its norm, whose weights are about `scale`."""
+        self.layer(name, *shape, gain=gain)
+        del self.state[f"{name}.bias"]
+        uniform = torch.rand(2, shape[0], generator=self.generator)
+        norm = {
+            "weight": scale * (0.6 + 0.4 * uniform[0]),
+            "bias": 0.1 * self._normal(shape[0]),
+            "running_mean": 0.1 * self._normal(shape[0]),
+            "running_var": 0.7 + 0.6 * uniform[1],
+        }
+        self.state |= {f"{name}.norm.{leaf}": tensor for leaf, tensor in norm.items()}
+
+    def trunk(self, layout: str, architecture: str) -> list[int]:
+        """Returns the channels of res2..res5; the last is in the head of C4."""
+        net, place = BACKBONES[architecture], "backbone.bottom_up." if layout == "fpn" else "backbone."
+        kernels = (1, 3, 1) if net.block == "bottleneck" else (3, 3)
+        self.conv_norm(f"{place}stem.conv1", 64, 3, 7, 7, gain=1.4 / 60)  # Pixels reach 130.
+        channels, outs = 64, [width * (4 if len(kernels) == 3 else 1) for width in net.widths]
+        for number, (depth, width, out) in enumerate(zip(net.depths, net.widths, outs, strict=True), start=2):
+            stage = "roi_heads.res5" if (layout, number) == ("c4", 5) else f"{place}res{number}"
+            for block in range(depth):
+                if channels != out:
+                    self.conv_norm(f"{stage}.{block}.shortcut", out, channels, 1, 1, gain=1.0)
+                widths = [channels, *[width] * (len(kernels) - 1), out]
+                for k, side in enumerate(kernels):
+                    scale = 0.3 if k == len(kernels) - 1 else 1.0
+                    self.conv_norm(f"{stage}.{block}.conv{k + 1}", widths[k + 1], widths[k], side, side, scale=scale)
+                channels = out
+        return outs
+
+    def detector(self, layout: str, widths: list[int], classes: int) -> None:
+        read, pooled = {"c4": (widths[2], widths[3]), "dc5": (widths[3], FC_WIDTH), "fpn": (FPN_WIDTH, FC_WIDTH)}[
+            layout
+        ]
+        if layout == "fpn":
+            for level, width in enumerate(widths, start=2):
+                self.layer(f"backbone.fpn_lateral{level}", FPN_WIDTH, width, 1, 1)
+                self.layer(f"backbone.fpn_output{level}", FPN_WIDTH, FPN_WIDTH, 3, 3)
+        anchors, head = 3 if layout == "fpn" else 15, "proposal_generator.rpn_head"
+        self.layer(f"{head}.conv", read, read, 3, 3)
+        self.layer(f"{head}.objectness_logits", anchors, read, 1, 1, gain=2.0)
+        self.layer(f"{head}.anchor_deltas", anchors * 4, read, 1, 1, gain=0.2)
+        if layout != "c4":
+            self.layer("roi_heads.box_head.fc1", FC_WIDTH, read * 49)
+            self.layer("roi_heads.box_head.fc2", FC_WIDTH, FC_WIDTH)
+        self.layer("roi_heads.box_predictor.cls_score", classes + 1, pooled, gain=2.0)
+        self.layer("roi_heads.box_predictor.bbox_pred", 4 * classes, pooled)
+
+    def _normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator)

@@ -1,0 +1,173 @@
+"""What is read from files in detectron2's layout, what is told of it, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from detres.detection.anchors import cell_anchors
+from detres.detection.converted import Stated, build_converted
+from detres.detection.detectron2_weights import read_detectron2, understand
+from detres.errors import WeightsError
+
+State = dict[str, Tensor]
+ANCHORS = "proposal_generator.anchor_generator.cell_anchors"
+
+
+@pytest.fixture(scope="module")
+def drawn(zoo_state: Callable[..., State]) -> State:
+    return zoo_state("fpn", "resnet18")
+
+
+@pytest.fixture
+def state(drawn: State) -> State:
+    """To be changed by a test."""
+    return dict(drawn)
+
+
+def refusal(state: State, stated: Stated | None = None) -> str:
+    with pytest.raises(WeightsError) as told:
+        build_converted(understand(state, stated or Stated(), "made up"), "made up")
+    return str(told.value)
+
+
+# Files
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_bytes(pickle.dumps(content, 4))
+    return path
+
+
+def test_a_pickle_of_the_zoo_and_a_checkpoint_are_the_same_detector(state: State, tmp_path: Path) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    pickled = written(tmp_path / "zoo.pkl", {"model": arrays, "__author__": "a zoo", "matching_heuristics": True})
+    torch.save({"model": state, "optimizer": {"state": {}}, "iteration": 7}, tmp_path / "model_final.pth")
+    first, second = (read_detectron2(path, Stated()) for path in (pickled, tmp_path / "model_final.pth"))
+    assert first.model == second.model
+    assert first.tensors.keys() == second.tensors.keys()
+    for name, tensor in first.tensors.items():
+        assert torch.equal(tensor, second.tensors[name])
+    assert first.recipe == "detectron2 zoo.pkl"
+    pickled.unlink()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"model": {"a": print}}, "builtins.print, and might run any code"),
+        ({"model": {"a": [1, 2]}}, "'a' is no array of numbers"),
+        ({"model": {"a": np.array(["x"])}}, "'a' is no array of numbers"),
+        ({"blobs": {}}, "under `model`"),
+        ([1], "under `model`"),
+        ({"model": {"a": np.zeros(3)}}, "no box predictor of Faster R-CNN"),
+    ],
+)
+def test_a_pickle_of_anything_else_is_refused(content: object, said: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "zoo.pkl", content)
+    with pytest.raises(WeightsError, match=said) as told:
+        read_detectron2(path, Stated())
+    assert str(told.value).startswith(f"{path}: ")
+
+
+def test_a_truncated_or_absent_file_is_refused(tmp_path: Path) -> None:
+    whole = written(tmp_path / "zoo.pkl", {"model": {"a": np.zeros(1000)}}).read_bytes()
+    (tmp_path / "zoo.pkl").write_bytes(whole[:4000])
+    (tmp_path / "zoo.pth").write_bytes(b"PK")
+    for name, said in (("zoo.pkl", "not a pickle that can be read"), ("zoo.pth", "not a state dict")):
+        with pytest.raises(WeightsError, match=said):
+            read_detectron2(tmp_path / name, Stated())
+    with pytest.raises(WeightsError, match="no such weights file"):
+        read_detectron2(tmp_path / "absent.pkl", Stated())
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("layout", "before", "pad_to"), [("c4", 6000, 1), ("dc5", 6000, 1), ("fpn", 1000, 32)], ids=["c4", "dc5", "fpn"]
+)
+def test_settings_are_the_zoos(zoo_state: Callable[..., State], layout: str, before: int, pad_to: int) -> None:
+    detector = understand(zoo_state(layout), Stated(), "made up")
+    model = build_converted(detector, "made up")
+    assert (model.rpn.pre_nms[False], model.rpn.post_nms[False], model.pad_to) == (before, 1000, pad_to)
+    assert (model.roi.score, model.roi.nms, model.roi.max_detections) == (0.05, 0.5, 100)
+    assert model.roi.pooler.pool == (14 if layout == "c4" else 7)
+    assert model.backbone.pixel_stats.order == "bgr"
+    assert (model.backbone.pool, model.backbone.norm_eps, model.backbone.stride_in) == ("torch", 1e-5, "1x1")
+    assert set(model.stage_norms.values()) == {"frozen"}
+    assert detector.preprocessing.rounding == "nearest"
+    assert "stride in the 1x1 (as usual; --stride-in sets another)" in detector.told[0]
+
+
+def test_norms_that_learned_stay_trainable(state: State) -> None:
+    state["backbone.bottom_up.stem.conv1.norm.num_batches_tracked"] = torch.tensor(5)
+    assert understand(state, Stated(), "made up").model.backbone.norm == "batch"
+
+
+def test_anchors_the_file_holds_are_used(state: State) -> None:
+    sizes = [(24.0,), (48.0,), (96.0,), (192.0,), (384.0,)]
+    held = {f"{ANCHORS}.{level}": cell_anchors(s, (0.4, 1.0, 2.5)) for level, s in enumerate(sizes)}
+    anchors = understand(state | held, Stated(), "made up").model.anchors
+    assert anchors.sizes == tuple(sizes)
+    assert anchors.ratios == (0.4, 1.0, 2.5)
+    usual = {f"{ANCHORS}.{level}": cell_anchors((32 * 2**level,), (0.5, 1.0, 2.0)) for level in range(5)}
+    assert understand(state | usual, Stated(), "made up").model.anchors.sizes is None
+
+
+# What is left out, and what is refused
+
+
+def test_heads_beside_the_boxes_are_left_out_and_told(state: State) -> None:
+    state["roi_heads.mask_head.mask_fcn1.weight"] = torch.zeros(1)
+    state["roi_heads.mask_head.predictor.weight"] = torch.zeros(1)
+    state["roi_heads.keypoint_head.conv_fcn1.weight"] = torch.zeros(1)
+    detector = understand(state, Stated(), "made up")
+    assert detector.told[-2:] == (
+        "left out: 2 tensors of roi_heads.mask",
+        "left out: 1 tensors of roi_heads.keypoint_head",
+    )
+    assert not any("mask" in name for name in detector.tensors)
+
+
+def without(state: State, prefix: str) -> State:
+    return {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+
+
+def test_another_detector_is_refused_by_its_kind(state: State) -> None:
+    cascade = state | {"roi_heads.box_predictor.0.cls_score.weight": torch.zeros(1)}
+    assert "a cascade of box heads" in refusal(cascade)
+    assert "no RPN: a Fast R-CNN" in refusal(without(state, "proposal_generator."))
+    assert "no box predictor" in refusal(without(state, "roi_heads.box_predictor."))
+    deformable = state | {"backbone.bottom_up.res5.0.conv2_offset.weight": torch.zeros(1)}
+    assert "1 names" in refusal(deformable)
+    assert "backbone.bottom_up.res5.0.conv2_offset.weight" in refusal(deformable)
+    grouped = state | {"backbone.bottom_up.res2.0.conv2.weight": torch.zeros(64, 2, 3, 3)}
+    assert "32 groups: a ResNeXt" in refusal(grouped)
+    assert "have no statistics" in refusal({n: t for n, t in state.items() if "running" not in n})
+
+
+def test_wrong_widths_are_told_by_name(state: State) -> None:
+    state["backbone.bottom_up.res3.0.conv1.weight"] = torch.zeros(100, 64, 3, 3)
+    assert "backbone.layer2.0.conv1.weight" in refusal(state)
+
+
+def test_dc5_with_the_stride_in_the_3x3_is_refused(zoo_state: Callable[..., State]) -> None:
+    """As in basic blocks it always is."""
+    assert "detectron2 dilates the first 3×3 of conv5" in refusal(zoo_state("dc5", "resnet18"))
+
+
+def test_pixels_and_anchors_that_cannot_be_known_are_refused(state: State) -> None:
+    one = torch.ones(3, 1, 1)
+    assert "neither in BGR nor in RGB" in refusal(state | {"pixel_mean": 127 * one, "pixel_std": one})
+    name = "proposal_generator.rpn_head.objectness_logits.weight"
+    assert "6 anchors a cell, where the zoo's fpn models have 3" in refusal(state | {name: torch.zeros(6, 32, 1, 1)})
+    shifted = {f"{ANCHORS}.{level}": cell_anchors((32 * 2**level,), (0.5, 1.0, 2.0)) + 8 for level in range(5)}
+    assert "around the cell's corner" in refusal(state | shifted)
+    assert "--stride-in: resnet18 has no bottlenecks" in refusal(state, Stated(stride_in="1x1"))
