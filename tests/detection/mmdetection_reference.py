@@ -250,7 +250,7 @@ def _regions(
     deltas = F.linear(x, state[f"{head}.fc_reg.weight"], state[f"{head}.fc_reg.bias"]).unflatten(1, (-1, 4))
     boxes = _decode(rois, deltas, (0.1, 0.1, 0.2, 0.2), image, rules)
     classes = scores.shape[1] - 1
-    boxes = boxes.expand(-1, classes + rules.old, -1) if rules.agnostic else boxes
+    boxes = boxes.expand(-1, classes + rules.old, -1) if boxes.shape[1] == 1 else boxes
     results = []
     for label in range(classes):
         column = label + 1 if rules.old else label  # 1.x begins with the background

@@ -1,0 +1,81 @@
+"""A config's text is read by its syntax, and never run."""
+
+from pathlib import Path
+
+import pytest
+
+from detres.detection.mmdetection_config import StatedConfig, kind_of
+
+FILE_BY_FILE = """/mnt/lustre/user/configs/_base_/models/faster_rcnn_r50_fpn.py
+# model settings
+model = dict(
+    type='FasterRCNN',
+    backbone=dict(type='ResNet', depth=50, style='pytorch'),
+    rpn_head=dict(loss_bbox=dict(type='SmoothL1Loss', beta=1.0 / 9.0)))
+
+/mnt/lustre/user/configs/faster_rcnn/faster_rcnn_r101_caffe_fpn_1x_coco.py
+_base_ = './faster_rcnn_r50_fpn_1x_coco.py'
+model = dict(
+    backbone=dict(depth=101, style='caffe'),
+    rpn_head=dict(_delete_=True, loss_bbox=dict(type='L1Loss')))
+img_norm_cfg = dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
+test_pipeline = [
+    dict(type='MultiScaleFlipAug', img_scale=(1333, 800),
+         transforms=[dict(type='Resize', keep_ratio=True), dict(type='Normalize', **img_norm_cfg)]),
+]
+data = dict(test=dict(pipeline=test_pipeline))
+"""
+
+
+def test_files_one_after_another_are_merged_as_they_build_on_each_other() -> None:
+    stated = StatedConfig.from_text(FILE_BY_FILE)
+    assert stated.get("model.type") == "FasterRCNN"
+    assert stated.get("model.backbone") == {"type": "ResNet", "depth": 101, "style": "caffe"}
+    assert stated.get("model.rpn_head") == {"loss_bbox": {"type": "L1Loss"}}
+    steps = list(stated.below("data.test"))
+    assert {"type": "Resize", "keep_ratio": True} in steps
+    assert {"type": "Normalize", "mean": [103.53, 116.28, 123.675], "std": [1.0] * 3, "to_rgb": False} in steps
+
+
+def test_the_first_path_that_is_stated_counts() -> None:
+    stated = StatedConfig.from_text("test_cfg = dict(rpn=dict(max_num=5, nms=None))\nn = {'a': -1, **test_cfg}")
+    assert stated.get("model.test_cfg.rpn.max_num", "test_cfg.rpn.max_num") == 5
+    assert stated.get("test_cfg.rpn.nms", default=1) is None
+    assert stated.get("test_cfg.rpn.nms.type", "nowhere", default=1) == 1
+    assert stated.get("n") == {"a": -1, "rpn": {"max_num": 5, "nms": None}}
+
+
+def test_what_only_running_would_tell_is_absent(tmp_path: Path) -> None:
+    trace = tmp_path / "was here"
+    text = f"""
+import os
+os.system("touch '{trace}'")
+depth = int('50')
+size = [getattr(os, 'system')("touch '{trace}'"), 2]
+model = dict(backbone=dict(depth=depth, **unknown, style='caffe'), lr=0.02 * 2, zero=1 / 2 - 0.5, names=f'{{depth}}')
+while True: pass
+"""
+    stated = StatedConfig.from_text(text)
+    assert not trace.exists()
+    assert stated.get("depth", default="absent") == "absent"
+    assert stated.get("model") == {"backbone": {"style": "caffe"}, "lr": 0.04, "zero": 0.0}
+    assert stated.get("size")[1] == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["model = dict(", "a = 1 / 0", "x = " + "(" * 500, "\0", "x = " + "1 + " * 50000 + "1"]
+)
+def test_a_text_that_cannot_be_read_says_so(text: str) -> None:
+    with pytest.raises(ValueError, match="no Python"):
+        StatedConfig.from_text(text)
+
+
+def test_numbers_do_not_grow_without_bound() -> None:
+    """After sixty squarings a whole number would have more digits than there is memory."""
+    assert StatedConfig.from_text("a = 10\n" + "a = a * a\n" * 60).get("a") == float("inf")
+
+
+def test_a_kind_is_named_without_the_modules_it_lies_in() -> None:
+    assert kind_of({"type": "mmdet.models.detectors.FasterRCNN"}) == "FasterRCNN"
+    assert kind_of({"depth": 50}) is None
+    assert kind_of([1]) is None
