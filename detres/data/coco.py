@@ -19,7 +19,9 @@ from detres.data.classes import select_classes
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
 
-GET_COCO = "`python datasets/prepare_coco.py` says which files to download and unpacks them"
+GET_COCO = (
+    "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"
+)
 
 # File names of 2014 and 2015 say which archive the image came in: trainval35k's lie in two folders.
 _NAMED_BY_FOLDER = re.compile(r"COCO_([a-z]+20\d\d)_\d+\.jpg")

@@ -57,6 +57,30 @@ COCO_ARCHIVES = (
     ),
 )
 
+COCO_2014_ARCHIVES = (
+    Archive(
+        "train2014.zip",
+        13510573713,
+        f"{_COCO}/zips/train2014.zip",
+        "train2014/COCO_train2014_000000000009.jpg",
+        "0da8c0bd3d6becc4dcb32757491aca88",
+    ),
+    Archive(
+        "val2014.zip",
+        6645013297,
+        f"{_COCO}/zips/val2014.zip",
+        "val2014/COCO_val2014_000000000042.jpg",
+        "a3d79f5ed8d289b7a7554ce06a5782b3",
+    ),
+    Archive(
+        "annotations_trainval2014.zip",
+        252872794,
+        f"{_COCO}/annotations/annotations_trainval2014.zip",
+        "annotations/instances_val2014.json",
+        "0a379cfc70b0e71301e0f377548639bd",
+    ),
+)
+
 _IMAGENET = "https://image-net.org/data/ILSVRC/2012"
 IMAGENET_ARCHIVES = (
     Archive(

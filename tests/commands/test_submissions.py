@@ -105,3 +105,46 @@ def renamed(run: Path, folder: Path, class_names: list[str]) -> Path:
     settings["model"]["class_names"] = class_names
     save_file(load_file(file), folder / "renamed.safetensors", {**metadata, "detres": json.dumps(settings)})
     return folder / "renamed.safetensors"
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[..., Path]:
+    """A file of one detection, as any detector may have left it."""
+
+    def write(**stated: Any) -> Path:
+        detection = {"image_id": 9, "category_id": 3, "bbox": [1.5, 2.0, 3.0, 4.0], "score": 0.5} | stated
+        (tmp_path / "mine.json").write_text(json.dumps([detection]))
+        return tmp_path / "mine.json"
+
+    return write
+
+
+def test_detections_of_a_file_are_packed_as_those_of_a_model(
+    done: Callable[..., str], saved: Callable[..., Path], test_dev: Path, tmp_path: Path
+) -> None:
+    told = done("eval_det", "--detections", saved(), "--data", test_dev, "--out", tmp_path / "out")
+    assert "detections_test-dev2017_detres_results.zip" in told
+    with zipfile.ZipFile(tmp_path / "out" / "detections_test-dev2017_detres_results.zip") as archive:
+        assert json.loads(archive.read(archive.namelist()[0])) == json.loads(saved().read_text())
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"image_id": 123}, "1 × unknown image id, such as 123"),
+        ({"category_id": 1}, "1 × unknown category id, such as 1"),
+        ({"score": 7}, "1 × score outside 0..1, such as 7.0"),
+        ({"bbox": [90, 2, 30, 4]}, "1 × box outside its image, such as [90.0, 2.0, 30.0, 4.0] on 96x64 pixels"),
+    ],
+)
+def test_a_submission_that_does_not_fit_its_set_is_one_message(
+    refused: Callable[..., str],
+    saved: Callable[..., Path],
+    test_dev: Path,
+    tmp_path: Path,
+    stated: dict[str, Any],
+    message: str,
+) -> None:
+    command = ("eval_det", "--detections", saved(**stated), "--data", test_dev, "--out", tmp_path / "out")
+    assert message in refused(*command, kind="DataError")
+    assert not list((tmp_path / "out").glob("*.zip"))
