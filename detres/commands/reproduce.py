@@ -6,6 +6,7 @@ detres reproduce figure6 --only ResNet-20 --only plain-20 training.steps=12000 s
 detres reproduce table6 --seeds 5
 detres reproduce table3 --no-training       measure what is finished, train nothing
 detres reproduce table4 --smoke             every row for a few steps on drawn shapes
+detres reproduce table9 --cfg bccd_r50_fpn  the same rows of another detector, on its own set
 
 Runs lie in OUT/CONFIG/seedN and serve every table; interrupted ones go on. OUT/TABLE.md and .json are written
 after every row, OUT/TABLE.png at the end.
@@ -22,7 +23,8 @@ from detres.commands.telling import progress_on_terminal, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="table1 to table6, figure6, figure7 or degradation")
+    parser.add_argument("table", metavar="TABLE", help="table1 to table11, figure6, figure7 or degradation")
+    parser.add_argument("--cfg", metavar="NAME", help="table9: of this detector and of NAME_context")
     parser.add_argument("--smoke", action="store_true", help="try every row for a few steps; no figure means anything")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where runs and tables lie (runs/reproduction)")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each net (1)")
@@ -34,21 +36,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from detres.config.loading import task_of
     from detres.errors import ConfigError
-    from detres.experiments.reproduction.reproducing import reproduce
+    from detres.experiments.reproduction.reproducing import reproduce, table_named
     from detres.training.interrupts import Interrupted
 
     if arguments.seeds < 1:
         raise ConfigError(f"--seeds is {arguments.seeds}; it takes at least 1")
+    task = task_of(table_named(arguments.table, arguments.cfg).rows[0].configs[0])
     try:
         reproduce(
             arguments.table,
+            cfg=arguments.cfg,
             out=arguments.out,
             seeds=arguments.seeds,
             smoke=arguments.smoke,
             only=arguments.only,
             train=not arguments.no_training,
-            layers=layers_of(arguments, "classification"),
+            layers=layers_of(arguments, task),
             overrides=arguments.overrides,
             device=arguments.device,
             say=say,

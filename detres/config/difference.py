@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,14 +44,20 @@ def config_difference(old: ExperimentConfig, new: ExperimentConfig) -> tuple[Dif
     return tuple(Difference(k, before.get(k), after.get(k)) for k in keys if before.get(k) != after.get(k))
 
 
-def check_resumable(old: ExperimentConfig, new: ExperimentConfig, run: str) -> None:
-    """Raise ConfigError, showing every difference, where `new` would not go on with the run that `old` began."""
-    refused = [difference for difference in config_difference(old, new) if difference.key not in MAY_CHANGE]
+def check_resumable(
+    old: ExperimentConfig, new: ExperimentConfig, run: str, *, also: Collection[str] = frozenset()
+) -> None:
+    """Raise ConfigError, showing every difference, where `new` would not go on with the run that `old` began.
+
+    also: further keys that may change.
+    """
+    may_change = MAY_CHANGE.union(also)
+    refused = [difference for difference in config_difference(old, new) if difference.key not in may_change]
     if refused:
         lines = "\n".join(f"  {difference}" for difference in refused)
         raise ConfigError(
             f"--resume {run}: the run was begun with another config:\n{lines}\n"
-            f"set these back, or start anew in another folder with --out; may change: {', '.join(sorted(MAY_CHANGE))}"
+            f"set these back, or start anew in another folder with --out; may change: {', '.join(sorted(may_change))}"
         )
 
 

@@ -19,20 +19,23 @@ _PIXELS = {"cpu": 64 * 32 * 32, "cuda": 64 * 224 * 224}
 
 class Estimates:
     """Seconds that are left of runs on a device, roughly: a net that did not run yet is taken to need time as the
-    cheapest of them does, by its multiply-adds.
+    cheapest of them does, by its multiply-adds. Of detectors, what did not run yet is not known.
     """
 
     def __init__(self, plans: Sequence[Plan], device: torch.device) -> None:
         self._device = device
-        self._costs = {run.config.recipe: net_cost(run.config) for plan in plans for run in plan.runs}
-        unknown = [run for plan in plans for run in plan.runs if run.seconds_per_step is None]
+        runs = [run for plan in plans for run in plan.runs if isinstance(run.config, ClassificationConfig)]
+        self._costs = {run.config.recipe: net_cost(run.config) for run in runs}
+        unknown = [run for run in runs if run.seconds_per_step is None]
         self._timed = min(unknown, key=lambda run: self._costs[run.config.recipe].multiply_adds, default=None)
         self._seconds_per_image: float | None = None
 
-    def seconds_left(self, run: Run) -> float:
+    def seconds_left(self, run: Run) -> float | None:
         left = max(run.steps - run.step, 0)
         if run.seconds_per_step is not None:
             return left * run.seconds_per_step
+        if run.config.recipe not in self._costs:
+            return None
         if self._seconds_per_image is None:
             self._seconds_per_image = seconds_per_image(self._timed.config, self._device)
         share = self._costs[run.config.recipe].multiply_adds / self._costs[self._timed.config.recipe].multiply_adds

@@ -1,27 +1,34 @@
 """What a row takes before anything of it is done: which runs, in which folders, how far they are, on what data.
 
-A run lies in OUT/CONFIG/seedN. It is *finished* when its last step was evaluated.
+A run lies in OUT/CONFIG/seedN. It is *finished* when its last step was evaluated, or, of a detector, was saved: there
+are sets whose annotations a server keeps. What is finished needs its training data no more.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from detres.config.classification_schema import ClassificationConfig
 from detres.config.difference import check_resumable
-from detres.config.loading import Layer, load_config
+from detres.config.loading import AnyConfig, Layer, load_config
 from detres.data.classification_sets import load_classified
+from detres.data.datasets import SplitName, load_dataset
 from detres.errors import ConfigError, DataError
 from detres.experiments.evaluation_places import default_split
 from detres.experiments.reproduction.rows import Row, Table
 from detres.experiments.reproduction.smoke import smoke_layers
-from detres.training.checkpoints import existing_checkpoint
+from detres.training.checkpoints import MODEL_FILE, completed_steps, existing_checkpoint
 from detres.training.metric_log import read_metrics
+
+_LOADERS = {"classification": load_classified, "detection": load_dataset}
+
+# Where files lie, which a finished run needs no more, or finds elsewhere.
+_PLACES = frozenset({"data.root", "model.backbone.weights"})
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, wanted or there. recipe: the config's file as it is; config: what is trained."""
+    """One training run, wanted or there. recipe: the config's file as it is; config: what is trained.
+    beginning: the run whose weights it begins with.
+    """
 
-    recipe: ClassificationConfig
-    config: ClassificationConfig
+    recipe: AnyConfig
+    config: AnyConfig
     folder: Path
+    beginning: Run | None = None
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
@@ -59,8 +69,22 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
+        last = existing_checkpoint(self.folder)
+        if last is None:
+            return False
         evaluated = any(line["kind"] == "eval" and line["step"] == self.steps for line in self.lines)
-        return evaluated and existing_checkpoint(self.folder) is not None
+        return evaluated or (self.config.task == "detection" and completed_steps(last) == self.steps)
+
+    @property
+    def last_weights(self) -> Path:
+        """Those the run ended with: the best were chosen by the images they are tested on."""
+        return self.folder / "checkpoints" / "last" / MODEL_FILE
+
+    @property
+    def needed(self) -> tuple[Run, ...]:
+        """What is to be trained for it, in order: before itself, what it begins with, unless it has begun."""
+        begun = self.beginning is None or existing_checkpoint(self.folder) is not None
+        return (self,) if begun else (*self.beginning.needed, self)
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -70,7 +94,7 @@ class Run:
 
     def seen_afresh(self) -> Run:
         """The same run, its lines read again."""
-        return replace(self)
+        return replace(self, beginning=self.beginning and self.beginning.seen_afresh())
 
 
 @dataclass(frozen=True)
@@ -84,6 +108,11 @@ class Plan:
     @property
     def runs(self) -> tuple[Run, ...]:
         return tuple(run for group in self.groups for run in group)
+
+    @property
+    def needed(self) -> tuple[Run, ...]:
+        """The runs and what they begin with, each once and in order."""
+        return tuple({run.folder: run for each in self.runs for run in each.needed}.values())
 
     def seen_afresh(self) -> Plan:
         """The same plan, the lines of its runs read again."""
@@ -102,37 +131,52 @@ def plan_table(table: Table, settings: Settings) -> list[Plan]:
 def _plan_row(row: Row, table: Table, settings: Settings, looked_for: dict[str, str | None]) -> Plan:
     # Several configs are an ensemble, of which there is one.
     seeds = settings.seeds if len(row.configs) == 1 else 1
+    beginning = _plan_run(row.begins_with, 0, settings) if row.begins_with else None
     groups = []
     for seed in range(seeds):
         met = Counter[str]()
         group = []
         for stem in row.configs:
-            group.append(_plan_run(stem, seed + met[stem], settings))
+            group.append(_plan_run(stem, seed + met[stem], settings, beginning))
             met[stem] += 1
         groups.append(tuple(group))
     if table.is_counted:
         return Plan(row, tuple(groups))
-    for run in (run for group in groups for run in group):
+    plan = Plan(row, tuple(groups))
+    for run in plan.needed:
         _check_folder(run)
-    data = groups[0][0].config.data
-    found = data.model_dump_json()
-    if found not in looked_for:
-        looked_for[found] = _obstacle(groups[0][0].config)
-    return Plan(row, tuple(groups), looked_for[found])
+    for run in plan.needed:
+        splits = _splits(run, tested=run in plan.runs)
+        found = f"{splits} of {run.config.data.model_dump_json()}"
+        if found not in looked_for:
+            looked_for[found] = _obstacle(run.config, splits)
+        plan = replace(plan, obstacle=plan.obstacle or looked_for[found])
+    return plan
 
 
-def _plan_run(stem: str, seed: int, settings: Settings) -> Run:
+def _plan_run(stem: str, seed: int, settings: Settings, beginning: Run | None = None) -> Run:
     recipe = load_config(stem)
-    own = f"training.seed={seed}"
     layers = [*settings.layers, *(smoke_layers(recipe) if settings.smoke else ())]
-    config = load_config(stem, [*settings.overrides, own], layers=layers)
-    return Run(recipe, config, settings.out / stem / f"seed{seed}")
+    if beginning is not None:
+        layers.append(_model_of(beginning))
+    config = load_config(stem, [*settings.overrides, f"training.seed={seed}"], layers=layers)
+    return Run(recipe, config, settings.out / recipe.recipe / f"seed{seed}", beginning)
+
+
+def _model_of(run: Run) -> Layer:
+    """What train_det --weights lays over a config: the weights' model, which may gain global context."""
+    model = run.config.model
+    left_out = {"class_names"} | (set() if model.global_context else {"global_context"})
+    values = model.model_dump(mode="json", exclude=left_out)
+    values["backbone"]["weights"] = None
+    return Layer(str(run.folder), {"model": values})
 
 
 def _check_folder(run: Run) -> None:
     if not (run.folder / "config.yaml").is_file():
         return
-    check_resumable(load_config(run.folder / "config.yaml"), run.config, str(run.folder))
+    began = load_config(run.folder / "config.yaml")
+    check_resumable(began, run.config, str(run.folder), also=_PLACES if run.is_finished else ())
     if run.step > run.steps:
         raise ConfigError(
             f"{run.folder}: this run went on to step {run.step}, and {run.steps} steps are asked for; name another "
@@ -140,11 +184,16 @@ def _check_folder(run: Run) -> None:
         )
 
 
-def _obstacle(config: ClassificationConfig) -> str | None:
+def _splits(run: Run, *, tested: bool) -> tuple[SplitName, ...]:
+    """What is needed of its data, to be trained as far as it is not, and to be tested."""
+    return ("train",) * (not run.is_finished) + (default_split(run.config),) * tested
+
+
+def _obstacle(config: AnyConfig, splits: Sequence[SplitName]) -> str | None:
     """Why there are no data to train and test on; None where there are."""
     try:
-        for split in ("train", default_split(config)):
-            if not len(load_classified(config.data, split)):
+        for split in splits:
+            if not len(_LOADERS[config.task](config.data, split)):
                 return f"the {split} split is empty"
     except DataError as error:
         return str(error)

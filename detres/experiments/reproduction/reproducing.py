@@ -16,6 +16,7 @@ from detres.distributed import local_device
 from detres.errors import ConfigError, UserError
 from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say
+from detres.experiments.reproduction.detection_tables import improvements_of
 from detres.experiments.reproduction.estimates import Estimates, in_words
 from detres.experiments.reproduction.planning import Plan, Run, Settings, plan_table
 from detres.experiments.reproduction.rows import Table
@@ -30,6 +31,7 @@ FOLDER = Path("runs/reproduction")
 def reproduce(
     name: str,
     *,
+    cfg: str | None = None,
     out: str | Path | None = None,
     seeds: int = 1,
     smoke: bool = False,
@@ -44,8 +46,9 @@ def reproduce(
 ) -> list[Result]:
     """Run a table and write OUT/NAME.md and .json, anew after every row, and .png; what it holds in the end.
 
-    out: None is runs/reproduction; a smoke run writes into smoke/ below it. seeds: runs of each net. only: rows, by
-    their names or configs. train: whether what is not finished is trained. layers, overrides: laid over each recipe.
+    cfg: another detector for table9, whose files are then called table9_CFG. out: None is runs/reproduction; a smoke
+    run writes into smoke/ below it. seeds: runs of each net. only: rows, by their names or configs. train: whether what
+    is not finished is trained. layers, overrides: laid over each recipe.
     A row whose data are absent, or whose run fails, is left out and says why. Raises ConfigError before anything is
     run; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
     """
@@ -54,7 +57,8 @@ def reproduce(
             "reproduce is one process; with torchrun, train its runs one by one (train_cls --cfg CONFIG --out "
             "OUT/CONFIG/seed0 training.seed=0): it finds them there"
         )
-    table = choose_rows(table_named(name), only)
+    table = choose_rows(table_named(name, cfg), only)
+    name = f"{name}_{Path(cfg).stem}" if cfg else name
     folder = Path(out) if out else FOLDER
     settings = Settings(folder / "smoke" if smoke else folder, seeds, tuple(layers), tuple(overrides), smoke)
     machine = Machine(local_device(device), say, terminal, progress)
@@ -75,9 +79,12 @@ def reproduce(
     return results
 
 
-def table_named(name: str) -> Table:
+def table_named(name: str, cfg: str | None = None) -> Table:
+    """cfg: of what, where the table can be had of other nets than the paper's."""
+    if cfg and name != "table9":
+        raise ConfigError(f"--cfg {cfg}: {name} is of the paper's own nets; table9 can be had of other detectors")
     if name in TABLES:
-        return TABLES[name]
+        return improvements_of(cfg) if cfg else TABLES[name]
     close = nearest(name, list(TABLES))
     mend = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(TABLES)}"
     raise ConfigError(f"there is no table {name!r} to reproduce; {mend}")
@@ -109,14 +116,14 @@ def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: M
     estimates = Estimates(plans, machine.device)
     width = max(len(plan.row.name) for plan in plans)
     for plan in plans:
-        waiting = [run for run in plan.runs if not run.is_finished]
+        waiting = [run for run in plan.needed if not run.is_finished]
         if not waiting:
             prospect = f"finished: {plan.runs[0].folder}"
         elif not train:
             prospect = f"left as it is at step {waiting[0].step} of {waiting[0].steps}: {waiting[0].folder}"
         else:
-            seconds = 0.0 if settings.smoke else sum(estimates.seconds_left(run) for run in waiting)
-            prospect = f"to train: {_steps_left(waiting)}, {in_words(seconds)}: {waiting[0].folder}"
+            time = "seconds" if settings.smoke else _time_left(waiting, estimates)
+            prospect = f"to train: {_steps_left(waiting)}, {time}: {waiting[0].folder}"
         machine.say(f"  {plan.row.name:<{width}}  {_data_of(plan)}; {prospect}")
     for reason, names in by_reason((plan.row.name, plan.obstacle) for plan in plans):
         machine.say(f"left out: {names}: {reason}")
@@ -125,6 +132,11 @@ def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: M
 def _data_of(plan: Plan) -> str:
     data = plan.runs[0].config.data
     return f"data {data.format}" + (f" in {data.root}" if data.root else "")
+
+
+def _time_left(runs: Sequence[Run], estimates: Estimates) -> str:
+    seconds = [estimates.seconds_left(run) for run in runs]
+    return "time not known before its first steps" if None in seconds else in_words(sum(seconds))
 
 
 def _steps_left(runs: Sequence[Run]) -> str:

@@ -34,7 +34,24 @@ class Response:
     """The mean standard deviation of a trained net's layer responses, over test images."""
 
 
-Source = Error | Cost | Response
+@dataclass(frozen=True)
+class DetectionMetric:
+    """A key of a detector's metrics.json, in per cent; of several runs, their ensemble's.
+
+    AP50, AP: COCO's. mAP50: VOC's, by area; mAP50_07: at 11 points.
+    """
+
+    metric: Literal["AP50", "AP", "mAP50", "mAP50_07"]
+
+
+@dataclass(frozen=True)
+class TestSeconds:
+    """What the whole test took, by its images: reading them, the nets, and the scoring."""
+
+    __test__ = False  # pytest collects classes by this prefix
+
+
+Source = Error | Cost | Response | DetectionMetric | TestSeconds
 
 
 @dataclass(frozen=True)
@@ -56,14 +73,18 @@ class Published:
 
 @dataclass(frozen=True)
 class Row:
-    """configs: what is trained, by the stems of their files; several are tested together, as one classifier, and one
-    that stands twice is trained twice. paper: figures by their column's title. group: which picture's panel shows it.
+    """configs: what is trained, by the stems of their files; several are tested together, as one, and one that stands
+    twice is trained twice. paper: figures by their column's title. group: which picture's panel shows it.
+    tested: how detectors are tested, by overrides of their config's test section. begins_with: the config whose run of
+    seed 0 gives the weights that training begins with; None: the row's own config says it.
     """
 
     name: str
     configs: tuple[str, ...]
     paper: Mapping[str, Published]
     group: str = ""
+    tested: tuple[str, ...] = ()
+    begins_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +106,18 @@ class Table:
         return all(isinstance(column.source, Cost) for column in self.columns)
 
 
-def row(name: str, configs: str, group: str = "", **paper: float | Published) -> Row:
+def row(
+    name: str,
+    configs: str,
+    group: str = "",
+    *,
+    tested: tuple[str, ...] = (),
+    begins_with: str | None = None,
+    **paper: float | Published,
+) -> Row:
     """A row from words: configs apart by spaces, figures by the short names that `SHORT` explains."""
     figures = {SHORT[key]: Published(value) if isinstance(value, float) else value for key, value in paper.items()}
-    return Row(name, tuple(configs.split()), figures, group)
+    return Row(name, tuple(configs.split()), figures, group, tested, begins_with)
 
 
 # Titles of columns by what a line of tables.py calls them.
@@ -100,4 +129,9 @@ SHORT = {
     "costs": "multiply-adds, 10⁹",
     "size": "parameters, 10⁶",
     "std": "mean std of responses",
+    "ap50": "mAP@.5, %",
+    "ap": "mAP@[.5:.95], %",
+    "voc07": "mAP@.5 at 11 points, %",
+    "voc12": "mAP@.5 by area, %",
+    "seconds": "test, seconds an image",
 }

@@ -16,12 +16,12 @@ from detres.experiments.analysing import responses_of
 from detres.experiments.classification_evaluation_run import evaluate_classifier
 from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.parts import Say
+from detres.experiments.reproduction.detection_measuring import measure_detectors
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.planning import Plan, Run, Settings
-from detres.experiments.reproduction.rows import Cost, Error, Table
+from detres.experiments.reproduction.rows import Cost, DetectionMetric, Error, Table, TestSeconds
 from detres.experiments.reproduction.smoke import smoke_test
 from detres.experiments.training import train
-from detres.training.checkpoints import MODEL_FILE
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,14 @@ class Result:
 
 def train_row(plan: Plan, machine: Machine) -> None:
     """Train what is not finished. Raises UserError as training does."""
-    for run in plan.runs:
+    for run in plan.needed:
         # Two rows, or one that stands in two tables, may share a run.
         if not run.seen_afresh().is_finished:
             machine.say(f"{plan.row.name}: {run.folder}, {'going on' if run.step else 'starting'}")
             train(
                 run.config,
                 run.folder,
+                weights=run.beginning and run.beginning.last_weights,
                 resume=True,
                 device=str(machine.device),
                 terminal=machine.terminal,
@@ -71,16 +72,23 @@ def measure_row(plan: Plan, table: Table, settings: Settings, machine: Machine) 
     whole = [group for group in plan.groups if table.is_counted or all(run.is_finished for run in group)]
     values: dict[str, tuple[float, ...]] = {}
     responses: list[Responses] = []
+    trouble = _trouble(plan, table)
     for column in table.columns:
         match column.source:
             case Cost(what):
                 values[column.title] = (_cost(plan.groups[0][0], what),)
             case Error() as error:
                 values[column.title] = tuple(_error(group, error, plan, settings, machine) for group in whole)
+            case DetectionMetric() | TestSeconds() as source:
+                options: dict[str, Any] = {"device": str(machine.device), "say": machine.say}
+                found = [measure_detectors(g, plan, settings, progress=machine.progress, **options) for g in whole]
+                key = "seconds_per_image" if isinstance(source, TestSeconds) else source.metric
+                values[column.title] = tuple(v for each in found if (v := each.value(key)) is not None)
+                trouble = trouble or next((each.trouble for each in found if each.trouble), None)
             case _:
                 responses = [_responses(group[0], machine.device) for group in whole]
                 values[column.title] = tuple(each.mean for each in responses)
-    return Result(plan, values, responses[0] if responses else None, _trouble(plan, table))
+    return Result(plan, values, responses[0] if responses else None, trouble)
 
 
 def _trouble(plan: Plan, table: Table) -> str | None:
@@ -100,7 +108,7 @@ def _cost(run: Run, what: str) -> float:
 def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, machine: Machine) -> float:
     """In per cent. It is measured once, and found again as long as the weights are the same."""
     error = smoke_test(error) if settings.smoke else error
-    files = [last_weights(run) for run in group]
+    files = [run.last_weights for run in group]
     split = "train" if error.split == "train" else default_split(group[0].config)
     place = group[0].folder if len(group) == 1 else settings.out / "ensembles" / plan.row.name.replace(" ", "_")
     folder = place / "eval" / _label(split, error)
@@ -116,11 +124,6 @@ def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, m
             progress=machine.progress,
         )
     return 100 * metrics[error.metric]
-
-
-def last_weights(run: Run) -> Path:
-    """Those the run ended with: the best were chosen by the images they are tested on."""
-    return run.folder / "checkpoints" / "last" / MODEL_FILE
 
 
 def _measured_before(folder: Path, digests: Sequence[str]) -> dict[str, Any] | None:
@@ -143,4 +146,4 @@ def _overrides(error: Error) -> list[str]:
 
 def _responses(run: Run, device: torch.device) -> Responses:
     images = load_classified(run.config.data, default_split(run.config))
-    return responses_of(last_weights(run), images, device)
+    return responses_of(run.last_weights, images, device)

@@ -1,15 +1,17 @@
 """A smoke run: every row for a few steps on the embedded shapes, to see that all of it works. Its figures mean nothing.
 
-Nets of more than 20 layers, and all of ImageNet's, are stood in for by CIFAR's of 20 layers with the same shortcut.
+Nets of more than 20 layers, and all of ImageNet's, are stood in for by CIFAR's of 20 layers with the same shortcut;
+the trunks of detectors by a ResNet-18, in the detector's own layout.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from detres.backbones.architectures import BACKBONES, Architecture
-from detres.config.classification_schema import ClassificationConfig
-from detres.config.loading import Layer
+from detres.config.loading import AnyConfig, Layer, read_override
+from detres.config.schema import Config
 from detres.data.shape_drawing import SHAPES
 from detres.experiments.reproduction.rows import Error
 
@@ -50,9 +52,47 @@ SETTINGS = {
     "test": {"scales": [36], "batch": 16, "crop": None},
 }
 
+_SIDE = 64
 
-def smoke_layers(config: ClassificationConfig) -> list[Layer]:
+DETECTION_SETTINGS = {
+    "task": "detection",
+    "model": {
+        "backbone": {"name": "resnet18", "weights": None, "frozen_stages": 0, "stride_in": None, "output_stride": None},
+        "fpn": {"channels": 32},
+        "rpn": {"pre_nms_train": 50, "post_nms_train": 10, "pre_nms_test": 20, "post_nms_test": 4},
+        "roi": {"batch_per_image": 8, "sampling_ratio": 1, "head_fc_channels": 32},
+    },
+    "data": {
+        "format": "shapes",
+        "root": None,
+        "train": ["test"],
+        "val": [],
+        "test": ["val"],
+        "classes": None,
+        "val_fraction": 0.0,
+        "workers": 0,
+        "shortest_side": [_SIDE],
+        "longest_side": 96,
+    },
+    "training": {
+        "steps": 2,
+        "batch": 2,
+        "per_device_batch": None,
+        "precision": "float32",
+        "compile": False,
+        "log_every": 1,
+        "eval_every": None,
+        "keep_every": None,
+    },
+    "schedule": {"name": "constant", "warmup_steps": 0, "warmup_error": None, "milestones": []},
+    "test": {"batch": 16},
+}
+
+
+def smoke_layers(config: AnyConfig) -> list[Layer]:
     """What a smoke run lays over a recipe, and the net that stands in for its own where that is a large one."""
+    if isinstance(config, Config):
+        return [Layer("--smoke", DETECTION_SETTINGS)]
     stand_in = stand_in_for(config.model.backbone.name)
     model = {"model": {"backbone": {"name": stand_in, "stride_in": None}}} if stand_in else {}
     return [Layer("--smoke", SETTINGS), Layer("--smoke", model)]
@@ -69,3 +109,11 @@ def stand_in_for(name: str) -> str | None:
 def smoke_test(error: Error) -> Error:
     """The same test on shapes: its sides shrunk as the crop is, and at most two of them."""
     return replace(error, scales=tuple(round(side / _SHRUNK) for side in error.scales[:2]))
+
+
+def smoke_detection_test(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The same test on shapes: at most two scales, of which one is the side that is trained at."""
+    return tuple(
+        f"test.scales={[_SIDE // 2, _SIDE]}" if "scales" in read_override(text).values["test"] else text
+        for text in overrides
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from detres.evaluation.metric_file import write_whole
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.planning import Settings
-from detres.experiments.reproduction.rows import Column, Cost, Table
+from detres.experiments.reproduction.rows import Column, Cost, Table, TestSeconds
 from detres.experiments.reproduction.running import Result
 from detres.report.comparison_plot import Pair, comparison_figure
 from detres.report.error_curves import ERROR, error_curves_figure
@@ -45,7 +45,7 @@ def markdown(table: Table, results: Sequence[Result], settings: Settings, machin
     lines = [f"# {table.title}", ""]
     if settings.smoke:
         lines += [f"**{SMOKE}**", ""]
-    heads = [head for column in table.columns for head in (f"{column.title}: paper", "detres")]
+    heads = [head for column in table.columns for head in _heads(column)]
     rows = [["", *heads, "seeds"], ["---"] * (len(heads) + 2)]
     for result in results:
         cells = [cell for column in table.columns for cell in _cells(result, column)]
@@ -63,10 +63,16 @@ def number(values: Sequence[float], places: int) -> str:
     return f"{fmean(values):.{places}f}{spread}"
 
 
-def _cells(result: Result, column: Column) -> tuple[str, str]:
+def _heads(column: Column) -> tuple[str, ...]:
+    # The paper has no times.
+    return (column.title,) if isinstance(column.source, TestSeconds) else (f"{column.title}: paper", "detres")
+
+
+def _cells(result: Result, column: Column) -> tuple[str, ...]:
     published = result.plan.row.paper.get(column.title)
     text = DASH if published is None else published.text or f"{published.value:g}"
-    return text, number(result.values.get(column.title, ()), column.places)
+    measured = number(result.values.get(column.title, ()), column.places)
+    return (measured,) if isinstance(column.source, TestSeconds) else (text, measured)
 
 
 def _seeds(table: Table, result: Result) -> str:
@@ -168,7 +174,7 @@ def _figure(table: Table, results: Sequence[Result], title: str) -> Figure | Non
 def _pairs(table: Table, results: Sequence[Result]) -> list[tuple[str, list[Pair]]]:
     panels = []
     for column in table.columns:
-        if isinstance(column.source, Cost):
+        if isinstance(column.source, Cost | TestSeconds):
             continue
         papers = [result.plan.row.paper.get(column.title) for result in results]
         values = [result.values.get(column.title, ()) for result in results]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detres.config.loading import load_config
+from detres.config.loading import load_config, task_of
 from detres.errors import ConfigError
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.reproducing import choose_rows, table_named
@@ -13,19 +13,20 @@ from detres.experiments.reproduction.smoke import smoke_layers, stand_in_for
 from detres.experiments.reproduction.tables import TABLES
 
 ROWS = [(name, row) for name, table in TABLES.items() for row in table.rows]
-STEMS = sorted({stem for _, row in ROWS for stem in row.configs})
+STEMS = sorted({stem for _, row in ROWS for stem in (*row.configs, row.begins_with) if stem})
+CLASSIFIED = [(name, row) for name, row in ROWS if task_of(row.configs[0]) == "classification"]
 
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_every_row_is_a_config_that_smokes(stem: str) -> None:
     recipe = load_config(stem)
-    assert recipe.task == "classification"
     smoked = load_config(stem, layers=smoke_layers(recipe))
-    assert (smoked.data.format, smoked.training.steps) == ("shapes", 2)
+    assert (smoked.task, smoked.data.format, smoked.training.steps) == (recipe.task, "shapes", 2)
     assert smoked.model.backbone.shortcut == recipe.model.backbone.shortcut
+    assert getattr(smoked.model, "global_context", None) == getattr(recipe.model, "global_context", None)
 
 
-@pytest.mark.parametrize(("name", "row"), ROWS, ids=[f"{name}-{row.name}" for name, row in ROWS])
+@pytest.mark.parametrize(("name", "row"), CLASSIFIED, ids=[f"{name}-{row.name}" for name, row in CLASSIFIED])
 def test_what_can_be_counted_is_as_the_paper_counts(name: str, row: Row) -> None:
     cost = net_cost(load_config(row.configs[0]))
     ours = {SHORT["size"]: cost.parameters / 1e6, SHORT["costs"]: cost.multiply_adds / 1e9}
