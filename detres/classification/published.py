@@ -55,6 +55,11 @@ def locate_classifier(weights: str | Path) -> Path:
 def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
     published = find_published(f"{publisher}/{tag}", architecture)
     file = read_weights(fetch(published), metadata=published.metadata)
+    if missing := [name for name, tensor in file.tensors.items() if not tensor.isfinite().all()]:
+        raise WeightsError(
+            f"{file.source}: no classifier's, since {', '.join(missing[:3])} hold no numbers; its other layers are a "
+            f"backbone's, model.backbone.weights={publisher}/{tag}"
+        )
     crop, test = (_torchvision_test if publisher == "torchvision" else _timm_test)(architecture, tag)
     settings = _settings(file.metadata, crop, test)
     model = build_from_settings(settings, file.source)

@@ -67,6 +67,16 @@ def test_what_cannot_be_found_is_one_message(cache: Path) -> None:
         locate_classifier(cache / "model.pth")
 
 
+def test_a_trunk_that_is_published_without_its_classifier_is_one_message(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = torchvision.models.resnet18().state_dict() | {"fc.weight": torch.full((1000, 512), torch.nan)}
+    torch.save(tensors, cache / "theirs.pth")
+    monkeypatch.setattr(published, "fetch", lambda what: cache / "theirs.pth")
+    with pytest.raises(WeightsError, match="no classifier's, since fc.weight hold no numbers"):
+        locate_classifier("torchvision/resnet18")
+
+
 def test_weights_of_another_head_are_one_message(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), cache / "theirs.pth")
     monkeypatch.setattr(published, "fetch", lambda what: cache / "theirs.pth")
