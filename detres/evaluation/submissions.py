@@ -49,6 +49,11 @@ def write_submission(
     return None
 
 
+def most_per_image(set_name: str) -> int | None:
+    """How many detections of an image the server of this set takes; None where it states none, or there is no server."""
+    return COCO_MOST_PER_IMAGE if _COCO_SET.fullmatch(set_name) else None
+
+
 def write_coco_submission(
     folder: Path, test_set: str, ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]]
 ) -> Path:
@@ -59,7 +64,7 @@ def write_coco_submission(
         raise DataError(
             f"{name}: the set's category ids {_some(strange)} are none of COCO's; take the server's own image_info file"
         )
-    check_detections(detections, ground_truth, name, most_per_image=COCO_MOST_PER_IMAGE)
+    check_detections(detections, ground_truth, name, most=COCO_MOST_PER_IMAGE)
     with (
         whole_file(folder / f"{name}.zip") as stream,
         zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -96,14 +101,15 @@ def check_detections(
     ground_truth: Mapping[str, Any],
     where: str,
     *,
-    most_per_image: int | None = None,
+    most: int | None = None,
     beyond: float = _BEYOND,
 ) -> None:
     """Raise one DataError with everything that is wrong with detections for these images, an example of each.
 
     detections: D entries of image_id, category_id, bbox (x, y, width, height) and score.
     ground_truth: COCO's instances layout; its images state height and width. where: names the detections in the error.
-    beyond: pixels by which a box may leave its image. An image without a detection is no mistake.
+    most: detections of an image. beyond: pixels by which a box may leave its image.
+    An image without a detection is no mistake.
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
     categories = {category["id"] for category in ground_truth["categories"]}
@@ -118,8 +124,8 @@ def check_detections(
         if not problems:
             per_image[detection["image_id"]] += 1
     for image_id, count in per_image.items():
-        if most_per_image is not None and count > most_per_image:
-            kind = f"images with more than {most_per_image} detections; set test.max_detections={most_per_image}"
+        if most is not None and count > most:
+            kind = f"images with more than {most} detections; set test.max_detections={most}"
             counts[kind] += 1
             examples.setdefault(kind, f"{image_id!r} with {count}")
     if counts:

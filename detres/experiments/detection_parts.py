@@ -71,7 +71,7 @@ def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say
         return None
     images = load_dataset(config.data, split)
     if not len(images.boxes):
-        say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes its comp4 files")
+        say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
         return None
     map_classes(model.class_names, images.class_names)  # A contradiction shows now, not after the training.
     if split == "test" and config.training.eval_every:

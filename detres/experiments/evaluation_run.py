@@ -24,6 +24,8 @@ from detres.detection.detector_files import (
 from detres.detection.published import locate_detector
 from detres.detection.testing import Member
 from detres.distributed import is_main, local_device, process_group
+from detres.errors import ConfigError
+from detres.evaluation.submissions import most_per_image
 from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
 from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
@@ -64,6 +66,7 @@ def evaluate(
         images = load_dataset(config.data, split)
         if not len(images.boxes):
             say_unannotated(images, say)
+            _check_most(images.name, config)
         members = [each.member(where, with_own_code=bool(cfg)) for each in found]
         precision = config.training.precision
         for each in found:
@@ -112,6 +115,16 @@ class _Weights:
         model = build_from_settings(named, where, own_code=own_code)
         load_strictly(model, self.tensors, where)
         return Member(prepare_detector(model.eval(), self.config, device), self.config.data)
+
+
+def _check_most(set_name: str, config: Config) -> None:
+    """Raise ConfigError, before hours of detecting, where more would be found than the set's server takes."""
+    most = most_per_image(set_name)
+    if most is not None and config.test.max_detections > most:
+        raise ConfigError(
+            f"test.max_detections={config.test.max_detections}: the server of {set_name} takes {most} of an image; "
+            f"set test.max_detections={most}"
+        )
 
 
 def say_unannotated(images: AnnotatedImages, say: Say) -> None:

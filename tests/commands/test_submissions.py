@@ -76,6 +76,15 @@ def test_what_the_server_would_not_take_is_refused_and_the_detections_stay(
     assert not list((tmp_path / "out").glob("*.zip"))
 
 
+def test_more_than_the_server_takes_is_refused_before_anything_is_detected(
+    refused: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
+) -> None:
+    command = ("eval_det", "--weights", trained, "--data", test_dev, "--out", tmp_path / "out", *FEW)
+    message = refused(*command, "test.max_detections=300")
+    assert "test.max_detections=300: the server of coco-test-dev2017 takes 100 of an image" in message
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_test_of_vocs_becomes_an_archive_of_the_devkits_results(
     done: Callable[..., str], trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
