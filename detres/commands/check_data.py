@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from detres.commands.arguments import add_config, layers_of
 
 if TYPE_CHECKING:
+    from detres.config.localization_schema import LocalizationDataConfig
     from detres.config.schema import Config
     from detres.data.annotations import Problem
     from detres.data.checking import DataReport
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from detres.config.classification_schema import ClassificationConfig
     from detres.config.loading import load_config, read_override, resolve, task_of
+    from detres.config.localization_schema import LocalizationConfig
     from detres.data.classification_checking import check_classified
     from detres.data.data_file import task_of_data_file
     from detres.errors import ConfigError
@@ -44,15 +46,28 @@ def run(arguments: argparse.Namespace) -> None:
         config = load_config(arguments.cfg, arguments.overrides, layers=layers)
     else:
         config = resolve([*layers, *(read_override(text) for text in arguments.overrides)])
+    if isinstance(config, ClassificationConfig | LocalizationConfig) and arguments.fix:
+        raise ConfigError(
+            f"--fix writes annotations of boxes for detection; of a {config.task} set, mend or remove the files named"
+        )
     if isinstance(config, ClassificationConfig):
-        if arguments.fix:
-            raise ConfigError(
-                "--fix writes annotations of boxes; of a classification set, mend or remove the files named"
-            )
         for report in check_classified(config.data):
             print("\n".join(lines_of_classified(report)))
+    elif isinstance(config, LocalizationConfig):
+        _check_localization(config.data)
     else:
         _check_detection(config, arguments.fix)
+
+
+def _check_localization(data: LocalizationDataConfig) -> None:
+    from detres.data.localized_sets import load_localized
+
+    for split in ("train", "val", "test"):
+        if getattr(data, split):
+            images = load_localized(data, split)
+            print(f"{split}: {images.name}, {len(images)} images with {len(images.boxes)} boxes of their own class")
+            print(f"  {images.without_boxes} images without a box, which are left out")
+            print("\n".join(_problem_lines(images.problems)))
 
 
 def _check_detection(config: Config, fix: Path | None) -> None:

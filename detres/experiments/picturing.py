@@ -48,6 +48,8 @@ def draw_set(
     if limit < 1 or not 0 <= score <= 1:
         raise ConfigError(f"--limit is {limit} (1 or more), --score is {score} (0 to 1)")
     config, folder = _what(weights, cfg, layers, overrides)
+    if not isinstance(config, Config):
+        raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
     split = split or (default_split(config) if weights else "train")
     images = load_dataset(config.data, split)
     detector = Detector.from_checkpoint(weights, device=device) if weights else None

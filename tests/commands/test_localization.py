@@ -124,6 +124,15 @@ def test_a_dry_run_of_the_papers_config_needs_neither_data_nor_weights(
         assert "dry run done" in told
 
 
+def test_check_data_counts_boxes_and_images_without_any(runs: Runs, done: Done, refused: Refused) -> None:
+    check = ("check_data", "--cfg", "shapes_loc_r18", f"data.root={runs.data}", "data.classes=[circle]")
+    told = done(*check)
+    assert "train: shapes_localized/train, 3 images with 3 boxes of their own class" in told
+    assert "0 images without a box, which are left out" in told
+    assert "of a localization set" in refused(*check, "--fix", runs.data / "fixed")
+    assert "a localization config" in refused("visualize", "--cfg", "shapes_loc_r18")
+
+
 def test_mistakes_are_told(runs: Runs, tmp_path: Path, refused: Refused) -> None:
     data = f"data.root={runs.data}"
     train = ("train_det", "--cfg", "shapes_loc_r18", *CPU, "--out", tmp_path / "run", data, *SMALL)
