@@ -50,7 +50,7 @@ def write_submission(
 
 
 def most_per_image(set_name: str) -> int | None:
-    """How many detections of an image the server of this set takes; None where it states none, or there is no server."""
+    """How many detections of an image this set's server takes; None where it states none, or there is no server."""
     return COCO_MOST_PER_IMAGE if _COCO_SET.fullmatch(set_name) else None
 
 
