@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from detres.detection.anchors import cell_anchors
+from detres.detection.building import padding_multiple
 from detres.detection.converted import Stated, build_converted
 from detres.detection.detectron2_weights import read_detectron2, understand
 from detres.errors import WeightsError
+from detres.structures import PixelStats
 
 State = dict[str, Tensor]
 ANCHORS = "proposal_generator.anchor_generator.cell_anchors"
@@ -91,17 +93,20 @@ def test_a_truncated_or_absent_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layout", "before", "pad_to"), [("c4", 6000, 1), ("dc5", 6000, 1), ("fpn", 1000, 32)], ids=["c4", "dc5", "fpn"]
+    ("layout", "before", "pad_to", "stride"), [("c4", 6000, 1, 32), ("dc5", 6000, 1, 16), ("fpn", 1000, 32, 32)]
 )
-def test_settings_are_the_zoos(zoo_state: Callable[..., State], layout: str, before: int, pad_to: int) -> None:
+def test_settings_are_the_zoos(
+    zoo_state: Callable[..., State], layout: str, before: int, pad_to: int, stride: int
+) -> None:
     detector = understand(zoo_state(layout), Stated(), "made up")
-    model = build_converted(detector, "made up")
-    assert (model.rpn.pre_nms[False], model.rpn.post_nms[False], model.pad_to) == (before, 1000, pad_to)
-    assert (model.roi.score, model.roi.nms, model.roi.max_detections) == (0.05, 0.5, 100)
-    assert model.roi.pooler.pool == (14 if layout == "c4" else 7)
-    assert model.backbone.pixel_stats.order == "bgr"
-    assert (model.backbone.pool, model.backbone.norm_eps, model.backbone.stride_in) == ("torch", 1e-5, "1x1")
-    assert set(model.stage_norms.values()) == {"frozen"}
+    model, test = detector.model, detector.test
+    assert (model.rpn.pre_nms_test, model.rpn.post_nms_test, padding_multiple(model)) == (before, 1000, pad_to)
+    assert (test.score, test.nms, test.max_detections) == (0.05, 0.5, 100)
+    assert (model.roi.aligned, model.roi.sampling_ratio, model.roi.level_eps) == (True, 0, 0.0)
+    assert (model.backbone.name, model.backbone.norm, model.output_stride) == ("resnet50", "frozen", stride)
+    backbone = detector.backbone
+    assert (backbone.pool, backbone.norm_eps, backbone.stride_in) == ("torch", 1e-5, "1x1")
+    assert backbone.pixel_stats == PixelStats((103.53, 116.28, 123.675), (1.0, 1.0, 1.0), "bgr")
     assert detector.preprocessing.rounding == "nearest"
     assert "stride in the 1x1 (as usual; --stride-in sets another)" in detector.told[0]
 

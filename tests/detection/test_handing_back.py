@@ -55,13 +55,12 @@ def test_detectron2s_weights_come_back_as_they_were(
         held = (("pixel_mean", (123.675, 116.28, 103.53)), ("pixel_std", (58.395, 57.12, 57.375)))
         theirs |= {name: torch.tensor(values).view(3, 1, 1) for name, values in held}
     first = detectron2_weights.understand(theirs, Stated(class_names=NAMES), "made up")
-    model, settings = made(first)
-    handed = to_detectron2(model.state_dict(), settings)
+    handed = to_detectron2(*handed_in(first))
     assert handed.otherwise == ()
     assert_same(handed.tensors, theirs)
     again = detectron2_weights.understand(handed.tensors, Stated(class_names=NAMES), "made up")
     assert replace(again, tensors={}) == replace(first, tensors={})
-    assert_same(again.tensors, model.state_dict())
+    assert_same(again.tensors, first.tensors)
 
 
 def test_every_setting_that_detectron2_has_is_in_the_config(zoo_state: Callable[..., State]) -> None:
