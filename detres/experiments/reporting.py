@@ -28,6 +28,16 @@ from detres.report.html_pictures import picture_data
 PICTURES = 200
 # With these, 200 photographs are 10 MB of the page.
 _LONGEST_SIDE, _JPEG_QUALITY = 512, 72
+# Of metrics.json, by the words the page has for it.
+_STATED = {
+    "set": "set",
+    "split": "split",
+    "annotations": "digest of the annotations",
+    "weights": "digest of the weights",
+    "detections": "digest of the detections",
+    "fusion": "fusion",
+    "precision": "precision",
+}
 
 
 def write_report(
@@ -49,12 +59,6 @@ def write_report(
     errors = analyze_errors(measured.ground_truth, found)
     badness = image_badness(objects, found, errors.judged, len(images))
     worst = np.argsort(-badness, kind="stable")[:pictures].tolist()
-    shown = [
-        {"name": images.file_name(i), "badness": round(float(badness[i]), 2)}
-        | _scaled_size(images.size(i))
-        | picture_data(i, images.size(i), objects, found, errors.judged)
-        for i in worst
-    ]
     metrics = measured.metrics
     data = {
         "about": _about(images, objects, found),
@@ -64,14 +68,17 @@ def write_report(
         "errors": error_data(errors, found),
         "confusion": confusion_data(measured.ground_truth, found),
         "imageCount": len(images),
-        "images": shown,
+        "images": [
+            {"name": images.file_name(i), "badness": round(float(badness[i]), 2)}
+            | _scaled_size(images.size(i))
+            | picture_data(i, images.size(i), objects, found, errors.judged)
+            for i in worst
+        ],
         "environment": _environment(metrics, device),
         "config": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     }
-    title = (
-        f"{images.name}: mAP@0.5 {'undefined' if metrics['mAP50'] is None else format(100 * metrics['mAP50'], '.1f')}"
-    )
-    page = html_page(title, data, [_thumbnail(images, i) for i in worst])
+    score = "undefined" if metrics["mAP50"] is None else f"{100 * metrics['mAP50']:.1f}"
+    page = html_page(f"{images.name}: mAP@0.5 {score}", data, [_thumbnail(images, i) for i in worst])
     return write_whole(folder / "report.html", page)
 
 
@@ -102,16 +109,10 @@ def _thumbnail(images: AnnotatedImages, i: int) -> bytes:
 
 def _environment(metrics: dict[str, Any], device: torch.device | None) -> list[tuple[str, str]]:
     """What was evaluated, on what, with which versions."""
-    stated = ("set", "split", "annotations", "weights", "detections", "fusion", "precision")
-    rows = [(name, metrics[name]) for name in stated if metrics.get(name) is not None]
+    rows: list[tuple[str, Any]] = [(label, metrics[key]) for key, label in _STATED.items() if metrics.get(key)]
     if device is not None:
-        rows.append(
-            (
-                "device",
-                f"{device_name(device)}, {torch.get_num_threads()} threads"
-                if device.type == "cpu"
-                else device_name(device),
-            )
-        )
-    rows += versions().items()
-    return [(name, ", ".join(value) if isinstance(value, list) else str(value)) for name, value in rows]
+        threads = f", torch's threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+        rows.append(("device", device_name(device) + threads))
+    return [(name, ", ".join(value) if isinstance(value, list) else str(value)) for name, value in rows] + [
+        *versions().items()
+    ]

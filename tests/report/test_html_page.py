@@ -290,6 +290,13 @@ def test_classes_are_sorted_by_any_column_and_lead_to_their_curves(browser: Any,
     assert browser.trouble == []
 
 
+def test_a_tap_on_a_box_tells_what_it_is(browser: Any, page: Path) -> None:
+    browser.open(page)
+    choose(browser, "filter-kind", "localization")
+    browser.ask("document.querySelector('.panes figure:last-child g').dispatchEvent(new MouseEvent('click'))")
+    assert texts(browser, ".panes figcaption")[1] == "dog 0.60, localization, IoU 0.25"
+
+
 def test_everything_that_can_be_operated_has_a_name_and_the_keyboards_focus(browser: Any, page: Path) -> None:
     browser.open(page)
     unnamed = browser.ask(

@@ -64,7 +64,8 @@ function drawPrecision(chart, legend, row, ious) {
         .map((curve) => path(curve.points, x, y, { stroke: curve.stroke, "stroke-dasharray": curve.dashes })),
   });
   legend.replaceChildren(
-    ...curves.map((curve) => make("span", {}, lineSample(curve.stroke, curve.dashes), `${curve.name}  ${percent(curve.ap)}`)),
+    ...curves.map((curve) =>
+      make("span", {}, lineSample(curve.stroke, curve.dashes), `${curve.name}  ${percent(curve.ap)}`)),
   );
   if (!curves.length) legend.append("Nothing of this class is to be found.");
 }
@@ -100,6 +101,7 @@ function drawCalibration(place, note, row) {
   const { counts, scores, rates, error } = row.calibration;
   const bins = counts.length;
   const most = Math.max(1, ...counts);
+  const points = scores.map((score, i) => [score, rates[i], counts[i]]).filter(([score]) => score !== null);
   unitChart(place, {
     height: 260, across: "score", up: "share of hits",
     label: `Calibration of ${row.name}: expected calibration error ${percent(error)} per cent`,
@@ -112,16 +114,14 @@ function drawCalibration(place, note, row) {
         }, draw("title", {}, `${counted(count, "detection")} with scores from ${(i / bins).toFixed(1)}`)),
       ),
       path([[0, 0], [1, 1]], x, y, { stroke: "#8a929c", "stroke-width": 1, "stroke-dasharray": "4 4" }),
-      path(scores.map((score, i) => [score, rates[i]]).filter(([score]) => score !== null), x, y, { stroke: "#0072b2" }),
-      ...scores.flatMap((score, i) =>
-        score === null ? [] : [
-          draw("circle", { cx: x(score), cy: y(rates[i]), r: 4, fill: "#0072b2" },
-            draw("title", {}, `score ${score.toFixed(2)}, hits ${rates[i].toFixed(2)} of ${counted(counts[i], "detection")}`)),
-        ],
-      ),
+      path(points, x, y, { stroke: "#0072b2" }),
+      ...points.map(([score, rate, count]) =>
+        draw("circle", { cx: x(score), cy: y(rate), r: 4, fill: "#0072b2" },
+          draw("title", {}, `score ${score.toFixed(2)}, hits ${rate.toFixed(2)} of ${counted(count, "detection")}`))),
     ],
   });
   note.textContent = error === null
     ? "No detection of this class."
-    : `Expected calibration error ${percent(error)} %. Below the dashed line scores are too high. Grey: how the detections spread.`;
+    : `Expected calibration error ${percent(error)} %. Below the dashed line scores are too high. ` +
+      "Grey: how the detections spread.";
 }

@@ -4,6 +4,7 @@ const [LABEL, LEFT, TOP, WIDTH, HEIGHT, SCORE, KIND, OVERLAP] = [0, 1, 2, 3, 4, 
 const [UNFOUND, IGNORED] = [-1, -2]; // what an object has instead of a score
 const [FOUND, NOT_COUNTED] = [-1, -2]; // what a detection has instead of a kind
 const PAGE = 10;
+const LABELS = 15; // More on one picture hide each other.
 
 class Gallery {
   constructor(report, pictures) {
@@ -12,7 +13,8 @@ class Gallery {
     this.kinds = report.errors.rows.map((row) => row.kind);
     this.shown = PAGE;
     this.fill("filter-class", [["", "all classes"], ...report.classes.slice(1).map((row, label) => [label, row.name])]);
-    this.fill("filter-kind", [["", "everything"], ["error", "images with errors"], ...this.kinds.map((kind) => [kind, kind])]);
+    const kinds = this.kinds.map((kind) => [kind, kind]);
+    this.fill("filter-kind", [["", "everything"], ["error", "images with errors"], ...kinds]);
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
     byId("filters").addEventListener("input", () => this.restart());
     byId("more").addEventListener("click", () => this.grow());
@@ -60,7 +62,8 @@ class Gallery {
     const { label, kind, score } = this.wanted;
     const image = this.report.images[place];
     const ofClass = (row) => label === null || row[LABEL] === label;
-    const detections = image.detections.filter((row) => row[SCORE] >= score && ofClass(row) && this.isWanted(row[KIND], kind));
+    const detections = image.detections.filter(
+      (row) => row[SCORE] >= score && ofClass(row) && this.isWanted(row[KIND], kind));
     return { objects: image.objects.filter(ofClass), detections };
   }
 
@@ -101,47 +104,56 @@ class Gallery {
     const { width, height, name } = this.report.images[place];
     const picture = draw("image", { href: "data:image/jpeg;base64," + this.pictures[place], width, height,
       preserveAspectRatio: "none" });
-    return make("figure", {}, make("figcaption", {}, caption),
+    const told = make("figcaption", {}, caption);
+    // Where nothing can be pointed at, a tap tells what a box is.
+    const tell = (text) => told.replaceChildren(text);
+    const texts = boxes.filter((box) => box.text);
+    const labelled = new Set(texts.slice(-LABELS));
+    return make("figure", {}, told,
       draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${name}, ${caption}` },
-        picture, ...boxes.map((box) => box(width, height))));
+        picture, ...boxes.map((box) => this.paint(box, width, height, labelled.has(box), tell))));
   }
 
   object(row) {
     const name = this.report.classes[row[LABEL] + 1].name;
+    const score = (row[SCORE] / 1000).toFixed(2);
     if (row[SCORE] === IGNORED) return this.box(row, IGNORED_COLOUR, "3 3", "", `${name}, ignored`);
-    if (!this.isUnfound(row)) return this.box(row, HIT_COLOUR, null, "", `${name}, found with ${(row[SCORE] / 1000).toFixed(2)}`);
-    const why = row[SCORE] === UNFOUND ? "not found" : `found with ${(row[SCORE] / 1000).toFixed(2)} only`;
+    if (!this.isUnfound(row)) return this.box(row, HIT_COLOUR, null, "", `${name}, found with ${score}`);
+    const why = row[SCORE] === UNFOUND ? "not found" : `found with ${score} only`;
     return this.box(row, KIND_COLOURS.missed, "3 3", name, `${name}, ${why}`);
   }
 
   detection(row) {
-    const name = this.report.classes[row[LABEL] + 1].name;
-    const text = `${name} ${(row[SCORE] / 1000).toFixed(2)}`;
-    if (row[KIND] === FOUND) return this.box(row, HIT_COLOUR, null, "", `${text}, found at IoU ${(row[OVERLAP] / 1000).toFixed(2)}`);
+    const text = `${this.report.classes[row[LABEL] + 1].name} ${(row[SCORE] / 1000).toFixed(2)}`;
+    const overlap = `IoU ${(row[OVERLAP] / 1000).toFixed(2)}`;
+    if (row[KIND] === FOUND) return this.box(row, HIT_COLOUR, null, "", `${text}, found at ${overlap}`);
     if (row[KIND] === NOT_COUNTED) return this.box(row, IGNORED_COLOUR, "3 3", "", `${text}, ignored`);
     const kind = this.kinds[row[KIND]];
-    const near = row[OVERLAP] ? `, IoU ${(row[OVERLAP] / 1000).toFixed(2)}` : "";
-    return this.box(row, KIND_COLOURS[kind], "7 3", text, `${text}, ${kind}${near}`);
+    return this.box(row, KIND_COLOURS[kind], "7 3", text, `${text}, ${kind}${row[OVERLAP] ? `, ${overlap}` : ""}`);
   }
 
-  /** What draws a box on a picture of some width and height. text: beside it; told: when it is pointed at. */
+  /** text: beside the box. told: when it is pointed at or tapped. */
   box(row, stroke, dashes, text, told) {
-    return (width, height) => {
-      const [x, y] = [(row[LEFT] * width) / 1000, (row[TOP] * height) / 1000];
-      const [w, h] = [(row[WIDTH] * width) / 1000, (row[HEIGHT] * height) / 1000];
+    return { row, stroke, dashes, text, told };
+  }
+
+  /** A box on a picture of this width and height. */
+  paint({ row, stroke, dashes, text, told }, width, height, labelled, tell) {
+    const [x, y] = [(row[LEFT] * width) / 1000, (row[TOP] * height) / 1000];
+    const outline = { x, y, width: (row[WIDTH] * width) / 1000, height: (row[HEIGHT] * height) / 1000 };
+    const rim = { class: "hit-area", stroke: "rgba(0, 0, 0, 0.55)", "stroke-width": 4, "stroke-dasharray": dashes };
+    const parts = [
+      draw("title", {}, told),
+      draw("rect", { ...outline, ...rim }),
+      draw("rect", { ...outline, stroke, "stroke-width": 2, "stroke-dasharray": dashes }),
+    ];
+    if (labelled) {
       const size = Math.max(width, height) / 42;
-      const outline = { x, y, width: w, height: h };
-      const parts = [
-        draw("title", {}, told),
-        draw("rect", { ...outline, class: "hit-area", stroke: "rgba(0, 0, 0, 0.55)", "stroke-width": 4, "stroke-dasharray": dashes }),
-        draw("rect", { ...outline, stroke, "stroke-width": 2, "stroke-dasharray": dashes }),
-      ];
-      if (text) {
-        const above = y > 1.2 * size ? y - 0.3 * size : y + size;
-        parts.push(draw("text", { x: Math.min(x, width - 0.66 * size * text.length), y: above, fill: stroke,
-          "font-size": size, "stroke-width": size / 5 }, text));
-      }
-      return draw("g", {}, ...parts);
-    };
+      const inside = Math.max(0, Math.min(x, width - 0.66 * size * text.length));
+      const above = y > 1.2 * size ? y - 0.3 * size : y + size;
+      parts.push(
+        draw("text", { x: inside, y: above, fill: stroke, "font-size": size, "stroke-width": size / 5 }, text));
+    }
+    return draw("g", { onclick: () => tell(told) }, ...parts);
   }
 }

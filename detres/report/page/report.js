@@ -33,5 +33,6 @@ new ResizeObserver(() => {
 
 byId("images-note").textContent =
   `The ${counted(report.images.length, "image")} that went worst, of ${report.imageCount.toLocaleString("en")}. ` +
-  "Off by: the scores of false alarms, and for each object what the score of its hit lacks to 1. Point at a box to read it.";
+  "Off by: the scores of false alarms, and for each object what the score of its hit lacks to 1. " +
+  "Point at a box, or tap it, to read it.";
 new Gallery(report, JSON.parse(byId("report-pictures").textContent));

@@ -11,7 +11,8 @@ function numberCell(text) {
 
 function showHeadline(rows) {
   byId("headline").replaceChildren(...rows.map((row) =>
-    make("div", { class: "tile" }, make("span", {}, row.label), make("b", {}, percent(row.value)), make("small", {}, row.note))));
+    make("div", { class: "tile" },
+      make("span", {}, row.label), make("b", {}, percent(row.value)), make("small", {}, row.note))));
 }
 
 function showErrors(errors) {
@@ -22,7 +23,8 @@ function showErrors(errors) {
   const body = errors.rows.map((row) => make("tr", {},
     make("th", { scope: "row" }, swatch(KIND_COLOURS[row.kind]), row.kind),
     numberCell(row.cost === null ? "–" : `+${percent(row.cost, 2)}`),
-    make("td", { class: "chart-cell" }, make("span", { class: "bar", "aria-hidden": "true" }, barInside(row.cost / most))),
+    make("td", { class: "chart-cell" },
+      make("span", { class: "bar", "aria-hidden": "true" }, barInside(row.cost / most))),
     numberCell(row.count.toLocaleString("en")),
     numberCell(row.confident === null ? "–" : row.confident.toLocaleString("en")),
     make("td", { class: "wordy" }, row.definition)));
@@ -51,7 +53,7 @@ const CLASS_COLUMNS = [
   ["AP large", (row) => row.sizes[3]], ["Calibration error", (row) => row.calibration.error],
 ];
 
-/** Every class a row; heads sort, rising and falling in turns. choose: called with the place of a class whose name is chosen. */
+/** Every class a row; heads sort, rising and falling in turns. choose: called with the place of the class chosen. */
 function showClasses(rows, choose) {
   const table = byId("class-table");
   const body = make("tbody", {});
@@ -87,10 +89,11 @@ function compared(a, b, rising) {
 function showConfusion(confusion) {
   const names = [...confusion.names, "background"];
   byId("confusion-note").textContent =
-    `Objects (rows) by the class they were found as (columns): detections of score ≥ ${confusion.score} at IoU ≥ 0.5, ` +
-    "an object's own class first. The last column: objects not found. The last row: detections without an object. " +
-    "A cell's shade is its share of the row." +
-    (confusion.left ? ` The ${confusion.names.length} classes that are confused most; ${confusion.left} others are left out.` : "");
+    "Objects (rows) by the class they were found as (columns): detections of " +
+    `score ≥ ${confusion.score} at IoU ≥ 0.5, an object's own class first. ` +
+    "The last column: objects not found. The last row: detections without an object. A cell's shade is its share of the row." +
+    (confusion.left
+      ? ` These are the ${confusion.names.length} classes confused most; ${confusion.left} others are left out.` : "");
   const table = byId("confusion-table");
   table.classList.toggle("dense", names.length > 12);
   const rows = confusion.counts.map((counts, truth) => {
