@@ -109,6 +109,6 @@ def _convert_backbone(source: str, path: Path, out: Path, options: Options) -> l
     write_weights(out, file.tensors, file.metadata)
     known = file.metadata
     return [
-        f"{path}: {known.architecture}, stride in the {known.stride_in}, {known.pixel_stats.order} pixels, "
-        f"{len(file.tensors)} tensors -> {out}"
+        f"{path}: {known.architecture}{known.form()}, {known.pixel_stats.order} pixels, {len(file.tensors)} tensors "
+        f"-> {out}"
     ]

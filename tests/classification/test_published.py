@@ -73,7 +73,7 @@ def test_a_trunk_that_is_published_without_its_classifier_is_one_message(
     tensors = torchvision.models.resnet18().state_dict() | {"fc.weight": torch.full((1000, 512), torch.nan)}
     torch.save(tensors, cache / "theirs.pth")
     monkeypatch.setattr(published, "fetch", lambda what: cache / "theirs.pth")
-    with pytest.raises(WeightsError, match="no classifier's, since fc.weight hold no numbers"):
+    with pytest.raises(WeightsError, match=r"no classifier's, since fc\.weight hold no numbers"):
         locate_classifier("torchvision/resnet18")
 
 
