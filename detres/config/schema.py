@@ -97,7 +97,7 @@ class RpnConfig(Section):
 
 class RoiConfig(Section):
     pool: int | None = Field(default=None, ge=1)
-    """Bins a side of RoIAlign; null: 14 before conv5 (C4), else 7."""
+    """Bins a side of RoIAlign; null: 14 before conv5 of a ResNet (C4), else 7."""
     sampling_ratio: int = Field(default=0, ge=0)
     """Points a side of a bin; 0: as many as the bin has cells."""
     aligned: bool = True

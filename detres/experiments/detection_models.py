@@ -9,6 +9,7 @@ import torch
 
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, VggArchitecture
+from detres.backbones.network import Network
 from detres.config.schema import Config
 from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.data.imagenet_det import det_classes
@@ -105,5 +106,6 @@ def say_loaded(model: FasterRCNN, say: Say) -> None:
     if report is not None:
         for line in report.lines():
             say(line)
-    elif model.stage_norms:
-        say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.stage_norms.items()))
+    elif isinstance(model.backbone, Network):
+        norms = ", ".join(f"{stage} {norm}" for stage, norm in model.stage_norms.items())
+        say(f"backbone: random weights; norms: {norms or 'none'}")
