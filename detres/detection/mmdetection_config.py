@@ -12,6 +12,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+STRIDES = [4, 8, 16, 32, 64]
+"""Of an FPN's five levels; a config's tuples are lists here."""
+TEST_STEPS = ("data.test", "test_pipeline", "test_dataloader")
+"""Where the steps lie that an image goes through in tests."""
+
 _ABSENT = object()
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {

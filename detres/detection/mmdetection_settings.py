@@ -1,7 +1,7 @@
 """What a detector of mmdetection's is beside its weights, as settings of detres's.
 
 A config says it, as far as it is there; what it leaves out is as mmdetection's own Faster R-CNN has it, which 1.x and
-the versions since then have differently. What detres cannot compute is refused by the name the config has for it.
+the versions since then have differently.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from detres.config.schema import (
     TestConfig,
 )
 from detres.detection.converted import resnet_of
-from detres.detection.mmdetection_config import StatedConfig, kind_of
+from detres.detection.mmdetection_config import STRIDES, TEST_STEPS, StatedConfig, kind_of
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 
@@ -34,41 +34,6 @@ STYLES: Mapping[str, StrideIn] = {"caffe": "1x1", "pytorch": "3x3"}
 _CAFFE_STATS = PixelStats((103.53, 116.28, 123.675), (1.0, 1.0, 1.0), "bgr")
 _CAFFE_STATS_1X = PixelStats((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), "bgr")
 
-_STRIDES = [4, 8, 16, 32, 64]
-_TEST_STEPS = ("data.test", "test_pipeline", "test_dataloader")
-
-# Kinds of part (a path, and those that are converted), and values detres has no other of. Lists stand for tuples.
-_KINDS = {
-    "model": ("FasterRCNN", "MaskRCNN"),
-    "model.backbone": ("ResNet",),
-    "model.neck": ("FPN",),
-    "model.rpn_head": ("RPNHead",),
-    "model.rpn_head.anchor_generator": ("AnchorGenerator", "LegacyAnchorGenerator"),
-    "model.rpn_head.bbox_coder": ("DeltaXYWHBBoxCoder", "LegacyDeltaXYWHBBoxCoder"),
-    "model.roi_head": ("StandardRoIHead",),
-    "model.roi_head.bbox_head.bbox_coder": ("DeltaXYWHBBoxCoder", "LegacyDeltaXYWHBBoxCoder"),
-    "model.roi_head.bbox_roi_extractor": ("SingleRoIExtractor",),
-    "model.roi_head.bbox_roi_extractor.roi_layer": ("RoIAlign",),
-    "model.bbox_roi_extractor": ("SingleRoIExtractor",),
-    "model.bbox_roi_extractor.roi_layer": ("RoIAlign",),
-}
-_FIXED = {
-    "model.backbone.strides": [1, 2, 2, 2],
-    "model.backbone.dilations": [1, 1, 1, 1],
-    "model.backbone.out_indices": [0, 1, 2, 3],
-    "model.neck.num_outs": 5,
-    "model.neck.start_level": 0,
-    "model.neck.add_extra_convs": False,
-    "model.rpn_head.anchor_generator.strides": _STRIDES,
-    "model.rpn_head.anchor_strides": _STRIDES,
-    "model.rpn_head.loss_cls.use_sigmoid": True,
-    "model.roi_head.bbox_head.loss_cls.use_sigmoid": False,
-    "model.roi_head.bbox_head.bbox_coder.clip_border": True,
-    "model.roi_head.bbox_roi_extractor.featmap_strides": _STRIDES[:4],
-    "model.bbox_roi_extractor.featmap_strides": _STRIDES[:4],
-    "model.test_cfg.rpn.nms_across_levels": False,
-    "test_cfg.rpn.nms_across_levels": False,
-}
 # Where mmdetection keeps tests' and training's settings, and what belongs to regions.
 _TEST, _TRAIN = ("model.test_cfg", "test_cfg"), ("model.train_cfg", "train_cfg")
 _EXTRACTOR = ("model.roi_head.bbox_roi_extractor", "model.bbox_roi_extractor")
@@ -90,23 +55,6 @@ class Reading:
 
     def get(self, *paths: str, default: Any = None) -> Any:
         return self.stated.get(*paths, default=default)
-
-
-def check_convertible(reading: Reading) -> None:
-    """Raises WeightsError that names every setting detres has no way to compute."""
-    problems = []
-    for path, known in _KINDS.items():
-        kind = kind_of(reading.get(path))
-        if kind is not None and kind not in known:
-            problems.append(f"{path}.type={kind}, expected {' or '.join(known)}")
-    for path, known in _FIXED.items():
-        value = reading.get(path, default=known)
-        if value != known:
-            problems.append(f"{path}={value}, expected {known}")
-    if any(step.get("keep_ratio") is False for step in reading.stated.below(*_TEST_STEPS)):
-        problems.append("it resizes without keep_ratio")
-    if problems:
-        raise WeightsError(f"its config asks for what detres does not convert: {'; '.join(problems)}")
 
 
 def is_old(stated: StatedConfig) -> bool:
@@ -169,7 +117,7 @@ def model_of(
 def data_of(reading: Reading) -> DataConfig:
     """Images are scaled to fit into two sides, of which the longer bounds the longer."""
     sides = [800, 1333]
-    for step in reading.stated.below(*_TEST_STEPS):
+    for step in reading.stated.below(*TEST_STEPS):
         scale = step.get("img_scale", step.get("scale"))
         if isinstance(scale, list) and scale and isinstance(scale[-1], list):
             scale = scale[-1]
@@ -205,7 +153,7 @@ def remarks(reading: Reading) -> list[str]:
 def _pixel_stats(reading: Reading) -> PixelStats | None:
     """3.x normalizes in the model, from BGR unless it says otherwise; before, a step of the pipeline did, into RGB."""
     sections = [(reading.get("model.data_preprocessor", "data_preprocessor"), "bgr_to_rgb", False)]
-    sections += [(step, "to_rgb", True) for step in reading.stated.below(*_TEST_STEPS, "img_norm_cfg")]
+    sections += [(step, "to_rgb", True) for step in reading.stated.below(*TEST_STEPS, "img_norm_cfg")]
     for section, key, default in sections:
         if isinstance(section, Mapping) and {"mean", "std"} <= section.keys():
             mean, std = (tuple(float(value) for value in section[name]) for name in ("mean", "std"))
@@ -217,7 +165,7 @@ def _pad_to(reading: Reading) -> int:
     preprocessor = reading.get("model.data_preprocessor", "data_preprocessor")
     if isinstance(preprocessor, Mapping):
         return int(preprocessor.get("pad_size_divisor", 1))
-    steps = reading.stated.below(*_TEST_STEPS)
+    steps = reading.stated.below(*TEST_STEPS)
     return next((int(step["size_divisor"]) for step in steps if step.get("size_divisor")), 32)
 
 
@@ -228,7 +176,7 @@ def _anchors(reading: Reading) -> AnchorsConfig:
     if (base := reading.get(f"{generator}.octave_base_scale")) is not None:
         count = reading.get(f"{generator}.scales_per_octave", default=1)
         scales = [base * 2 ** (i / count) for i in range(count)]
-    bases = reading.get(f"{generator}.base_sizes", "model.rpn_head.anchor_base_sizes") or _STRIDES
+    bases = reading.get(f"{generator}.base_sizes", "model.rpn_head.anchor_base_sizes") or STRIDES
     return AnchorsConfig(
         sizes=tuple(tuple(float(scale * base) for scale in scales) for base in bases),
         ratios=tuple(reading.get(f"{generator}.ratios", "model.rpn_head.anchor_ratios", default=[0.5, 1.0, 2.0])),

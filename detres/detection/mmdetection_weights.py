@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from torch import Tensor
 
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of
 from detres.detection.mmdetection_config import StatedConfig
+from detres.detection.mmdetection_limits import check_convertible
 from detres.detection.mmdetection_settings import (
     Reading,
     backbone_of,
-    check_convertible,
     data_of,
     is_old,
     model_of,
@@ -68,7 +69,18 @@ _OTHERS = (
     (r"(semantic_head|roi_head\.(semantic|glbctx))", "HTC or SCNet"),
     (r".*conv\d?_offset\.", "deformable convolutions"),
 )
-_PARTS = ("backbone.conv1.weight", "neck.output.3.0.weight", "rpn.objectness.weight", "roi.deltas.weight")
+# What the settings are read from: dimensions by name.
+_PARTS = {
+    "backbone.conv1.weight": 4,
+    "neck.lateral.0.0.weight": 4,
+    "neck.output.0.0.weight": 4,
+    "rpn.objectness.weight": 4,
+    "roi.head.fcs.0.weight": 2,
+    "roi.class_logits.weight": 2,
+    "roi.class_logits.bias": 1,
+    "roi.deltas.weight": 2,
+    "roi.deltas.bias": 1,
+}
 
 
 def read_mmdetection(path: Path, stated: Stated) -> ConvertedDetector:
@@ -86,10 +98,9 @@ def read_mmdetection(path: Path, stated: Stated) -> ConvertedDetector:
         detector = convert_checkpoint(theirs, meta, stated, recipe=f"mmdetection {path.name}")
     except (WeightsError, ValueError) as error:
         raise WeightsError(f"{path}: {error}") from None
-    told = detector.told
-    if inert:
-        told = (*told, f"left unread, beside the weights: {_listed(inert)}")
-    return ConvertedDetector(**{**vars(detector), "told": told})
+    if not inert:
+        return detector
+    return replace(detector, told=(*detector.told, f"left unread, beside the weights: {_listed(inert)}"))
 
 
 def state_dict_of(content: Any) -> dict[str, Tensor]:
@@ -118,7 +129,7 @@ def convert_checkpoint(
     """
     tensors, left_over = rename_tensors(theirs)
     config, told = _config_of(meta)
-    check_convertible(Reading(config, old=False))
+    check_convertible(config)
     rows_first = any(name.startswith("bbox_head.") for name in theirs)
     if rows_first:
         tensors = _background_last(tensors)
@@ -155,9 +166,9 @@ def rename_tensors(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], lis
     tensors, unknown = rename(moved, NAMES)
     left_over = [name for name in unknown if name.startswith("roi_head.mask_")]
     unknown = [name for name in unknown if name not in left_over]
-    missing = [name for name in _PARTS if name not in tensors]
+    missing = [name for name, dims in _PARTS.items() if name not in tensors or tensors[name].ndim != dims]
     if unknown or missing:
-        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else f"nothing for {missing}"
+        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else f"nothing for {missing[:3]}"
         raise WeightsError(f"not a state dict of mmdetection's Faster R-CNN with ResNet and FPN: {found}")
     return tensors, left_over
 

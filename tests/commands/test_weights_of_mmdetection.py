@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said_in_one_message(
     message = convert(source=save(few | {"x": Command(trace)}))
     assert f"its state dict holds {os.system.__module__}.system under 'x', expected tensors alone" in message
     assert not trace.exists()
-    assert "nothing for ['neck.output.3.0.weight'" in convert(source=save(few))
+    assert "nothing for ['neck.lateral.0.0.weight'" in convert(source=save(few))
     assert "holds a list, expected tensors by name" in convert(source=save([1]))
     assert "RetinaNet" in convert(source=save(few | {"bbox_head.retina_cls.weight": torch.zeros(1)}))
     assert "holds no config that says its style" in convert(source=save(state))

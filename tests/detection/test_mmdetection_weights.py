@@ -242,8 +242,10 @@ def test_other_networks_are_refused_by_what_their_names_give_away(
 
 def test_a_network_without_a_neck_is_refused(state: dict[str, Tensor]) -> None:
     theirs = {name: tensor for name, tensor in state.items() if not name.startswith("neck.")}
-    with pytest.raises(WeightsError, match=r"nothing for \['neck\.output\.3\.0\.weight'\]"):
+    with pytest.raises(WeightsError, match=r"nothing for \['neck\.lateral\.0\.0\.weight', "):
         convert(theirs, None, Stated(stride_in="3x3"))
+    with pytest.raises(WeightsError, match=r"nothing for \['roi\.deltas\.bias'\]"):
+        convert(state | {"roi_head.bbox_head.fc_reg.bias": torch.zeros(())}, None, Stated(stride_in="3x3"))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +259,12 @@ def test_a_network_without_a_neck_is_refused(state: dict[str, Tensor]) -> None:
         ("rpn_head=dict(bbox_coder=dict(target_means=[0, 0, 0, 1]))", r"subtracts means from boxes"),
         ("test_cfg=dict(rpn=dict(nms_across_levels=True))", r"nms_across_levels=True"),
         ("test_cfg=dict(rcnn=dict(score_thr='high'))", r"values detres cannot use \(1 validation error"),
+        (
+            "roi_head=dict(bbox_head=dict(cls_predictor_cfg=dict(type='NormedLinear')))",
+            r"NormedLinear, expected Linear",
+        ),
+        ("roi_head=dict(bbox_head=dict(loss_cls=dict(type='SeesawLoss')))", r"SeesawLoss, expected CrossEntropyLoss"),
+        ("backbone=dict(conv_cfg=dict(type='ConvWS'))", r"model\.backbone\.conv_cfg\.type=ConvWS"),
         ("roi_head=dict(bbox_roi_extractor=dict(type='GenericRoIExtractor'))", r"GenericRoIExtractor"),
     ],
 )
