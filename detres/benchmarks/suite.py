@@ -17,6 +17,7 @@ from detres.benchmarks.deep_training import MemoryWork, measure_deep_training
 from detres.benchmarks.detector import measure_detector
 from detres.benchmarks.evaluation import Results, measure_evaluation
 from detres.benchmarks.imagenet_training import ImagenetWork, measure_imagenet
+from detres.benchmarks.looks import LooksWork, measure_looks
 from detres.benchmarks.machine import Machine
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
@@ -118,6 +119,14 @@ PARTS: dict[str, Part] = {
         quick=MemoryWork(CifarWork("cifar10_resnet110", batch=8)),
         plan=Plan(),
         on_device=False,
+        in_all=False,
+    ),
+    "test": Part(
+        measure_looks,
+        on_cpu=LooksWork(),
+        on_gpu=LooksWork(),
+        quick=LooksWork("coco_r50", 200, ("model.backbone.name=resnet18", "data.shortest_side=100")),
+        plan=Plan(rounds=3, seconds=120),
         in_all=False,
     ),
     "data": Part(
