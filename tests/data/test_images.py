@@ -127,3 +127,34 @@ def test_find_images_is_sorted_and_knows_its_endings(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == ["a.png", "b.JPG", "d/e.jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("L", {}),
+        ("CMYK", {}),
+        ("RGB", {"progressive": True}),
+        ("RGB", {"icc_profile": bytes(9000)}),
+        ("RGB", {"comment": b"\xff\xc0\x00\x11\x08\x00\x01\x00\x01\x03"}),
+        ("RGB", {"quality": 100, "subsampling": 0, "dpi": (300, 300)}),
+        ("RGB", {"xmp": b"<x:xmpmeta/>"}),
+    ],
+)
+def test_the_markers_of_a_jpeg_tell_what_pillow_does(tmp_path: Path, mode: str, options: dict) -> None:
+    file = tmp_path / "a.jpg"
+    Image.fromarray(_gradient(19, 33)).convert(mode).save(file, **options)
+    with Image.open(file) as image:
+        assert read_header(file).size == image.size[::-1] == (19, 33)
+    assert read_header(file).orientation == 1
+
+
+def test_a_jpeg_without_a_scan_or_a_height_is_no_image(tmp_path: Path) -> None:
+    Image.fromarray(_gradient()).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    frame = content.index(b"\xff\xc0")
+    for broken in (content[: frame + 12], content[: frame + 5] + b"\0\0" + content[frame + 7 :]):
+        (tmp_path / "b.jpg").write_bytes(broken)
+        with pytest.raises(DataError, match=r"b\.jpg: this is no image"):
+            read_header(tmp_path / "b.jpg")
