@@ -158,6 +158,7 @@ def test_mistakes_in_a_test_are_told(runs: Runs, tmp_path: Path, trained_classif
     told = refused(*test, "data.classes=[circle,ring]", kind="WeightsError")
     assert "a localizer of 2 classes" in told
     assert "crops=1 takes one scale" in refused(*test, "test.crops=1")
+    assert "--report shows the errors of detections" in refused(*test, "--report")
     assert "tested one at a time" in refused(*test, "--weights", runs.rcnn)
     assert "a detection config" in refused(*test, "--cfg", "coco_r50_fpn")
     shutil.rmtree(runs.data / "Annotations")

@@ -114,6 +114,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no Chromium on this machine")
-    page = Browser(program, tmp_path_factory.mktemp("profile"))
+    try:
+        page = Browser(program, tmp_path_factory.mktemp("profile"))
+    except AssertionError as error:
+        pytest.skip(f"{program} does not start: {error}")
     yield page
     page.close()

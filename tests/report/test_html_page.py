@@ -297,6 +297,16 @@ def test_a_tap_on_a_box_tells_what_it_is(browser: Any, page: Path) -> None:
     assert texts(browser, ".panes figcaption")[1] == "dog 0.60, localization, IoU 0.25"
 
 
+def test_what_the_boxes_say_can_be_read_in_words(browser: Any, page: Path) -> None:
+    browser.open(page)
+    choose(browser, "filter-kind", "background")
+    assert texts(browser, ".words li") == []
+    browser.ask("document.querySelector('.words summary').click()")
+    browser.wait("document.querySelectorAll('.words li').length > 0")
+    said = ["cat, found with 0.35", "cat, not found", "dog, not found", f"{NASTY} 0.50, background"]
+    assert texts(browser, ".words li") == said
+
+
 def test_everything_that_can_be_operated_has_a_name_and_the_keyboards_focus(browser: Any, page: Path) -> None:
     browser.open(page)
     unnamed = browser.ask(

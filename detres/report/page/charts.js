@@ -53,19 +53,18 @@ function drawPrecision(chart, legend, row, ious) {
     points.unshift([0, points[0][1]]);
     curves.push({ name: "VOC, IoU 0.50", ap: row.voc, points, stroke: "#d55e00", dashes: "5 4" });
   }
+  // What is named first lies above what is named later, but for VOC's, which is dashed and hides none.
+  const order = curves.filter((curve) => !curve.dashes).reverse().concat(curves.filter((curve) => curve.dashes));
   const told = curves.map((curve) => `${curve.name}: AP ${percent(curve.ap)}`);
   unitChart(chart, {
     height: 400, across: "recall", up: "precision",
     label: `Precision against recall of ${row.name}. ${told.join(", ") || "Nothing is to be found."}`,
     paint: (x, y) =>
-      curves
-        .slice()
-        .reverse()
-        .map((curve) => path(curve.points, x, y, { stroke: curve.stroke, "stroke-dasharray": curve.dashes })),
+      order.map((curve) => path(curve.points, x, y, { stroke: curve.stroke, "stroke-dasharray": curve.dashes })),
   });
   legend.replaceChildren(
     ...curves.map((curve) =>
-      make("span", {}, lineSample(curve.stroke, curve.dashes), `${curve.name}  ${percent(curve.ap)}`)),
+      make("span", {}, lineSample(curve.stroke, curve.dashes), curve.name, " ", make("b", {}, percent(curve.ap)))),
   );
   if (!curves.length) legend.append("Nothing of this class is to be found.");
 }
@@ -83,7 +82,7 @@ function drawSizes(place, row, sizes) {
       make(
         "div", { class: "size-row" },
         make("span", {}, size),
-        make("span", { class: "bar" }, barInside(row.sizes[i])),
+        make("span", { class: "bar" }, ...(row.sizes[i] === null ? [] : [barInside(row.sizes[i])])),
         make("span", { class: "number" }, percent(row.sizes[i])),
       ),
     ),

@@ -90,14 +90,22 @@ class Gallery {
     const { objects, detections } = this.boxes(place);
     const missed = objects.filter((row) => this.isUnfound(row)).length;
     const wrong = detections.filter((row) => row[KIND] >= 0).length;
-    const about = ` #${place + 1}, off by ${image.badness.toFixed(1)}`;
+    const things = objects.map((row) => this.object(row));
+    const found = detections.map((row) => this.detection(row));
     return make("article", { class: "card", "data-image": place },
-      make("h3", {}, image.name, make("span", {}, about)),
+      make("h3", {}, image.name, make("span", {}, ` #${place + 1}, off by ${image.badness.toFixed(1)}`)),
       make("div", { class: "panes" },
-        this.pane(place, `ground truth: ${counted(objects.length, "object")}, ${missed} not found`,
-          objects.map((row) => this.object(row))),
-        this.pane(place, `predictions: ${counted(detections.length, "detection")}, ${wrong} wrong`,
-          detections.map((row) => this.detection(row)))));
+        this.pane(place, `ground truth: ${counted(objects.length, "object")}, ${missed} not found`, things),
+        this.pane(place, `predictions: ${counted(detections.length, "detection")}, ${wrong} wrong`, found)),
+      this.words(things, found));
+  }
+
+  /** The same in words, for those who cannot see the boxes or point at them; written when it is opened. */
+  words(things, found) {
+    const list = make("div", { class: "panes" });
+    const fill = () => list.replaceChildren(...[things, found.slice().reverse()].map((boxes) =>
+      make("ul", {}, ...boxes.map((box) => make("li", {}, box.told)))));
+    return make("details", { class: "words", ontoggle: fill }, make("summary", {}, "In words"), list);
   }
 
   pane(place, caption, boxes) {

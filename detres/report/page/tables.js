@@ -91,7 +91,8 @@ function showConfusion(confusion) {
   byId("confusion-note").textContent =
     "Objects (rows) by the class they were found as (columns): detections of " +
     `score ≥ ${confusion.score} at IoU ≥ 0.5, an object's own class first. ` +
-    "The last column: objects not found. The last row: detections without an object. A cell's shade is its share of the row." +
+    "The last column: objects not found. The last row: detections without an object. " +
+    "A cell's shade is its share of the row." +
     (confusion.left
       ? ` These are the ${confusion.names.length} classes confused most; ${confusion.left} others are left out.` : "");
   const table = byId("confusion-table");
