@@ -40,7 +40,7 @@ class StatedConfig:
         A text of 1.x, and of early 2.x, is that of a file and the files it builds on, the path of each in a line
         before it; a dict assigned twice is merged.
         """
-        lines = ["" if re.fullmatch(r"\S+\.py", line) else line for line in text.splitlines()]
+        lines = ["" if re.fullmatch(r"[^'\"=()#]+\.py", line) else line for line in text.splitlines()]
         names: dict[str, Any] = {}
         try:
             for statement in ast.parse("\n".join(lines)).body:
@@ -98,8 +98,8 @@ def _evaluate(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
             return [_evaluate(item, names) for item in items]
         case ast.Dict(keys, values):
             return _pairs([(_evaluate(k, names) if k else None, v) for k, v in zip(keys, values, strict=True)], names)
-        case ast.Call(ast.Name("dict"), [], keywords):
-            return _pairs([(word.arg, word.value) for word in keywords], names)
+        case ast.Call(ast.Name("dict"), args, keywords):
+            return _pairs([*((None, arg) for arg in args), *((word.arg, word.value) for word in keywords)], names)
         case ast.UnaryOp(ast.USub(), operand):
             value = _evaluate(operand, names)
             return -value if isinstance(value, int | float) else _ABSENT
@@ -112,7 +112,7 @@ def _evaluate(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
 
 
 def _pairs(pairs: list[tuple[Any, ast.expr]], names: Mapping[str, Any]) -> dict[str, Any]:
-    """A key of None stands before **value, which is spread."""
+    """A key of None stands before a dict that is spread."""
     made: dict[str, Any] = {}
     for key, node in pairs:
         value = _evaluate(node, names)

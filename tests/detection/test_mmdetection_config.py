@@ -6,14 +6,14 @@ import pytest
 
 from detres.detection.mmdetection_config import StatedConfig, kind_of
 
-FILE_BY_FILE = """/mnt/lustre/user/configs/_base_/models/faster_rcnn_r50_fpn.py
+FILE_BY_FILE = """/home/some user/configs/_base_/models/faster_rcnn_r50_fpn.py
 # model settings
 model = dict(
     type='FasterRCNN',
     backbone=dict(type='ResNet', depth=50, style='pytorch'),
     rpn_head=dict(loss_bbox=dict(type='SmoothL1Loss', beta=1.0 / 9.0)))
 
-/mnt/lustre/user/configs/faster_rcnn/faster_rcnn_r101_caffe_fpn_1x_coco.py
+/home/some user/configs/faster_rcnn/faster_rcnn_r101_caffe_fpn_1x_coco.py
 _base_ = './faster_rcnn_r50_fpn_1x_coco.py'
 model = dict(
     backbone=dict(depth=101, style='caffe'),
@@ -38,11 +38,13 @@ def test_files_one_after_another_are_merged_as_they_build_on_each_other() -> Non
 
 
 def test_the_first_path_that_is_stated_counts() -> None:
-    stated = StatedConfig.from_text("test_cfg = dict(rpn=dict(max_num=5, nms=None))\nn = {'a': -1, **test_cfg}")
+    stated = StatedConfig.from_text(
+        "test_cfg = dict(rpn=dict(max_num=5, nms=None))\nn = {'a': -1, **dict({'b': 0}, **test_cfg)}"
+    )
     assert stated.get("model.test_cfg.rpn.max_num", "test_cfg.rpn.max_num") == 5
     assert stated.get("test_cfg.rpn.nms", default=1) is None
     assert stated.get("test_cfg.rpn.nms.type", "nowhere", default=1) == 1
-    assert stated.get("n") == {"a": -1, "rpn": {"max_num": 5, "nms": None}}
+    assert stated.get("n") == {"a": -1, "b": 0, "rpn": {"max_num": 5, "nms": None}}
 
 
 def test_what_only_running_would_tell_is_absent(tmp_path: Path) -> None:
