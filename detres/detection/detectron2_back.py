@@ -13,15 +13,8 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.config.yaml_dialect import write_yaml
 from detres.detection.anchors import cell_anchors, default_sizes
 from detres.detection.detector_files import DetectorSettings
-from detres.detection.detectron2_weights import (
-    ANCHORS,
-    BGR_STATS,
-    NORM_EPS,
-    data_settings,
-    model_settings,
-    name_pairs,
-    test_settings,
-)
+from detres.detection.detectron2_names import ANCHORS, PIXELS, name_pairs
+from detres.detection.detectron2_weights import BGR_STATS, NORM_EPS, data_settings, model_settings, test_settings
 from detres.detection.handing_back import HandedBack, computed_otherwise, resnet_settings
 from detres.detection.renaming import rename, turned
 from detres.errors import WeightsError
@@ -77,9 +70,8 @@ def _what_files_once_held(settings: DetectorSettings, known: WeightsMetadata) ->
     anchors = settings.model.anchors
     sizes = _sizes(settings)
     if known.pixel_stats != BGR_STATS:
-        held["pixel_mean"], held["pixel_std"] = (
-            torch.tensor(values).view(3, 1, 1) for values in (known.pixel_stats.mean, known.pixel_stats.std)
-        )
+        stats = (known.pixel_stats.mean, known.pixel_stats.std)
+        held |= {name: torch.tensor(values).view(3, 1, 1) for name, values in zip(PIXELS, stats, strict=True)}
     if sizes != default_sizes(len(sizes)) or anchors.ratios != (0.5, 1.0, 2.0):
         held |= {f"{ANCHORS}{level}": cell_anchors(s, anchors.ratios) for level, s in enumerate(sizes)}
     return held

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from torch import Tensor
 from detres.array_pickle import read_array_pickle
 from detres.backbones.architectures import BACKBONES, StrideIn
 from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import read_tensors
 from detres.config.schema import (
     AnchorsConfig,
     DataConfig,
@@ -33,18 +33,16 @@ from detres.config.schema import (
 )
 from detres.detection.anchors import cell_anchors, default_sizes
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of, resnet_of
-from detres.detection.renaming import Pairs, rename
+from detres.detection.detectron2_names import ANCHORS, PIXELS, LayoutName, name_pairs
+from detres.detection.renaming import rename
 from detres.errors import WeightsError
+from detres.inert_pickle import read_torch_file
 from detres.structures import IMAGENET_STATS, PixelStats
-
-LayoutName = Literal["c4", "dc5", "fpn"]
 
 BGR_STATS = PixelStats(mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), order="bgr")
 NORM_EPS = 1e-5
 # Beside the boxes: their heads change no box, whatever they hold.
 _OTHER_HEADS = ("roi_heads.mask_", "roi_heads.keypoint_head.", "sem_seg_head.")
-ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
-PIXELS = ("pixel_mean", "pixel_std")
 
 
 def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
@@ -53,11 +51,15 @@ def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
     stated: stride_in, the zoo's where it is None, and class_names. Raises WeightsError, naming the file, for anything
     that is no Faster R-CNN or whose boxes would come out otherwise.
     """
-    theirs = _read_pickle(path) if path.suffix.lower() == ".pkl" else read_tensors(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
     try:
-        return understand(theirs, stated, f"detectron2 {path.name}")
-    except WeightsError as error:
+        theirs, unread = _read(path)
+        detector = understand(theirs, stated, f"detectron2 {path.name}")
+    except (WeightsError, ValueError) as error:
         raise WeightsError(f"{path}: {error}") from None
+    beside = (f"left unread, beside the weights: {', '.join(unread)}",) if unread else ()
+    return replace(detector, told=(*detector.told, *beside))
 
 
 def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> ConvertedDetector:
@@ -72,9 +74,11 @@ def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> Con
             "what they do to its boxes is not known"
         )
     architecture = resnet_of(ours)
+    _check_what_sizes_are_read_from(ours, layout)
     _check_norms_and_groups(ours)
     names, whose = class_names_of(len(ours["roi.class_logits.bias"]) - 1, stated.class_names)
-    model = model_settings(ours, layout, architecture, names).model_copy(update={"anchors": _anchors(theirs, layout)})
+    model = model_settings(ours, layout, architecture, names)
+    model = model.model_copy(update={"anchors": _anchors(theirs, layout, ours["rpn.objectness.weight"])})
     backbone, why = _backbone(theirs, architecture, stated.stride_in)
     if layout == "dc5" and backbone.stride_in == "3x3":
         raise WeightsError(
@@ -83,37 +87,6 @@ def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> Con
         )
     told = (why, f"class names: {whose}", *_left_out(theirs))
     return ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe, told)
-
-
-def name_pairs(layout: LayoutName, *, several_convs: bool = False) -> Pairs:
-    """Their names and ours. several_convs: the RPN has more than one before its siblings."""
-    trunk = "backbone.bottom_up." if layout == "fpn" else "backbone."
-    stages = [(f"{trunk}res{stage}", f"backbone.layer{stage - 1}") for stage in range(2, 6)]
-    if layout == "c4":
-        stages[3] = ("roi_heads.res5", "roi.head.stage")
-    convs = [(f"{trunk}stem.conv1", "backbone.conv1", "backbone.bn1")]
-    for theirs, ours in stages:
-        convs += [(f"{theirs}.{{block}}.conv{{n}}", f"{ours}.{{block}}.conv{{n}}", f"{ours}.{{block}}.bn{{n}}")]
-        shortcut = f"{ours}.{{block}}.downsample"
-        convs += [(f"{theirs}.{{block}}.shortcut", f"{shortcut}.0", f"{shortcut}.1")]
-    for level in range(4):
-        for theirs, ours in (("lateral", "neck.lateral"), ("output", "neck.output")):
-            convs += [(f"backbone.fpn_{theirs}{level + 2}", f"{ours}.{level}.0", f"{ours}.{level}.1")]
-    # Their layers of the head count from one.
-    layers = range(8)
-    head = "roi.head.convs"
-    convs += [(f"roi_heads.box_head.conv{k + 1}", f"{head}.{k}.0", f"{head}.{k}.1") for k in layers]
-    plain = [(f"roi_heads.box_head.fc{k + 1}", f"roi.head.fcs.{k}") for k in layers]
-    rpn_conv, ours = (".conv{n}", "rpn.convs.{n}") if several_convs else ("", "rpn.convs.0")
-    plain += [
-        (f"proposal_generator.rpn_head.conv{rpn_conv}", ours),
-        ("proposal_generator.rpn_head.objectness_logits", "rpn.objectness"),
-        ("proposal_generator.rpn_head.anchor_deltas", "rpn.deltas"),
-        ("roi_heads.box_predictor.cls_score", "roi.class_logits"),
-        ("roi_heads.box_predictor.bbox_pred", "roi.deltas"),
-    ]
-    pairs = [pair for conv, ours, norm in convs for pair in ((f"{conv}.norm", norm), (conv, ours))]
-    return [(f"{theirs}.{{leaf}}", f"{ours}.{{leaf}}") for theirs, ours in (*pairs, *plain)]
 
 
 def usual_stats(stride_in: StrideIn) -> PixelStats:
@@ -130,21 +103,26 @@ def test_settings() -> TestConfig:
     return TestConfig(score=0.05, nms=0.5, max_detections=100)
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
-    try:
-        content = read_array_pickle(path)
-    except ValueError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    model = content.get("model") if isinstance(content, dict) else None
+def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors by their names, and the classes of what was left unread; ValueError where the file cannot be read."""
+    if path.suffix.lower() == ".pkl":
+        content, unread = read_array_pickle(path), {}
+        if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+            raise ValueError("no file of detectron2's model zoo, which holds arrays by name under `model`")
+    else:
+        content, unread = read_torch_file(path)
+    model = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(model, dict):
-        raise WeightsError(f"{path}: no file of detectron2's model zoo, which holds arrays by name under `model`")
-    for name, array in model.items():
-        if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-            raise WeightsError(f"{path}: {name!r} is no array of numbers")
-    # Copied: numpy's arrays from a pickle may not be written to.
-    return {name: torch.from_numpy(np.array(array)) for name, array in model.items()}
+        raise ValueError("holds no tensors by name, alone or under `model`")
+    return {name: _tensor(name, value) for name, value in model.items()}, list(unread)
+
+
+def _tensor(name: Any, value: Any) -> Tensor:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        value = torch.from_numpy(np.array(value))  # Copied: an array from a pickle may not be written to.
+    if not isinstance(name, str) or not isinstance(value, Tensor):
+        raise ValueError(f"{name!r} is no array of numbers")
+    return value
 
 
 def _layout_of(theirs: Mapping[str, Tensor]) -> LayoutName:
@@ -164,6 +142,19 @@ def _layout_of(theirs: Mapping[str, Tensor]) -> LayoutName:
     if holds("roi_heads.res5."):
         return "c4"
     return "fpn" if holds("backbone.fpn_lateral") else "dc5"
+
+
+def _check_what_sizes_are_read_from(ours: Mapping[str, Tensor], layout: LayoutName) -> None:
+    """The rest of what may be missing is told where the model is loaded."""
+    needed = ["roi.class_logits.bias", "roi.deltas.bias", "rpn.objectness.weight", "backbone.layer1.0.conv2.weight"]
+    needed += [] if layout == "c4" else [_pooled_from(layout), "roi.head.fcs.0.weight"]
+    if missing := [name for name in needed if name not in ours]:
+        raise WeightsError(f"lacks what is {', '.join(missing)} here; the file may be cut, or of a head without layers")
+
+
+def _pooled_from(layout: LayoutName) -> str:
+    """The weight whose outputs the box head is given."""
+    return "neck.lateral.0.0.weight" if layout == "fpn" else "backbone.layer4.0.downsample.0.weight"
 
 
 def _check_norms_and_groups(ours: Mapping[str, Tensor]) -> None:
@@ -213,9 +204,7 @@ def _roi(ours: Mapping[str, Tensor], layout: LayoutName, classes: int) -> RoiCon
         options["head_conv_channels"] = channels = len(ours["roi.head.convs.0.0.weight"])
         options["head_norm"] = _norm_behind(ours, "roi.head.convs.0.1")
     else:
-        channels = len(ours["neck.lateral.0.0.weight" if layout == "fpn" else "backbone.layer4.0.bn3.weight"])
-    if "roi.head.fcs.0.weight" not in ours:
-        raise WeightsError("its box head ends without a fully connected layer")
+        channels = len(ours[_pooled_from(layout)])
     width, features = ours["roi.head.fcs.0.weight"].shape
     fcs = _count(ours, "roi.head.fcs.{}.weight")
     return RoiConfig(
@@ -233,7 +222,7 @@ def _norm_behind(ours: Mapping[str, Tensor], name: str) -> Literal["none", "batc
     return "batch" if f"{name}.running_mean" in ours else "group"
 
 
-def _anchors(theirs: Mapping[str, Tensor], layout: LayoutName) -> AnchorsConfig:
+def _anchors(theirs: Mapping[str, Tensor], layout: LayoutName, objectness: Tensor) -> AnchorsConfig:
     """The zoo's, unless the file holds others: older ones hold the anchors of a cell, newer ones only their number."""
     usual = AnchorsConfig()
     levels = default_sizes(5 if layout == "fpn" else 1)
@@ -244,7 +233,7 @@ def _anchors(theirs: Mapping[str, Tensor], layout: LayoutName) -> AnchorsConfig:
             raise WeightsError(f"anchors of {len(held)} levels and ratios {set(ratios)}, which {layout} does not have")
         if sizes != levels or ratios[0] != usual.ratios:
             usual, levels = AnchorsConfig(sizes=sizes, ratios=ratios[0]), sizes
-    found = len(theirs["proposal_generator.rpn_head.objectness_logits.weight"])
+    found = len(objectness)
     if found != len(levels[0]) * len(usual.ratios):
         raise WeightsError(
             f"{found} anchors a cell, where the zoo's {layout} models have {len(levels[0]) * len(usual.ratios)}, and "

@@ -25,8 +25,8 @@ def locate_detector(weights: str | Path) -> Path:
         if file.suffix in (".pth", ".pt", ".pkl", ".bin", ".npz"):
             raise WeightsError(
                 f"--weights {weights}: detectors are safetensors of detres's own. A backbone's weights go to "
-                f"model.backbone.weights={file}; a detector of torchvision's is converted first: "
-                f"detres convert_weights --from torchvision {file} {file.stem}.safetensors"
+                f"model.backbone.weights={file}; another project's detector is converted first: detres convert_weights "
+                f"--from torchvision (or detectron2, mmdetection) {file} {file.stem}.safetensors"
             )
         return file
     if name not in _PUBLISHED:

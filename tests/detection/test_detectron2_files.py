@@ -50,13 +50,17 @@ def written(path: Path, content: object) -> Path:
 def test_a_pickle_of_the_zoo_and_a_checkpoint_are_the_same_detector(state: State, tmp_path: Path) -> None:
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     pickled = written(tmp_path / "zoo.pkl", {"model": arrays, "__author__": "a zoo", "matching_heuristics": True})
-    torch.save({"model": state, "optimizer": {"state": {}}, "iteration": 7}, tmp_path / "model_final.pth")
+    beside = {"optimizer": {"state": {}}, "iteration": 7, "best": np.float64(0.4), "hooks": {print}}
+    torch.save({"model": state, **beside}, tmp_path / "model_final.pth")
     first, second = (read_detectron2(path, Stated()) for path in (pickled, tmp_path / "model_final.pth"))
     assert first.model == second.model
     assert first.tensors.keys() == second.tensors.keys()
     for name, tensor in first.tensors.items():
         assert torch.equal(tensor, second.tensors[name])
     assert first.recipe == "detectron2 zoo.pkl"
+    assert first.told == second.told[:-1]
+    assert "left unread, beside the weights: " in second.told[-1]
+    assert "print" in second.told[-1]
     pickled.unlink()
 
 
@@ -64,6 +68,7 @@ def test_a_pickle_of_the_zoo_and_a_checkpoint_are_the_same_detector(state: State
     ("content", "said"),
     [
         ({"model": {"a": print}}, "builtins.print, and might run any code"),
+        ({"model": {1: np.zeros(3)}}, "1 is no array of numbers"),
         ({"model": {"a": [1, 2]}}, "'a' is no array of numbers"),
         ({"model": {"a": np.array(["x"])}}, "'a' is no array of numbers"),
         ({"blobs": {}}, "under `model`"),
@@ -82,7 +87,10 @@ def test_a_truncated_or_absent_file_is_refused(tmp_path: Path) -> None:
     whole = written(tmp_path / "zoo.pkl", {"model": {"a": np.zeros(1000)}}).read_bytes()
     (tmp_path / "zoo.pkl").write_bytes(whole[:4000])
     (tmp_path / "zoo.pth").write_bytes(b"PK")
-    for name, said in (("zoo.pkl", "not a pickle that can be read"), ("zoo.pth", "not a state dict")):
+    for name, said in (
+        ("zoo.pkl", "not a pickle that can be read"),
+        ("zoo.pth", "not a file of torch.save that can be read"),
+    ):
         with pytest.raises(WeightsError, match=said):
             read_detectron2(tmp_path / name, Stated())
     with pytest.raises(WeightsError, match="no such weights file"):
@@ -156,6 +164,18 @@ def test_another_detector_is_refused_by_its_kind(state: State) -> None:
     grouped = state | {"backbone.bottom_up.res2.0.conv2.weight": torch.zeros(64, 2, 3, 3)}
     assert "32 groups: a ResNeXt" in refusal(grouped)
     assert "have no statistics" in refusal({n: t for n, t in state.items() if "running" not in n})
+
+
+@pytest.mark.parametrize(
+    "part", ["roi_heads.box_head.", "roi_heads.box_predictor.bbox_pred", "backbone.bottom_up.res5"]
+)
+def test_what_is_missing_is_told(state: State, part: str) -> None:
+    told = refusal(without(state, part))
+    assert "lacks what is" in told or "no ResNet of 18 to 152 layers" in told
+
+
+def test_a_missing_weight_is_told_by_name(state: State) -> None:
+    assert "backbone.layer3.1.bn2.weight" in refusal(without(state, "backbone.bottom_up.res4.1.conv2.norm.weight"))
 
 
 def test_wrong_widths_are_told_by_name(state: State) -> None:

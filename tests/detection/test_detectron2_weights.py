@@ -225,7 +225,7 @@ def unmatched(ours: FasterRCNN, reference: Reference, images: Sequence[Tensor]) 
     return missed, total
 
 
-SHAPES = {"c4": [(64, 98), (58, 96)], "dc5": [(64, 98), (58, 96)], "fpn": [(128, 250), (250, 130)]}
+SHAPES = {"c4": [(64, 98), (58, 96)], "dc5": [(64, 98), (58, 96)], "fpn": [(128, 192), (160, 130)]}
 COUNTS = {"c4": (300, 6), "dc5": (300, 40), "fpn": (200, 120)}
 
 

@@ -48,5 +48,8 @@ def test_a_tag_is_converted_once_and_found_from_then_on(cache: Path, monkeypatch
 
 def test_another_project_s_file_is_sent_to_the_converter(tmp_path: Path) -> None:
     (tmp_path / "model.pth").touch()
-    with pytest.raises(WeightsError, match=r"convert_weights --from torchvision .*model\.pth model\.safetensors"):
+    with pytest.raises(
+        WeightsError,
+        match=r"convert_weights --from torchvision \(or detectron2, mmdetection\) .*model\.pth model\.safetensors",
+    ):
         locate_detector(tmp_path / "model.pth")
