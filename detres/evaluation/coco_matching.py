@@ -35,9 +35,10 @@ class Matches:
 def match(objects: FlatObjects, found: FlatDetections, min_iou: float = 0.5) -> Matches:
     """Best score first, each detection takes that free object of its image and class it overlaps most.
 
-    One that overlaps none by min_iou is neither hit nor false alarm where min_iou of its own area lies in an ignored
-    object of its class, and where it is not among the best MAX_DETECTIONS of its image and class. Of equal scores the
-    detection given first goes first, of equal overlaps the object given last is taken.
+    One that is left without an object it overlaps by min_iou is a false alarm; but neither hit nor false alarm where
+    min_iou of its own area lies in an ignored object of its class, or where it is not among the best MAX_DETECTIONS of
+    its image and class. Of equal scores the detection given first goes first, of equal overlaps the object given last
+    is taken.
     Source: https://cocodataset.org/#detection-eval.
     """
     # The reference compares so, since an IoU of 1 may be computed as slightly less.
