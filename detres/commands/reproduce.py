@@ -23,7 +23,7 @@ from detres.commands.telling import progress_on_terminal, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="table1 to table11, figure6, figure7 or degradation")
+    parser.add_argument("table", metavar="TABLE", help="table1 to table11, table13, figure6, figure7 or degradation")
     parser.add_argument("--cfg", metavar="NAME", help="table9: of this detector and of NAME_context")
     parser.add_argument("--smoke", action="store_true", help="try every row for a few steps; no figure means anything")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where runs and tables lie (runs/reproduction)")
@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.seeds < 1:
         raise ConfigError(f"--seeds is {arguments.seeds}; it takes at least 1")
-    task = task_of(table_named(arguments.table, arguments.cfg).rows[0].configs[0])
+    rows = table_named(arguments.table, arguments.cfg).rows
+    task = next(task_of(row.configs[0]) for row in rows if row.configs)
     try:
         reproduce(
             arguments.table,

@@ -18,14 +18,16 @@ from detres.config.difference import check_resumable
 from detres.config.loading import AnyConfig, Layer, load_config
 from detres.data.classification_sets import load_classified
 from detres.data.datasets import SplitName, load_dataset
+from detres.data.localized_sets import load_localized
 from detres.errors import ConfigError, DataError
 from detres.experiments.evaluation_places import default_split
+from detres.experiments.reproduction.beginnings import layer_of_beginning
 from detres.experiments.reproduction.rows import Row, Table
 from detres.experiments.reproduction.smoke import smoke_layers
 from detres.training.checkpoints import MODEL_FILE, completed_steps, existing_checkpoint
 from detres.training.metric_log import read_metrics
 
-_LOADERS = {"classification": load_classified, "detection": load_dataset}
+_LOADERS = {"classification": load_classified, "detection": load_dataset, "localization": load_localized}
 
 # Where files lie, which a finished run needs no more, or finds elsewhere.
 _PLACES = frozenset({"data.root", "model.backbone.weights"})
@@ -81,6 +83,12 @@ class Run:
         return self.folder / "checkpoints" / "last" / MODEL_FILE
 
     @property
+    def weights(self) -> Path | None:
+        """Those it begins with; a localizer's config says which trunk and proposals it takes."""
+        takes_them = self.beginning is not None and self.config.task == "detection"
+        return self.beginning.last_weights if takes_them else None
+
+    @property
     def needed(self) -> tuple[Run, ...]:
         """What is to be trained for it, in order: before itself, what it begins with, unless it has begun."""
         begun = self.beginning is None or existing_checkpoint(self.folder) is not None
@@ -129,9 +137,13 @@ def plan_table(table: Table, settings: Settings) -> list[Plan]:
 
 
 def _plan_row(row: Row, table: Table, settings: Settings, looked_for: dict[str, str | None]) -> Plan:
+    if not row.configs:
+        return Plan(row, (), row.absent)
     # Several configs are an ensemble, of which there is one.
     seeds = settings.seeds if len(row.configs) == 1 else 1
-    beginning = _plan_run(row.begins_with, 0, settings) if row.begins_with else None
+    beginning = None
+    for stem in (row.begins_with or "").split():
+        beginning = _plan_run(stem, 0, settings, beginning)
     groups = []
     for seed in range(seeds):
         met = Counter[str]()
@@ -158,18 +170,9 @@ def _plan_run(stem: str, seed: int, settings: Settings, beginning: Run | None = 
     recipe = load_config(stem)
     layers = [*settings.layers, *(smoke_layers(recipe) if settings.smoke else ())]
     if beginning is not None:
-        layers.append(_model_of(beginning))
+        layers.append(layer_of_beginning(recipe, beginning.config, beginning.folder, smoke=settings.smoke))
     config = load_config(stem, [*settings.overrides, f"training.seed={seed}"], layers=layers)
     return Run(recipe, config, settings.out / recipe.recipe / f"seed{seed}", beginning)
-
-
-def _model_of(run: Run) -> Layer:
-    """What train_det --weights lays over a config: the weights' model, which may gain global context."""
-    model = run.config.model
-    left_out = {"class_names"} | (set() if model.global_context else {"global_context"})
-    values = model.model_dump(mode="json", exclude=left_out)
-    values["backbone"]["weights"] = None
-    return Layer(str(run.folder), {"model": values})
 
 
 def _check_folder(run: Run) -> None:

@@ -115,7 +115,7 @@ def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: M
         return
     estimates = Estimates(plans, machine.device)
     width = max(len(plan.row.name) for plan in plans)
-    for plan in plans:
+    for plan in (plan for plan in plans if plan.runs):
         waiting = [run for run in plan.needed if not run.is_finished]
         if not waiting:
             prospect = f"finished: {plan.runs[0].folder}"

@@ -51,7 +51,14 @@ class TestSeconds:
     __test__ = False  # pytest collects classes by this prefix
 
 
-Source = Error | Cost | Response | DetectionMetric | TestSeconds
+@dataclass(frozen=True)
+class LocalizationError:
+    """A key of a localizer's metrics.json, in per cent."""
+
+    metric: Literal["true_class_error", "top5_error"]
+
+
+Source = Error | Cost | Response | DetectionMetric | TestSeconds | LocalizationError
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ class Row:
     """configs: what is trained, by the stems of their files; several are tested together, as one, and one that stands
     twice is trained twice. paper: figures by their column's title. group: which picture's panel shows it.
     tested: how detectors are tested, by overrides of their config's test section. begins_with: the config whose run of
-    seed 0 gives the weights that training begins with; None: the row's own config says it.
+    seed 0 gives the weights that training begins with, after those that this one begins with, apart by spaces; None:
+    the row's own config says it. absent: why there are no configs, and nothing is run.
     """
 
     name: str
@@ -85,6 +93,7 @@ class Row:
     group: str = ""
     tested: tuple[str, ...] = ()
     begins_with: str | None = None
+    absent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,11 +122,12 @@ def row(
     *,
     tested: tuple[str, ...] = (),
     begins_with: str | None = None,
+    absent: str | None = None,
     **paper: float | Published,
 ) -> Row:
     """A row from words: configs apart by spaces, figures by the short names that `SHORT` explains."""
     figures = {SHORT[key]: Published(value) if isinstance(value, float) else value for key, value in paper.items()}
-    return Row(name, tuple(configs.split()), figures, group, tested, begins_with)
+    return Row(name, tuple(configs.split()), figures, group, tested, begins_with, absent)
 
 
 # Titles of columns by what a line of tables.py calls them.
@@ -134,4 +144,6 @@ SHORT = {
     "voc07": "mAP@.5 at 11 points, %",
     "voc12": "mAP@.5 by area, %",
     "seconds": "test, seconds an image",
+    "true_class": "error on the true class, %",
+    "loc_top5": "top-5 localization error, %",
 }

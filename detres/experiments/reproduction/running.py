@@ -18,8 +18,9 @@ from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.parts import Say
 from detres.experiments.reproduction.detection_measuring import measure_detectors
 from detres.experiments.reproduction.estimates import net_cost
+from detres.experiments.reproduction.localization_measuring import measure_localizer_row
 from detres.experiments.reproduction.planning import Plan, Run, Settings
-from detres.experiments.reproduction.rows import Cost, DetectionMetric, Error, Table, TestSeconds
+from detres.experiments.reproduction.rows import Cost, DetectionMetric, Error, LocalizationError, Table, TestSeconds
 from detres.experiments.reproduction.smoke import smoke_test
 from detres.experiments.training import train
 
@@ -59,7 +60,7 @@ def train_row(plan: Plan, machine: Machine) -> None:
             train(
                 run.config,
                 run.folder,
-                weights=run.beginning and run.beginning.last_weights,
+                weights=run.weights,
                 resume=True,
                 device=str(machine.device),
                 terminal=machine.terminal,
@@ -85,6 +86,12 @@ def measure_row(plan: Plan, table: Table, settings: Settings, machine: Machine) 
                 key = "seconds_per_image" if isinstance(source, TestSeconds) else source.metric
                 values[column.title] = tuple(v for each in found if (v := each.value(key)) is not None)
                 trouble = trouble or next((each.trouble for each in found if each.trouble), None)
+            case LocalizationError(metric):
+                options = {"device": str(machine.device), "say": machine.say, "progress": machine.progress}
+                located = [measure_localizer_row(group[0], plan, settings, **options) for group in whole]
+                values[column.title] = tuple(v for each in located if (v := each.value(metric)) is not None)
+                if column.title in plan.row.paper:
+                    trouble = trouble or next((each.trouble for each in located if not values[column.title]), None)
             case _:
                 responses = [_responses(group[0], machine.device) for group in whole]
                 values[column.title] = tuple(each.mean for each in responses)
@@ -92,6 +99,8 @@ def measure_row(plan: Plan, table: Table, settings: Settings, machine: Machine) 
 
 
 def _trouble(plan: Plan, table: Table) -> str | None:
+    if not plan.runs:
+        return plan.obstacle
     unfinished = [] if table.is_counted else [run for run in plan.runs if not run.is_finished]
     if not unfinished:
         return None

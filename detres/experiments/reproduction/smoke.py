@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from detres.backbones.architectures import BACKBONES, Architecture
 from detres.config.loading import AnyConfig, Layer, read_override
+from detres.config.localization_schema import LocalizationConfig
 from detres.config.schema import Config
 from detres.data.shape_drawing import SHAPES
 from detres.experiments.reproduction.rows import Error
@@ -60,7 +61,7 @@ DETECTION_SETTINGS = {
         "backbone": {"name": "resnet18", "weights": None, "frozen_stages": 0, "stride_in": None, "output_stride": None},
         "fpn": {"channels": 32},
         "rpn": {"pre_nms_train": 50, "post_nms_train": 10, "pre_nms_test": 20, "post_nms_test": 4},
-        "roi": {"batch_per_image": 8, "sampling_ratio": 1, "head_fc_channels": 32},
+        "roi": {"batch_per_image": 8, "pool": 2, "sampling_ratio": 1, "head_fc_channels": 32},
     },
     "data": {
         "format": "shapes",
@@ -89,10 +90,27 @@ DETECTION_SETTINGS = {
 }
 
 
+LOCALIZATION_SETTINGS = {
+    "task": "localization",
+    "model": {
+        "backbone": {"name": "resnet18", "weights": None, "stride_in": None},
+        "anchors": {"sizes": [12, 20], "ratios": [1.0]},
+        "rpn": {"channels": 16},
+    },
+    "data": {key: SETTINGS["data"][key] for key in ("format", "root", "train", "val", "test", "classes", "workers")}
+    | {"crop": CROP, "shortest_side": [36, 48]},
+    "training": {key: value for key, value in SETTINGS["training"].items() if key != "recompute_norms"},
+    "schedule": SETTINGS["schedule"],
+    "test": {"scales": [36], "batch": 16, "proposals": 4},
+}
+
+
 def smoke_layers(config: AnyConfig) -> list[Layer]:
     """What a smoke run lays over a recipe, and the net that stands in for its own where that is a large one."""
     if isinstance(config, Config):
         return [Layer("--smoke", DETECTION_SETTINGS)]
+    if isinstance(config, LocalizationConfig):
+        return [Layer("--smoke", LOCALIZATION_SETTINGS)]
     stand_in = stand_in_for(config.model.backbone.name)
     model = {"model": {"backbone": {"name": stand_in, "stride_in": None}}} if stand_in else {}
     return [Layer("--smoke", SETTINGS), Layer("--smoke", model)]
@@ -115,5 +133,15 @@ def smoke_detection_test(overrides: Sequence[str]) -> tuple[str, ...]:
     """The same test on shapes: at most two scales, of which one is the side that is trained at."""
     return tuple(
         f"test.scales={[_SIDE // 2, _SIDE]}" if "scales" in read_override(text).values["test"] else text
+        for text in overrides
+    )
+
+
+def smoke_localization_test(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The same test on shapes: at a side that is shrunk as the crop is."""
+    return tuple(
+        f"test.scales={[round(side / _SHRUNK) for side in read_override(text).values['test']['scales']]}"
+        if "scales" in read_override(text).values["test"]
+        else text
         for text in overrides
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from detres.experiments.reproduction.detection_tables import DETECTION_TABLES
+from detres.experiments.reproduction.localization_tables import LOCALIZATION_TABLES
 from detres.experiments.reproduction.rows import SHORT, Column, Cost, Error, Published, Response, Table, row
 
 _DENSE_SIDES = (224, 256, 384, 480, 640)
@@ -149,6 +150,7 @@ TABLES: Mapping[str, Table] = {
     "table5": _TABLE5,
     "table6": _TABLE6,
     **DETECTION_TABLES,
+    **LOCALIZATION_TABLES,
     "figure6": _FIGURE6,
     "figure7": _FIGURE7,
     "degradation": _DEGRADATION,

@@ -13,8 +13,8 @@ from detres.experiments.reproduction.smoke import smoke_layers, stand_in_for
 from detres.experiments.reproduction.tables import TABLES
 
 ROWS = [(name, row) for name, table in TABLES.items() for row in table.rows]
-STEMS = sorted({stem for _, row in ROWS for stem in (*row.configs, row.begins_with) if stem})
-CLASSIFIED = [(name, row) for name, row in ROWS if task_of(row.configs[0]) == "classification"]
+STEMS = sorted({stem for _, row in ROWS for stem in (*row.configs, *(row.begins_with or "").split())})
+CLASSIFIED = [(name, row) for name, row in ROWS if row.configs and task_of(row.configs[0]) == "classification"]
 
 
 @pytest.mark.parametrize("stem", STEMS)
