@@ -49,7 +49,7 @@ def load_imagenet_det(
     so come val1 and val2, which everybody has from somewhere. train is every image that is a positive of one of
     train_1.txt to train_200.txt, in their order; train:1000 takes a thousand positives of a class at most, spread
     evenly over its list, which balances the classes (val1+train_N in arXiv:1311.2524, section 4.3, counts boxes).
-    Raises DataError where a list is missing, names an image of val or test that is not there, or an image twice.
+    Raises DataError where a list is missing or names an image of val or test that is not there.
     """
     base = _base_folder(root)
     names = _train_names(base, split) if split.split(":")[0] == "train" else _read_names(_find_list(root, base, split))
@@ -112,7 +112,7 @@ def _train_names(base: Path, split: str) -> list[str]:
             raise DataError(f"{file}: there is no such list; train is made of train_1.txt to train_200.txt") from None
         positives = [row[0] for row in rows if row and row[-1] == "1"]
         if limit is not None and len(positives) > limit:
-            # Evenly: the lists begin with the images of 2013, which show one class each, and end with those of 2014.
+            # Evenly, because images of one source stand together in a list.
             positives = [positives[place] for place in np.linspace(0, len(positives) - 1, limit).round().astype(int)]
         names.update(dict.fromkeys(f"train/{name}" for name in positives))
     return list(names)
