@@ -56,7 +56,7 @@ def test_every_part_runs_and_its_work_is_the_same(part: str, toy_machine: machin
         assert (row.limit_share is None) == (part in ("data", "eval"))
 
 
-def test_every_target_of_the_issue_has_its_row() -> None:
+def test_every_part_runs_here_or_is_named_apart() -> None:
     assert {*TOYS, "train_cls_memory", "test"} == set(suite.PARTS)
 
 

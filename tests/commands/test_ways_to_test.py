@@ -1,0 +1,110 @@
+"""eval_det and train_det with refinement, context, scales and ensembles, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from detres.config.loading import load_config
+from detres.detection.detector_files import load_detector
+from detres.errors import ConfigError
+from detres.experiments.detection_models import detector_from_weights
+from detres.prediction import Detector
+
+TESTS = (
+    ["test.refine=1"],
+    ["test.scales=[48,64,96]"],
+    ["test.flip=true", "test.fusion=soft_nms"],
+    ["test.scales=[48,64]", "test.fusion=wbf", "test.vote=true"],
+)
+
+
+@pytest.fixture(scope="module")
+def weights(trained: Path) -> Path:
+    return trained / "checkpoints" / "last" / "model.safetensors"
+
+
+def test_each_way_of_testing_is_measured_and_written_down(
+    done: Callable[..., str], trained: Path, tmp_path: Path
+) -> None:
+    for place, overrides in enumerate(TESTS):
+        out = tmp_path / str(place)
+        assert "mAP@0.5" in done("eval_det", "--weights", trained, "--out", out, *overrides)
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["images"] == 5
+        for text in overrides:
+            key, _, value = text.removeprefix("test.").partition("=")
+            stated = metrics["test"][key]
+            assert stated == {"vote": "score"}.get(key, json.loads(value) if value[0] in "[t1" else value)
+
+
+def test_several_weights_are_an_ensemble(done: Callable[..., str], trained: Path, tiny: Any) -> None:
+    told = done("eval_det", "--weights", trained, "--weights", trained / "checkpoints" / "last", "--cfg", tiny.cfg)
+    (folder,) = (trained / "eval").glob("*-and-1-more")
+    assert f"written to {folder}" in told
+    assert len(json.loads((folder / "metrics.json").read_text())["weights"]) == 2
+
+
+def test_a_trained_context_model_begins_as_the_plain_one(weights: Path, tiny: Any) -> None:
+    said: list[str] = []
+    config = load_config(tiny.cfg, ["model.global_context=true"])
+    plain, _ = load_detector(weights)
+    model = detector_from_weights(config, plain.class_names, weights, said.append).eval()
+    assert any("without global context, whose columns start at zero" in line for line in said)
+    images = torch.randint(0, 256, (1, 64, 80, 3), dtype=torch.uint8)
+    sizes = torch.tensor([[64, 80]])
+    with torch.no_grad():
+        for found, expected in zip(
+            model.predict_tensors(images, sizes), plain.predict_tensors(images, sizes), strict=True
+        ):
+            assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_context_is_trained_end_to_end_and_comes_back_from_its_file(
+    done: Callable[..., str], weights: Path, tiny: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    done("train_det", "--cfg", tiny.cfg, "--weights", weights, "--out", out, "model.global_context=true")
+    model, settings = load_detector(out / "checkpoints" / "last" / "model.safetensors")
+    assert settings.model.global_context
+    channels = model.roi.head.out_channels
+    assert model.roi.class_logits.weight[:, channels:].abs().max() > 0
+    assert math.isfinite(json.loads((out / "metrics.jsonl").read_text().splitlines()[0])["loss"])
+    assert "mAP@0.5" in done("eval_det", "--weights", out)
+
+
+def test_a_detector_is_predicted_as_its_file_says_it_is_tested(weights: Path, tiny: Any) -> None:
+    plain = Detector.from_checkpoint(weights, device="cpu", score=0.01)
+    settings = plain.settings
+    refined = type(settings)(
+        settings.model,
+        settings.preprocessing,
+        settings.test.model_copy(update={"scales": (64, 96)}),
+        settings.backbone,
+        settings.norms,
+    )
+    model, _ = load_detector(weights)
+    detector = Detector(model, refined, device="cpu", score=0.01)
+    pictures = tiny.pictures()[:2]
+    for picture, found in zip(pictures, detector.predict_many(pictures), strict=True):
+        once = plain.predict(picture)
+        assert found.image_size == once.image_size
+        assert found.boxes.tolist() != once.boxes.tolist()
+    with pytest.raises(ConfigError, match="which no single graph holds"):
+        detector.export((64, 96))
+
+
+def test_mistakes_get_one_message(refused: Callable[..., str], trained: Path, tiny: Any, tmp_path: Path) -> None:
+    given = ("eval_det", "--weights", trained, "--out", tmp_path / "out")
+    told = refused(*given, "test.scales=[96,64]")
+    assert "do not ascend; write them as [64, 96]" in told
+    assert "merges scales, not mirrors" in refused(*given, "test.fusion=maxout", "test.flip=true")
+    told = refused(*given, "model.global_context=true", kind="WeightsError")
+    assert "global_context is False, and True is asked for" in told
+    assert "there is no such" in refused(*given, "--weights", tmp_path / "none", kind="WeightsError")
