@@ -104,8 +104,8 @@ class DetectorSettings:
         """Raises WeightsError for a file that is no detector of detres's, or of a newer one."""
         if not metadata or METADATA_KEY not in metadata:
             raise WeightsError(
-                f"{where}: no detector of detres's; convert_weights --from torchvision IN OUT makes one of theirs, and "
-                f"a backbone's weights go to model.backbone.weights={where}"
+                f"{where}: no detector of detres's; convert_weights --from PROJECT IN OUT makes one of another "
+                f"project's, and a backbone's weights go to model.backbone.weights={where}"
             )
         try:
             text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,20 +12,20 @@ from torch import Tensor
 
 from detres.backbones.architectures import BACKBONES
 
-FPN_WIDTH, FC_WIDTH = 32, 48
+FPN_WIDTH, FC_WIDTH, CLASSES = 32, 48, 4
 
 
 @pytest.fixture(scope="session")
 def zoo_state() -> Callable[..., dict[str, Tensor]]:
-    """zoo_state(layout, architecture="resnet50", classes=4, seed=0): random weights by detectron2's names.
+    """zoo_state(layout, architecture="resnet50", seed=0, deep=False): random weights by detectron2's names.
 
-    FPN and head are narrow. Scores spread out, and few are near ties.
+    Of 4 classes; FPN and head are narrow. Scores spread out, and few are near ties. deep: FPN with norms, two
+    convolutions in the RPN and in the head.
     """
 
-    def draw(layout: str, architecture: str = "resnet50", classes: int = 4, seed: int = 0) -> dict[str, Tensor]:
+    def draw(layout: str, architecture: str = "resnet50", seed: int = 0, deep: bool = False) -> dict[str, Tensor]:
         weights = Weights(seed)
-        widths = weights.trunk(layout, architecture)
-        weights.detector(layout, widths, classes)
+        weights.detector(layout, weights.trunk(layout, architecture), deep)
         return weights.state
 
     return draw
@@ -71,23 +72,27 @@ class Weights:
                 channels = out
         return outs
 
-    def detector(self, layout: str, widths: list[int], classes: int) -> None:
+    def detector(self, layout: str, widths: list[int], deep: bool) -> None:
         read, pooled = {"c4": (widths[2], widths[3]), "dc5": (widths[3], FC_WIDTH), "fpn": (FPN_WIDTH, FC_WIDTH)}[
             layout
         ]
+        conv = partial(self.conv_norm, gain=1.0) if deep else self.layer
         if layout == "fpn":
             for level, width in enumerate(widths, start=2):
-                self.layer(f"backbone.fpn_lateral{level}", FPN_WIDTH, width, 1, 1)
-                self.layer(f"backbone.fpn_output{level}", FPN_WIDTH, FPN_WIDTH, 3, 3)
+                conv(f"backbone.fpn_lateral{level}", FPN_WIDTH, width, 1, 1)
+                conv(f"backbone.fpn_output{level}", FPN_WIDTH, FPN_WIDTH, 3, 3)
         anchors, head = 3 if layout == "fpn" else 15, "proposal_generator.rpn_head"
-        self.layer(f"{head}.conv", read, read, 3, 3)
+        for name in ("conv.conv0", "conv.conv1") if deep else ("conv",):
+            self.layer(f"{head}.{name}", read, read, 3, 3)
         self.layer(f"{head}.objectness_logits", anchors, read, 1, 1, gain=2.0)
         self.layer(f"{head}.anchor_deltas", anchors * 4, read, 1, 1, gain=0.2)
+        for name in ("conv1", "conv2") if deep else ():
+            conv(f"roi_heads.box_head.{name}", read, read, 3, 3)
         if layout != "c4":
             self.layer("roi_heads.box_head.fc1", FC_WIDTH, read * 49)
             self.layer("roi_heads.box_head.fc2", FC_WIDTH, FC_WIDTH)
-        self.layer("roi_heads.box_predictor.cls_score", classes + 1, pooled, gain=2.0)
-        self.layer("roi_heads.box_predictor.bbox_pred", 4 * classes, pooled)
+        self.layer("roi_heads.box_predictor.cls_score", CLASSES + 1, pooled, gain=2.0)
+        self.layer("roi_heads.box_predictor.bbox_pred", 4 * CLASSES, pooled)
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator)

@@ -107,7 +107,9 @@ class Reference:
         sizes = [[32], [64], [128], [256], [512]] if self.layout == "fpn" else [[32, 64, 128, 256, 512]]
         kept_boxes, kept_scores = [], []
         for level, stride, level_sizes in zip(maps, strides, sizes, strict=True):
-            hidden = self.conv(level, "proposal_generator.rpn_head.conv").relu()
+            hidden, conv = level, "proposal_generator.rpn_head.conv"
+            for name in (conv,) if f"{conv}.weight" in self.state else (f"{conv}.conv0", f"{conv}.conv1"):
+                hidden = self.conv(hidden, name).relu()
             logits = self.conv(hidden, "proposal_generator.rpn_head.objectness_logits")[0].permute(1, 2, 0).flatten()
             deltas = self.conv(hidden, "proposal_generator.rpn_head.anchor_deltas")[0].permute(1, 2, 0).reshape(-1, 4)
             shapes = [(s / math.sqrt(r), s * math.sqrt(r)) for s in level_sizes for r in (0.5, 1.0, 2.0)]
@@ -138,7 +140,10 @@ class Reference:
             pooled = roi_align(maps[0], [rois], 14, 1 / 16, sampling_ratio=0, aligned=True)
             features = self.stage(pooled, "roi_heads.res5", 2).mean(dim=(2, 3))
         else:
-            features = self.pooled(maps, strides, rois).flatten(1)
+            features = self.pooled(maps, strides, rois)
+            for conv in ("roi_heads.box_head.conv1", "roi_heads.box_head.conv2"):
+                features = self.conv(features, conv).relu() if f"{conv}.weight" in self.state else features
+            features = features.flatten(1)
             for fc in ("roi_heads.box_head.fc1", "roi_heads.box_head.fc2"):
                 features = F.linear(features, self.state[f"{fc}.weight"], self.state[f"{fc}.bias"]).relu()
         logits, deltas = (
@@ -241,13 +246,14 @@ def test_every_detection_agrees_in_float64(zoo_state: ZooState, layout: str) -> 
     assert missed == 0
 
 
-def test_detections_agree_in_float32_and_with_one_box_for_all_classes(zoo_state: ZooState) -> None:
-    state = for_deviations(zoo_state("fpn", "resnet18", seed=1))
+def test_detections_agree_in_float32_with_deeper_heads_and_one_box_for_all_classes(zoo_state: ZooState) -> None:
+    state = for_deviations(zoo_state("fpn", "resnet18", seed=1, deep=True))
     for part in ("weight", "bias"):
         name = f"roi_heads.box_predictor.bbox_pred.{part}"
         state[name] = state[name][:4].clone()
     ours = ours_of(understand(state, Stated(), "made up"), torch.float32, (1000, 1000))
     assert ours.roi.class_agnostic
+    assert (len(ours.rpn.convs), len(ours.roi.head.convs)) == (2, 2)
     theirs = Reference(state, "fpn", (1000, 1000), "3x3", *torchvisions_pixels())
     missed, total = unmatched(ours, theirs, [image(240, 320, seed=5)])
     assert total >= 50

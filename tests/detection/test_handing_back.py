@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
-from torchvision.models.detection import fasterrcnn_resnet50_fpn
+from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from detres.backbones.metadata import WeightsMetadata
@@ -46,11 +46,14 @@ def assert_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 # detectron2
 
 
-@pytest.mark.parametrize(("layout", "architecture"), [("c4", "resnet50"), ("dc5", "resnet50"), ("fpn", "resnet18")])
+@pytest.mark.parametrize(
+    ("layout", "architecture", "deep"),
+    [("c4", "resnet50", False), ("dc5", "resnet50", False), ("fpn", "resnet18", False), ("fpn", "resnet18", True)],
+)
 def test_detectron2s_weights_come_back_as_they_were(
-    zoo_state: Callable[..., State], layout: str, architecture: str
+    zoo_state: Callable[..., State], layout: str, architecture: str, deep: bool
 ) -> None:
-    theirs = zoo_state(layout, architecture)
+    theirs = zoo_state(layout, architecture, deep=deep)
     if architecture == "resnet18":
         held = (("pixel_mean", (123.675, 116.28, 103.53)), ("pixel_std", (58.395, 57.12, 57.375)))
         theirs |= {name: torch.tensor(values).view(3, 1, 1) for name, values in held}
@@ -215,6 +218,17 @@ def test_resnet_50_loads_strictly_and_strides_where_it_did(tmp_path: Path) -> No
     model, settings = made(replace(detector, backbone=replace(detector.backbone, stride_in="1x1")))
     theirs.load_state_dict(to_torchvision(model.state_dict(), settings).tensors)
     assert_they_detect_what_we_do(model, settings, tmp_path / "r50.pth", (140, 96))
+
+
+def test_the_second_form_comes_back_as_well() -> None:
+    """Four convolutions and batch norm; by names and shapes alone."""
+    with torch.device("meta"):
+        model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=len(NAMES) + 1)
+    detector = torchvision_weights.understand(model.state_dict(), Stated(1e-5, NAMES), "made up")
+    handed = to_torchvision(*handed_in(detector))
+    assert handed.otherwise == ()
+    assert "fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=5)" in handed.build[2]
+    model.load_state_dict(handed.tensors, strict=True, assign=True)
 
 
 def test_what_torchvision_computes_otherwise_is_said(zoo_state: Callable[..., State], small: nn.Module) -> None:
