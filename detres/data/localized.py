@@ -87,8 +87,9 @@ def with_boxes(images: ClassifiedImages) -> LocalizedImages:
     folder = images.root / ANNOTATIONS
     if not folder.is_dir():
         raise DataError(
-            f"{images.name}: there is no {folder}, so the set has no boxes; unpack ILSVRC2012_bbox_train_v2.tar.gz "
-            f"into {folder}/train and ILSVRC2012_bbox_val_v3.tgz into {folder}/val"
+            f"{images.name}: there is no {folder}, so the set has no boxes; those of image-net.org "
+            "(ILSVRC2012_bbox_train_v2.tar.gz, ILSVRC2012_bbox_val_v3.tgz) belong there as train/SYNSET/*.xml and "
+            "val/*.xml"
         )
     files = _annotation_files(images, folder)
     names = _names_of_classes(images.class_names)
