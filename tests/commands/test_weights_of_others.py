@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
@@ -59,6 +60,34 @@ def test_classes_are_matched_by_name_and_the_rest_starts_anew(
     for name, tensor in before.items():
         if "running_" not in name and "num_batches" not in name and not name.startswith(("roi.class", "roi.deltas")):
             assert torch.allclose(after[name], tensor), name
+
+
+def test_classes_of_coco_and_voc_are_matched_under_their_two_names_and_shown(
+    trained: Path, tiny: Any, tmp_path: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tiny set's squares called as VOC calls sofas; the file of the trained run, which knows couches."""
+    content = json.loads((tiny.root / "coco" / "train.json").read_text())
+    content["categories"] = [{"id": 3, "name": "sofa"}, {"id": 7, "name": "disc"}]
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (tmp_path / "data.yaml").write_text(f"format: coco\ntrain: {tmp_path}/train.json:{tiny.root}/JPEGImages\n")
+    source = trained / "checkpoints" / "best" / "model.safetensors"
+    with safe_open(source, "pt") as opened:
+        metadata = opened.metadata()
+    settings = json.loads(metadata["detres"])
+    settings["model"]["class_names"] = ["couch", "disc"]
+    weights = tmp_path / "coco.safetensors"
+    save_file(load_file(source), weights, {**metadata, "detres": json.dumps(settings)})
+    command = [
+        *("train_det", "--cfg", tiny.cfg, "--data", tmp_path / "data.yaml", "--weights", weights, "--out", run_folder),
+        *("--device", "cpu", "training.steps=1", "optimizer.lr=1e-12", "optimizer.weight_decay=0"),
+    ]
+    assert main([str(part) for part in command]) == 0
+    told = capsys.readouterr().out
+    assert "classes from the file, by name: 1 disc\n" in told
+    assert "classes from the file, by another name: 1 sofa (couch)\n" in told
+    assert "start anew" not in told
+    after = load_file(run_folder / "checkpoints" / "last" / "model.safetensors")
+    assert torch.allclose(after[LOGITS], load_file(source)[LOGITS])
 
 
 def test_the_file_decides_the_model_and_the_config_the_rest(
