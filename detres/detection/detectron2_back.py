@@ -25,8 +25,9 @@ _NORMS = {"none": "", "batch": "BN", "group": "GN"}
 # What _yaml has a key for.
 _CARRIED = frozenset(
     {
-        *("model.anchors.sizes", "model.anchors.ratios", "model.rpn.pre_nms_test", "model.rpn.post_nms_test"),
-        *("model.rpn.nms", "model.rpn.codec_weights", "model.roi.sampling_ratio", "model.roi.aligned"),
+        *("model.anchors.sizes", "model.anchors.ratios", "model.anchors.offset", "model.rpn.pre_nms_test"),
+        *("model.rpn.post_nms_test", "model.rpn.nms", "model.rpn.codec_weights", "model.roi.sampling_ratio"),
+        "model.roi.aligned",
         *("model.roi.pool", "model.roi.codec_weights", "test.score", "test.nms", "test.max_detections"),
         *("data.shortest_side", "data.longest_side"),
         *("model.backbone.stride_in", "model.backbone.pixel_stats.mean", "model.backbone.pixel_stats.std"),
@@ -78,10 +79,11 @@ def _what_files_once_held(settings: DetectorSettings, known: WeightsMetadata) ->
 
 
 def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata) -> dict[str, Any]:
-    """The keys of detectron2's config that decide detections."""
+    """The keys of detectron2's config that decide detections; FILE stands for the weights."""
     model, test, data = settings.model, settings.test, settings.preprocessing
     rpn = model.rpn
     keys: dict[str, Any] = {
+        "WEIGHTS": "FILE",
         "MASK_ON": False,
         "PIXEL_MEAN": list(known.pixel_stats.mean),
         "PIXEL_STD": list(known.pixel_stats.std),
@@ -94,9 +96,11 @@ def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata)
         "ANCHOR_GENERATOR": {
             "SIZES": [list(level) for level in _sizes(settings)],
             "ASPECT_RATIOS": [list(model.anchors.ratios)],
+            "OFFSET": model.anchors.offset,
         },
         "RPN": {
-            "CONV_DIMS": [-1] * rpn.convs,
+            # A key of newer versions.
+            **({"CONV_DIMS": [-1] * rpn.convs} if rpn.convs > 1 else {}),
             "PRE_NMS_TOPK_TEST": rpn.pre_nms_test,
             "POST_NMS_TOPK_TEST": rpn.post_nms_test,
             "NMS_THRESH": rpn.nms,

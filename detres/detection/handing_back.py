@@ -31,7 +31,8 @@ _NEGLIGIBLE = {"model.roi.level_eps": 1e-5, "model.rpn.min_size": 0.01, "model.r
 
 @dataclass(frozen=True)
 class HandedBack:
-    """tensors: by their names. build: lines that make their model compute with them as ours does, as far as it can.
+    """tensors: by their names. build: lines that make their model compute with them as ours does, as far as it can;
+    FILE stands for the file they are in.
 
     otherwise: what it still computes otherwise, a sentence each; () where the detections are the same.
     """
@@ -42,7 +43,9 @@ class HandedBack:
 
 
 def resnet_settings(settings: DetectorSettings) -> tuple[Architecture, WeightsMetadata]:
-    """The ResNet of a detector. Raises WeightsError for any other backbone, and for norms without statistics."""
+    """The ResNet of a detector. Raises WeightsError for any other, for norms without statistics, and with context."""
+    if settings.model.global_context:
+        raise WeightsError("it reads the global context of each image, which is detres's own")
     known = settings.backbone
     net = BACKBONES.get(known.architecture) if known else None
     if known is None or not isinstance(net, Architecture) or net.stem != "imagenet" or net.shortcut == "plain":

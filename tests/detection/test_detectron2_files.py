@@ -124,6 +124,16 @@ def test_norms_that_learned_stay_trainable(state: State) -> None:
     assert understand(state, Stated(), "made up").model.backbone.norm == "batch"
 
 
+def test_norms_of_fpn_and_head_are_known_by_their_statistics(zoo_state: Callable[..., State]) -> None:
+    state = zoo_state("fpn", "resnet18", deep=True)
+    batch = understand(state, Stated(), "made up").model
+    assert (batch.fpn.norm, batch.roi.head_norm, batch.roi.head_conv_channels) == ("batch", "batch", 32)
+    heads = ("backbone.fpn_", "roi_heads.")
+    group = {name: t for name, t in state.items() if "running" not in name or not name.startswith(heads)}
+    model = understand(group, Stated(), "made up").model
+    assert (model.fpn.norm, model.roi.head_norm) == ("group", "group")
+
+
 def test_anchors_the_file_holds_are_used(state: State) -> None:
     sizes = [(24.0,), (48.0,), (96.0,), (192.0,), (384.0,)]
     held = {f"{ANCHORS}.{level}": cell_anchors(s, (0.4, 1.0, 2.5)) for level, s in enumerate(sizes)}

@@ -72,7 +72,7 @@ def test_every_setting_that_detectron2_has_is_in_the_config(zoo_state: Callable[
     sizes = tuple((float(16 * 2**level),) for level in range(5))
     model = detector.model.model_copy(
         update={
-            "anchors": AnchorsConfig(sizes=sizes, ratios=(0.4, 1.0, 2.5)),
+            "anchors": AnchorsConfig(sizes=sizes, ratios=(0.4, 1.0, 2.5), offset=0.5),
             "rpn": detector.model.rpn.model_copy(update={"pre_nms_test": 500, "nms": 0.6}),
             "roi": detector.model.roi.model_copy(update={"aligned": False, "sampling_ratio": 2}),
         }
@@ -89,13 +89,18 @@ def test_every_setting_that_detectron2_has_is_in_the_config(zoo_state: Callable[
     stated = keys["MODEL"]
     assert stated["PIXEL_MEAN"] == [103.06, 115.9, 123.15]
     assert stated["RESNETS"] == {"DEPTH": 18, "NORM": "FrozenBN", "STRIDE_IN_1X1": False, "RES2_OUT_CHANNELS": 64}
-    assert stated["ANCHOR_GENERATOR"] == {"SIZES": [list(s) for s in sizes], "ASPECT_RATIOS": [[0.4, 1.0, 2.5]]}
+    assert stated["ANCHOR_GENERATOR"] == {
+        "SIZES": [list(s) for s in sizes],
+        "ASPECT_RATIOS": [[0.4, 1.0, 2.5]],
+        "OFFSET": 0.5,
+    }
     assert (stated["RPN"]["PRE_NMS_TOPK_TEST"], stated["RPN"]["NMS_THRESH"]) == (500, 0.6)
     assert stated["ROI_HEADS"] == {"NUM_CLASSES": 4, "SCORE_THRESH_TEST": 0.1, "NMS_THRESH_TEST": 0.4}
     head = stated["ROI_BOX_HEAD"]
     assert (head["POOLER_TYPE"], head["POOLER_SAMPLING_RATIO"], head["FC_DIM"]) == ("ROIAlign", 2, 48)
     again = detectron2_weights.understand(handed.tensors, Stated(class_names=NAMES), "made up")
-    assert again.model.anchors == model.anchors
+    # Where in its cell an anchor stands, nothing in the file says.
+    assert again.model.anchors == model.anchors.model_copy(update={"offset": 0.0})
     assert again.backbone.pixel_stats == MSRA_STATS
 
 
@@ -253,6 +258,7 @@ def test_models_that_the_others_do_not_have_are_refused(zoo_state: Callable[...,
     basic = ModelConfig(layout="c4", backbone=narrow.model.backbone, class_names=NAMES)
     for model, backbone, said in (
         (basic, narrow.backbone, "c4 of ResNets with bottlenecks only"),
+        (narrow.model.model_copy(update={"global_context": True}), narrow.backbone, "reads the global context"),
         (narrow.model, replace(narrow.backbone, shortcut="A"), "shortcuts of kind A"),
         (narrow.model, WeightsMetadata("timm/resnet18", MSRA_STATS), "ResNets of 18 to 152 layers are handed back"),
     ):
