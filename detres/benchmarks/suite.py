@@ -19,6 +19,7 @@ from detres.benchmarks.evaluation import Results, measure_evaluation
 from detres.benchmarks.imagenet_training import ImagenetWork, measure_imagenet
 from detres.benchmarks.looks import LooksWork, measure_looks
 from detres.benchmarks.machine import Machine
+from detres.benchmarks.report import measure_report
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
 from detres.benchmarks.timing import Plan
@@ -144,6 +145,15 @@ PARTS: dict[str, Part] = {
         quick=Results(images=100),
         plan=Plan(rounds=3, warm_up=False),
         on_device=False,
+    ),
+    "report": Part(
+        measure_report,
+        on_cpu=Results(),
+        on_gpu=Results(),
+        quick=Results(images=100),
+        plan=Plan(rounds=3, warm_up=False),
+        on_device=False,
+        in_all=False,
     ),
 }
 

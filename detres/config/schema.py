@@ -237,7 +237,7 @@ class TestConfig(Section):
     """maxout: each region is read from the two scales that suit its size, and the larger features count. Others: every
     scale and mirror is tested by itself, and their detections are merged. null: maxout, and nms with flip."""
     batch: int = Field(default=1, ge=1)
-    """Images predicted at once, a device."""
+    """Images predicted at once, a device; one where a test is more than one look at one size."""
 
     @model_validator(mode="after")
     def _scales_ascend(self) -> Self:

@@ -57,7 +57,7 @@ def test_every_part_runs_and_its_work_is_the_same(part: str, toy_machine: machin
 
 
 def test_every_part_runs_here_or_is_named_apart() -> None:
-    assert {*TOYS, "train_cls_memory", "test"} == set(suite.PARTS)
+    assert {*TOYS, "train_cls_memory", "test", "report"} == set(suite.PARTS)
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_an_unknown_part_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
 
 
 def test_all_on_a_gpu_is_what_runs_there() -> None:
-    asked_for = ("train_cls_memory", "test")
+    asked_for = ("train_cls_memory", "test", "report")
     assert suite.parts_named(["all"], CPU) == [name for name in suite.PARTS if name not in asked_for]
     assert suite.parts_named(["all"], torch.device("cuda")) == ["backbone", "detector", "train", "train_cls"]
     assert suite.parts_named(["eval", "data", "eval"], CPU) == ["eval", "data"]
