@@ -59,14 +59,9 @@ def training_proposals(
     def make() -> SetProposals:
         if not kept.is_file():
             say(f"proposals: {config.test.proposals} of each of {len(images)} images are made by {rpn_file}")
-            write_tensors(
-                kept,
-                {
-                    "boxes": torch.from_numpy((made := _made(finder, config, images, device)).boxes),
-                    "offsets": torch.from_numpy(made.offsets),
-                },
-                {},
-            )
+            made = _made(finder, config, images, device)
+            tensors = {"boxes": torch.from_numpy(made.boxes), "offsets": torch.from_numpy(made.offsets)}
+            write_tensors(kept, tensors, {})
         tensors, _ = read_safetensors(kept)
         return SetProposals(tensors["offsets"].numpy(), tensors["boxes"].numpy())
 

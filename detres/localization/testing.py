@@ -60,39 +60,36 @@ class Finder:
     @torch.inference_mode()
     def best_boxes(self, batch: ViewBatch, classes: Tensor, device: torch.device) -> Tensor:
         """The best box of each class on each image, (N, S, 4) on the host. classes: (N, S) int64."""
+        proposed = self.propose(batch, classes, device, count=1 if self.rcnn is None else self.count)
         if self.rcnn is None:
-            found = self.propose(batch, classes, device, count=1)
-            return torch.stack([torch.cat([each.boxes for each in of_image]) for of_image in found])
-        pictures = _pictures(batch)
-        proposed = self.propose(batch, classes, device, count=self.count)
-        return torch.stack(
-            [
-                torch.stack(
-                    [self._judged(pictures[i], each, label, device) for each, label in zip(of, labels, strict=True)]
-                )
-                for i, (of, labels) in enumerate(zip(proposed, classes.tolist(), strict=True))
+            best = [each.boxes[0] for of_image in proposed for each in of_image]
+        else:
+            pictures = _pictures(batch)
+            best = [
+                self._judged(rgb, each, label, device)
+                for rgb, of_image, labels in zip(pictures, proposed, classes.tolist(), strict=True)
+                for each, label in zip(of_image, labels, strict=True)
             ]
-        )
+        return torch.stack(best).view(*classes.shape, 4)
 
     @torch.inference_mode()
     def propose(self, batch: ViewBatch, classes: Tensor, device: torch.device, *, count: int) -> list[list[Proposals]]:
         """Up to `count` boxes of each class on each image, best first: N lists of S."""
         kept = 1 if count == 1 else _PRE_NMS
-        found: list[list[Proposals]] = [[] for _ in batch.image_ids]
+        found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in batch.image_ids]  # (S, P, 4), (S, P) of each view
         for views in _pieces(batch.views[0], self.pixels_at_once):
             candidates = self.rpn.candidates(views.pixels.to(device), classes[views.owners].to(device))
             scores, best = candidates.scores.topk(min(kept, candidates.scores.shape[2]), dim=2)
             boxes = candidates.boxes.gather(2, best[..., None].expand(-1, -1, -1, 4))
-            for place, owner in enumerate(views.owners.tolist()):
+            for owner, of_view, own_scores in zip(views.owners.tolist(), boxes.cpu(), scores.cpu(), strict=True):
                 size = batch.sizes[owner]
-                in_file = clip_boxes(_to_file(boxes[place].cpu(), self.plan, views.pixels.shape[1:3], size), size)
-                found[owner].append(Proposals(in_file, scores[place].cpu()))
+                in_file = clip_boxes(_to_file(of_view, self.plan, views.pixels.shape[1:3], size), size)
+                found[owner].append((in_file, own_scores))
         return [self._best(parts, size, count) for parts, size in zip(found, batch.sizes, strict=True)]
 
-    def _best(self, parts: Sequence[Proposals], size: tuple[int, int], count: int) -> list[Proposals]:
-        """Of the boxes (S, P, 4) of an image's views, the best of each class."""
-        boxes = torch.cat([part.boxes for part in parts], dim=1)
-        scores = torch.cat([part.scores for part in parts], dim=1)
+    def _best(self, parts: Sequence[tuple[Tensor, Tensor]], size: tuple[int, int], count: int) -> list[Proposals]:
+        """Of the boxes (S, P, 4) and scores (S, P) of an image's views, the best of each class."""
+        boxes, scores = (torch.cat(kind, dim=1) for kind in zip(*parts, strict=True))
         if count == 1:
             best = scores.argmax(dim=1, keepdim=True)
             return [Proposals(b[i], s[i]) for b, s, i in zip(boxes, scores, best, strict=True)]
