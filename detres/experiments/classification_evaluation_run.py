@@ -67,7 +67,8 @@ def evaluate_classifier(
     weights: of one classifier, or of several whose softmaxes are averaged. Each decides its model, its pixels and its
     views; the data are those of cfg, of layers (--data), or of the run the first weights lie in; so is the precision,
     which is float32 for a file that lies elsewhere. overrides win, for all of them.
-    split: None is test where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT of the first.
+    split: None is test where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT of the first, which
+    of an ensemble ends in how many more were tested with it.
     predictions: a file for per-image results, in the form the ImageNet server took; FILE.jsonl is for people.
     """
     contenders = find_contenders(weights, cfg, layers, overrides)
@@ -156,8 +157,6 @@ def metric_lines(metrics: dict[str, Any]) -> list[str]:
 
 def _made_folder(out: str | Path | None, contenders: Sequence[Contender], set_name: str, split: str) -> Path:
     folder = Path(out) if out else default_folder(contenders[0].file, set_name, split, others=len(contenders) - 1)
-    if not out and len(contenders) > 1:
-        folder = folder.with_name(f"{folder.name}-ensemble{len(contenders)}")
     return make_folder(folder) if is_main() else folder
 
 

@@ -120,7 +120,7 @@ def test_an_ensemble_writes_to_a_folder_of_its_own_and_knows_classes_by_name(
     told = done("eval_cls", "--weights", run, "--weights", turned, "--device", "cpu")
     assert "the centre 32" in told
     assert "five crops of 32" in told
-    (file,) = (run / "eval").glob("*-val-last-ensemble2/metrics.json")
+    (file,) = (run / "eval").glob("*-val-last-and-1-more/metrics.json")
     metrics = json.loads(file.read_text())
     assert metrics["top1_error"] == 0.0
     assert [test["crops"] for test in metrics["test"]] == [1, 10]

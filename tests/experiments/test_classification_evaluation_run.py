@@ -34,6 +34,7 @@ def test_what_is_undefined_is_a_dash_and_the_rest_per_cent() -> None:
 def test_the_data_are_those_of_the_config_of_the_run_or_of_a_file_of_data(tmp_path: Path) -> None:
     file = tmp_path / "run" / "checkpoints" / "best" / "model.safetensors"
     assert default_folder(file, "cifar10/test", "test") == tmp_path / "run" / "eval" / "cifar10-test-best"
+    assert default_folder(file, "cifar10/test", "test", others=2).name == "cifar10-test-best-and-2-more"
     loose = tmp_path / "loose.safetensors"
     assert default_folder(loose, "birds", "val") == Path("runs") / "loose" / "eval" / "birds-val-loose"
     (tmp_path / "run").mkdir()
