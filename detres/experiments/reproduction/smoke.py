@@ -85,6 +85,7 @@ DETECTION_SETTINGS = {
         "eval_every": None,
         "keep_every": None,
     },
+    "optimizer": {"momentum": 0.0},  # half of what a checkpoint holds
     "schedule": {"name": "constant", "warmup_steps": 0, "warmup_error": None, "milestones": []},
     "test": {"batch": 16},
 }
