@@ -289,4 +289,4 @@ def _held_pixels(theirs: Mapping[str, Tensor]) -> PixelStats | None:
 def _left_out(theirs: Mapping[str, Tensor]) -> list[str]:
     """A line for each head beside the boxes."""
     counts = {head: sum(name.startswith(head) for name in theirs) for head in _OTHER_HEADS}
-    return [f"left out: {count} tensors of {head.rstrip('._')}" for head, count in counts.items() if count]
+    return [f"left out: {count} tensors, {head}*" for head, count in counts.items() if count]
