@@ -64,16 +64,15 @@ def _is_v2(settings: DetectorSettings, known: WeightsMetadata) -> bool:
     head = (model.rpn.convs, roi.head_convs, roi.head_fcs, model.fpn.norm, roi.head_norm if roi.head_convs else "none")
     widths = {model.fpn.channels, 256} | ({roi.head_conv_channels} if roi.head_convs else set())
     forms = {(1, 0, 2, "none", "none"): False, (2, 4, 1, "batch", "batch"): True}
-    anchors = len((model.anchors.sizes or default_sizes(5))[0]) * len(model.anchors.ratios)
+    anchors = (len((model.anchors.sizes or default_sizes(5))[0]), len(model.anchors.ratios))
     problems = {
         "model.rpn.convs, roi.head_convs, roi.head_fcs, fpn.norm and roi.head_norm": head not in forms,
         "model.fpn.channels or roi.head_conv_channels": widths != {256},
         "model.roi.head_fc_channels": roi.head_fc_channels != 1024,
         "model.roi.pool": roi.pool not in (None, 7),
         "model.roi.class_agnostic": roi.class_agnostic,
-        "the number of anchors a cell": anchors != 3,
-        "the backbone, which is not ResNet-50 as in its second form": forms.get(head, False)
-        and known.architecture != "resnet50",
+        "model.anchors, which are not one size a level in three ratios": anchors != (1, 3),
+        "the backbone, ResNet-50 in this form": forms.get(head, False) and known.architecture != "resnet50",
     }
     if named := [what for what, is_wrong in problems.items() if is_wrong]:
         raise WeightsError(f"torchvision has no such model because of {'; '.join(named)}; --to detectron2 takes more")

@@ -255,6 +255,9 @@ def test_models_that_the_others_do_not_have_are_refused(zoo_state: Callable[...,
     narrow = detectron2_weights.understand(zoo_state("fpn", "resnet18"), Stated(class_names=NAMES), "made up")
     with pytest.raises(WeightsError, match=r"because of model\.fpn\.channels or .*; model\.roi\.head_fc_channels"):
         to_torchvision(*handed_in(narrow))
+    three = narrow.model.model_copy(update={"anchors": AnchorsConfig(sizes=((8.0, 16.0, 32.0),) * 5, ratios=(1.0,))})
+    with pytest.raises(WeightsError, match="not one size a level in three ratios"):
+        to_torchvision(*handed_in(replace(narrow, model=three)))
     basic = ModelConfig(layout="c4", backbone=narrow.model.backbone, class_names=NAMES)
     for model, backbone, said in (
         (basic, narrow.backbone, "c4 of ResNets with bottlenecks only"),
