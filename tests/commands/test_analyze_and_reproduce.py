@@ -81,6 +81,8 @@ def test_responses_of_any_weights_to_the_embedded_images(done: Callable[..., str
         (("reproduce", "tabel3"), "did you mean table3"),
         (("reproduce", "table1", "--seeds", "0"), "it takes at least 1"),
         (("reproduce", "table1", "--only", "VGG"), "no row has this name"),
+        (("reproduce", "table6", "--cfg", "shapes_r18"), "table9 can be had of other detectors"),
+        (("reproduce", "table9", "--cfg", "shapes_r18"), "write it as shapes_r18 is, with model.global_context: true"),
         (("analyze", "complexity", "resnet51"), "none of resnet18"),
         (("analyze", "complexity", "resnet50", "shortcut=D"), "shortcut is one of A, B, C, plain"),
         (("analyze", "complexity", "resnet50", "crop=no"), "crop takes a number"),

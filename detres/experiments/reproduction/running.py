@@ -16,7 +16,7 @@ from detres.experiments.analysing import responses_of
 from detres.experiments.classification_evaluation_run import evaluate_classifier
 from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.parts import Say
-from detres.experiments.reproduction.detection_measuring import measure_detectors
+from detres.experiments.reproduction.detection_measuring import DetectionResult, measure_detectors
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.localization_measuring import measure_localizer_row
 from detres.experiments.reproduction.planning import Plan, Run, Settings
@@ -33,6 +33,11 @@ class Machine:
     say: Say = lambda line: None
     terminal: TextIO | None = None
     progress: Callable[[int], None] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As evaluations take it."""
+        return {"device": str(self.device), "say": self.say, "progress": self.progress}
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def measure_row(plan: Plan, table: Table, settings: Settings, machine: Machine) 
     whole = [group for group in plan.groups if table.is_counted or all(run.is_finished for run in group)]
     values: dict[str, tuple[float, ...]] = {}
     responses: list[Responses] = []
+    found: list[DetectionResult] = []
     trouble = _trouble(plan, table)
     for column in table.columns:
         match column.source:
@@ -81,14 +87,12 @@ def measure_row(plan: Plan, table: Table, settings: Settings, machine: Machine) 
             case Error() as error:
                 values[column.title] = tuple(_error(group, error, plan, settings, machine) for group in whole)
             case DetectionMetric() | TestSeconds() as source:
-                options: dict[str, Any] = {"device": str(machine.device), "say": machine.say}
-                found = [measure_detectors(g, plan, settings, progress=machine.progress, **options) for g in whole]
+                found = found or [measure_detectors(group, plan, settings, **machine.options) for group in whole]
                 key = "seconds_per_image" if isinstance(source, TestSeconds) else source.metric
                 values[column.title] = tuple(v for each in found if (v := each.value(key)) is not None)
                 trouble = trouble or next((each.trouble for each in found if each.trouble), None)
             case LocalizationError(metric):
-                options = {"device": str(machine.device), "say": machine.say, "progress": machine.progress}
-                located = [measure_localizer_row(group[0], plan, settings, **options) for group in whole]
+                located = [measure_localizer_row(group[0], plan, settings, **machine.options) for group in whole]
                 values[column.title] = tuple(v for each in located if (v := each.value(metric)) is not None)
                 if column.title in plan.row.paper:
                     trouble = trouble or next((each.trouble for each in located if not values[column.title]), None)
