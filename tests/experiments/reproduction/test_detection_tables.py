@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -100,6 +101,21 @@ def test_a_finished_run_is_measured_where_its_data_lie_now(smoked: Any, monkeypa
     assert result.values["mAP@.5, %"] == found["table8"][0].values["mAP@.5, %"]
     with pytest.raises(ConfigError, match=r"coco_vgg16/seed0[\s\S]*optimizer.lr: was 0.001, got 0.3"):
         reproduce("table8", out=out, **options | {"overrides": ["optimizer.lr=0.3"]})
+
+
+@pytest.mark.slow
+def test_without_annotations_there_is_no_figure(smoked: Any) -> None:
+    out, _ = smoked
+    secret = Path(shutil.copytree(out / "datasets" / "shapes", out / "secret"))
+    file = secret / "coco" / "instances_val.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"annotations": []}))
+    options = OPTIONS | {"only": ["coco_vgg16"], "overrides": [f"data.root={secret}"]}
+    (result,) = reproduce("table8", out=out, **options)
+    assert [len(result.values[title]) for title in result.values] == [0, 0, 1]
+    assert result.trouble.startswith("shapes-val has no annotations here, so there is no figure")
+    written = (out / "smoke" / "table8.md").read_text(encoding="utf-8")
+    assert "| VGG-16 | 41.5 | – | 21.2 | – | " in written
+    assert "- VGG-16: shapes-val has no annotations here" in written
 
 
 @pytest.mark.slow
