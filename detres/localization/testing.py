@@ -22,6 +22,7 @@ from detres.data.crops import cut
 from detres.data.localization_loaders import whole_pixels
 from detres.data.views import ViewBatch, ViewPlan, Views
 from detres.detection.suppression import suppress
+from detres.errors import WeightsError
 from detres.localization.localizers import ClassRpnLocalizer, RcnnLocalizer
 
 # Of one view and class, boxes that go on to NMS.
@@ -74,7 +75,10 @@ class Finder:
 
     @torch.inference_mode()
     def propose(self, batch: ViewBatch, classes: Tensor, device: torch.device, *, count: int) -> list[list[Proposals]]:
-        """Up to `count` boxes of each class on each image, best first: N lists of S."""
+        """Up to `count` boxes of each class on each image, best first: N lists of S.
+
+        Raises WeightsError where a score is not finite.
+        """
         kept = 1 if count == 1 else _PRE_NMS
         found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in batch.image_ids]  # (S, P, 4), (S, P) of each view
         for views in _pieces(batch.views[0], self.pixels_at_once):
@@ -82,6 +86,9 @@ class Finder:
             scores, best = candidates.scores.topk(min(kept, candidates.scores.shape[2]), dim=2)
             boxes = candidates.boxes.gather(2, best[..., None].expand(-1, -1, -1, 4))
             for owner, of_view, own_scores in zip(views.owners.tolist(), boxes.cpu(), scores.cpu(), strict=True):
+                if not own_scores.isfinite().all():
+                    bad = batch.image_ids[owner]
+                    raise WeightsError(f"the model's scores of image {bad} are not finite; its weights have diverged")
                 size = batch.sizes[owner]
                 in_file = clip_boxes(_to_file(of_view, self.plan, views.pixels.shape[1:3], size), size)
                 found[owner].append((in_file, own_scores))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ def test_files_of_other_tasks_newer_ones_and_those_without_classes_are_refused(r
     (tmp_path / "x.pth").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"goes to|go to model\.backbone\.weights"):
         locate_localizer(tmp_path / "x.pth")
+
+
+def test_a_trunk_recomputes_its_blocks_where_asked(rpn_file: Path) -> None:
+    settings = load_localizer(rpn_file)[1]
+    for asked in (False, True):
+        config = settings.model.model_copy(update={"checkpoint_blocks": asked})
+        trunk = build_from_settings(replace(settings, model=config)).trunk
+        assert [trunk.stage(name).recomputes for name in ("c2", "c5")] == [asked, asked]
 
 
 def test_a_trunk_is_a_residual_net_with_conv5() -> None:

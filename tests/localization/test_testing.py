@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from detres.data.views import ViewBatch, ViewDataset, ViewPlan, collate_views
+from detres.errors import WeightsError
 from detres.localization.class_rpn import Candidates
 from detres.localization.testing import Finder
 
@@ -110,6 +111,12 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     shared = max(width, 0) * max(height, 0)
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def test_weights_that_have_diverged_are_told() -> None:
+    finder = finder_of(Rpn([[0.0, 0, 1, 1]], lambda height, label: [float("nan")]), ViewPlan("whole", 1, (60,)))
+    with pytest.raises(WeightsError, match="scores of image 0 are not finite"):
+        found(finder, [[0], [0]])
 
 
 def test_where_no_proposal_lies_on_the_image_the_image_is_one() -> None:
