@@ -26,5 +26,13 @@ def test_anything_else_is_refused_with_the_difference_shown():
     assert "training.steps: was" not in message
 
 
+def test_a_caller_may_allow_more():
+    new = Config(data={"root": "elsewhere"}, optimizer={"lr": 0.3})
+    with pytest.raises(ConfigError) as raised:
+        check_resumable(Config(), new, "runs/x", also={"data.root"})
+    assert "optimizer.lr: was" in str(raised.value)
+    assert "data.root: was" not in str(raised.value)
+
+
 def test_every_key_that_may_change_is_one():
     assert {".".join(key) for key in all_keys(Config)} >= MAY_CHANGE
