@@ -57,8 +57,7 @@ def evaluate(
     out: None is RUN/eval/SET-SPLIT-CHECKPOINT. report: whether report.html is made, too.
     """
     files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
-    base = config_of_data(files[0], cfg, layers, Config())
-    found = [_Weights.read(file, base, layers, overrides) for file in files]
+    found = _read(files, cfg, layers, overrides)
     config = found[0].config
     split = split or default_split(config)
     where = local_device(device)
@@ -102,11 +101,6 @@ class _Weights:
     settings: DetectorSettings
     config: Config
 
-    @classmethod
-    def read(cls, file: Path, base: Config, layers: Sequence[Layer], overrides: Sequence[str]) -> _Weights:
-        tensors, settings = read_detector(file)
-        return cls(file, tensors, settings, evaluation_config(settings, file, base, layers, overrides))
-
     def member(self, device: torch.device, *, with_own_code: bool) -> Member:
         """The detector on its device. with_own_code: whether a config names code of the user's."""
         where, model_config = str(self.file), self.config.model
@@ -115,6 +109,16 @@ class _Weights:
         model = build_from_settings(named, where, own_code=own_code)
         load_strictly(model, self.tensors, where)
         return Member(prepare_detector(model.eval(), self.config, device), self.config.data)
+
+
+def _read(files: Sequence[Path], cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]) -> list[_Weights]:
+    """Each file with its config; whose data are meant is asked once it is known that they are detectors."""
+    read = [read_detector(file) for file in files]
+    base = config_of_data(files[0], cfg, layers, Config())
+    return [
+        _Weights(file, tensors, settings, evaluation_config(settings, file, base, layers, overrides))
+        for file, (tensors, settings) in zip(files, read, strict=True)
+    ]
 
 
 def _check_most(set_name: str, config: Config) -> None:
