@@ -358,10 +358,12 @@ def test_options_that_are_missing_or_wrong_exit_with_2(argv: list[str], capsys: 
     assert "usage: detres" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--weights", "--cfg", "--data"])
-def test_an_option_given_twice_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "option"), [("train_det", "--weights"), ("eval_det", "--cfg"), ("eval_det", "--data")]
+)
+def test_an_option_given_twice_is_refused(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["eval_det", option, "one", option, "two"])
+        main([command, option, "one", option, "two"])
     assert ended.value.code == 2
     assert f"argument {option}: it takes one, and got one and two" in capsys.readouterr().err
 
