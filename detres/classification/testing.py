@@ -26,6 +26,9 @@ from detres.errors import ConfigError, WeightsError
 Window = tuple[int, int]
 """Rows and columns of cells that classes are told from at once."""
 
+USUAL_SCALES = (256,)
+"""The shorter side that crops of 224 are cut at, in the paper and since."""
+
 _KINDS: Mapping[int | str, Literal["centre", "five", "whole"]] = {1: "centre", 10: "five", "dense": "whole"}
 
 
@@ -48,11 +51,11 @@ def member_of(
 ) -> Member:
     """The model as these sections test it; the ten crops are five and their mirrors.
 
-    Images that were trained on as they are (data.cropping=pad, as CIFAR's) are tested as they are: test.scales is for
-    the others. The window of a dense test is that of data.crop, the training crop.
+    Where test.scales says nothing, images that were trained on as they are (data.cropping=pad, as CIFAR's) are tested
+    as they are. The window of a dense test is that of data.crop, the training crop.
     Raises ConfigError where crops do not fit into the images.
     """
-    scales = () if data.cropping == "pad" else test.scales
+    scales = test.scales or (() if data.cropping == "pad" else USUAL_SCALES)
     crop = test.crop if test.crop and test.crops != "dense" else data.crop
     try:
         plan = ViewPlan(_KINDS[test.crops], crop, scales)

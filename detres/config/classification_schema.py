@@ -111,8 +111,8 @@ class ClassificationTestConfig(Section):
 
     crops: Literal[1, 10, "dense"] = 1
     """1: the centre. 10: corners, centre and their mirrors. dense: the whole image, the net made convolutional."""
-    scales: Sizes = (256,)
-    """Shorter sides; the softmax is averaged over them."""
+    scales: Sizes | None = None
+    """Shorter sides; the softmax is averaged over them. null: 256; where data.cropping=pad, images as they are."""
     crop: int | None = Field(default=None, ge=1)
     """Side of the crop; null: data.crop."""
     flip: bool = False

@@ -200,6 +200,12 @@ def test_weights_that_diverged_are_told(tmp_path: Path) -> None:
         ({}, {"crops": "dense", "scales": [224, 640], "crop": 288}, ViewPlan("whole", 224, (224, 640)), False),
         ({"cropping": "pad", "crop": 32}, {"crops": 10}, ViewPlan("five", 32), True),
         ({"cropping": "pad", "crop": 32}, {"crops": "dense", "flip": True}, ViewPlan("whole", 32), True),
+        (
+            {"cropping": "pad", "crop": 32},
+            {"crops": "dense", "scales": [32, 48]},
+            ViewPlan("whole", 32, (32, 48)),
+            False,
+        ),
     ],
 )
 def test_a_config_becomes_views(data: dict, test: dict, plan: ViewPlan, mirrors: bool) -> None:

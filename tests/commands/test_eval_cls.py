@@ -101,7 +101,8 @@ def test_a_run_is_evaluated_on_its_own_data_and_leaves_metrics(run: Path, done: 
     [
         (["test.crops=10", "test.scales=[36, 40]"], "five crops of 32 at shorter sides 36, 40, and mirrors"),
         (["test.crops=dense", "test.scales=[24, 36]", "test.flip=true"], "dense at shorter sides 24, 36, and mirrors"),
-        (["data.cropping=pad"], "the centre 32 as they are"),
+        (["data.cropping=pad"], "the centre 32 at shorter sides 36"),
+        (["data.cropping=pad", "test.scales=null"], "the centre 32 as they are"),
         (["training.precision=bf16"], "in bf16"),
     ],
 )

@@ -78,5 +78,10 @@ def in_words(seconds: float) -> str:
     """`about 3 min`, `about 5 h`, `about 12 days`."""
     for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
         if seconds >= 1.5 * size:
-            return f"about {seconds / size:.3g} {unit}"
+            return f"about {_rounded(seconds / size)} {unit}"
     return "about a minute" if seconds > 20 else "seconds"
+
+
+def _rounded(number: float) -> str:
+    """To three digits, without an exponent: 1.97, 27.8, 1360."""
+    return f"{float(f'{number:.3g}'):g}"

@@ -50,7 +50,14 @@ def test_a_nets_time_is_measured_forward_and_backward() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(3, "seconds"), (60, "about a minute"), (180, "about 3 min"), (18_000, "about 5 h"), (1e6, "about 11.6 days")],
+    [
+        (3, "seconds"),
+        (60, "about a minute"),
+        (180, "about 3 min"),
+        (18_000, "about 5 h"),
+        (1e6, "about 11.6 days"),
+        (1.174e8, "about 1360 days"),
+    ],
 )
 def test_times_are_round(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
