@@ -2,8 +2,8 @@
 
 What the file does not say is as in the zoo: stride in the 1x1, BGR means without deviations, a padded max pool, norm
 eps 1e-5, aligned RoIAlign with as many samples as a bin has cells, RoI levels without a tolerance, exact anchors of
-32..512 pixels, and sides rounded to the nearest pixel; docs/conversions.md has the table. A file of other settings would
-load, too, and detect worse, so what was assumed is told.
+32..512 pixels, and sides rounded to the nearest pixel; docs/conversions.md has the table. A file of other settings
+would load, too, and detect worse, so what was assumed is told.
 """
 
 from __future__ import annotations
