@@ -6,12 +6,17 @@
 Every name of list_backbones() is an entry.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from detres.backbones import build_backbone, list_backbones
 from detres.classification.classifier import build_classifier
+
+if TYPE_CHECKING:  # torch.hub.list takes whatever can be called for an entry
+    from collections.abc import Callable
+
+    from torch import nn
 
 __all__ = ["build_backbone", "build_classifier", "list_backbones", *list_backbones()]
 

@@ -29,6 +29,8 @@ def test_every_backbone_is_an_entry_with_a_word_of_help() -> None:
         assert entry.__name__ == name
         assert f"build_backbone('{name}'" in entry.__doc__
     assert {*list_backbones(), "build_backbone", "build_classifier", "list_backbones"} == set(hubconf.__all__)
+    listed = {name for name in dir(hubconf) if callable(getattr(hubconf, name)) and not name.startswith("_")}
+    assert listed == set(hubconf.__all__), "torch.hub.list shows something else"
 
 
 def test_a_backbone_comes_with_the_weights_of_a_file(tmp_path: Path) -> None:

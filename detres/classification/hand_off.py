@@ -1,6 +1,7 @@
 """What a classifier leaves to a detector: its trunk in one file that says how it was built, fed and trained.
 
-The tensors have torchvision's names, fc among them, so that torchvision and timm load the file strictly.
+The tensors have torchvision's names, fc among them, so that torchvision and timm load the file strictly. Both stride
+in a bottleneck's 3x3: a net with stride_in="1x1", as the paper's, loads there too, and computes something else.
 """
 
 from __future__ import annotations

@@ -88,6 +88,11 @@ def metrics_of(evaluator: AccuracyEvaluator, images: ClassifiedImages) -> dict[s
     }
 
 
+def left_out_line(set_name: str, image_ids: Sequence[str], most: int = 5) -> str:
+    """Names images of a set that could not be read; image_ids: at least one."""
+    return f"{len(image_ids)} images of {set_name} could not be read and are left out: {_listed(image_ids, most)}"
+
+
 def class_rows(model_names: Sequence[str], set_names: Sequence[str], where: str, set_name: str) -> Tensor | None:
     """Which of the model's outputs is each of the set's classes, by name; None where they are the same.
 

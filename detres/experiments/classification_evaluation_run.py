@@ -30,10 +30,10 @@ from detres.errors import ConfigError
 from detres.evaluation.classification_files import write_predictions
 from detres.evaluation.metric_file import write_metrics
 from detres.experiments.assembly import load_once
-from detres.experiments.classification_evaluating import class_rows, evaluate_members, metrics_of
+from detres.experiments.classification_evaluating import class_rows, evaluate_members, left_out_line, metrics_of
 from detres.experiments.classification_models import prepare_classifier
 from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
-from detres.experiments.output_folders import make_folder
+from detres.experiments.output_folders import make_folder, make_room_for
 
 Say = Callable[[str], None]
 HARDEST = 5  # classes and pairs that are shown
@@ -78,7 +78,7 @@ def evaluate_classifier(
         images = load_once(lambda: load_classified(config.data, split))
         folder = _made_folder(out, contenders, images.name, split)
         if predictions and is_main():
-            make_folder(Path(predictions).parent)
+            make_room_for(Path(predictions))
         members = [_member(contender, images, where) for contender in contenders]
         for contender, member in zip(contenders, members, strict=True):
             say(f"{contender.file}: {contender.settings.recipe or 'classifier'}; {_described(member)}")
@@ -94,7 +94,7 @@ def evaluate_classifier(
     }
     write_metrics(folder, metrics)
     if unreadable := metrics["unreadable_images"]:
-        say(f"warning: {len(unreadable)} images could not be read and are left out: {', '.join(unreadable[:5])}")
+        say(f"warning: {left_out_line(images.name, unreadable)}")
     for line in metric_lines(metrics):
         say(line)
     if predictions:

@@ -22,7 +22,7 @@ from detres.errors import ConfigError
 from detres.experiments.assembly import load_once
 from detres.experiments.class_names import agreed_class_names
 from detres.experiments.classification_data import TrainingBatches, training_batches
-from detres.experiments.classification_evaluating import class_rows, measure_classifier
+from detres.experiments.classification_evaluating import class_rows, left_out_line, measure_classifier
 from detres.experiments.classification_models import (
     classifier_from_weights,
     classifier_of_checkpoint,
@@ -52,15 +52,16 @@ def classification_parts(config: ClassificationConfig, start: Start, device: tor
     model.lessons = lessons_of(config, len(names))
     model = prepare_classifier(model, config, device)
     batches = training_batches(config, images, device)
+    test_warnings: list[str] = []
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata(),
         batches=batches.from_step,
         accumulate=batches.accumulate,
-        evaluate=_evaluator(model, names, config, device, say),
+        evaluate=_evaluator(model, names, config, device, say, test_warnings),
         finish=_finisher(model, batches, config, device) if config.training.recompute_norms else None,
         publish=lambda checkpoint: write_backbone(start.run, checkpoint),
-        warnings=batches.warnings,
+        warnings=lambda: [*batches.warnings(), *test_warnings],
     )
 
 
@@ -79,9 +80,17 @@ def load_training_images(
 
 
 def _evaluator(
-    model: Classifier, names: tuple[str, ...], config: ClassificationConfig, device: torch.device, say: Say
+    model: Classifier,
+    names: tuple[str, ...],
+    config: ClassificationConfig,
+    device: torch.device,
+    say: Say,
+    warnings: list[str],
 ) -> Evaluate | None:
-    """Measures on val, or on test where there is no val; None where there is neither, or nobody says what is shown."""
+    """Measures on val, or on test where there is no val; None where there is neither, or nobody says what is shown.
+
+    warnings: what the last test found wrong with its images is put there.
+    """
     split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
     if split is None:
         return None
@@ -97,8 +106,11 @@ def _evaluator(
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)
         measured = measure_classifier([member_of(model, config.data, config.test, rows)], config, images, device)
+        if measured is None:
+            return None
+        warnings[:] = [left_out_line(images.name, ids)] if (ids := measured["unreadable_images"]) else []
         # A line of metrics.jsonl holds figures; eval_cls tells the classes apart.
-        return None if measured is None else {k: v for k, v in measured.items() if v is None or isinstance(v, Number)}
+        return {k: v for k, v in measured.items() if v is None or isinstance(v, Number)}
 
     return evaluate
 

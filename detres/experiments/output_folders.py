@@ -32,3 +32,10 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"{folder}: this folder cannot be made ({error.strerror}); name another with --out") from None
     return folder
+
+
+def make_room_for(file: Path) -> None:
+    """The folder that a file is to lie in, made where it is not there yet. Raises ConfigError where it cannot be."""
+    if file.is_dir():
+        raise ConfigError(f"{file}: a folder has this name; name a file")
+    make_folder(file.parent)

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from detres.config.difference import check_resumable
 from detres.config.loading import AnyConfig, dump_config, load_config
 from detres.distributed import barrier, is_main, local_device, process_group, world_size
+from detres.errors import ConfigError
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.output_folders import make_folder, write_text
 from detres.experiments.parts import Say, Start, TrainingParts
@@ -55,6 +56,11 @@ def train(
             return run
         start = Start(run, found / MODEL_FILE if found else None, weights)
         parts = TASKS[config.task].training_parts(config, start, where, say)
+        if config.schedule.name == "plateau" and parts.evaluate is None:
+            raise ConfigError(
+                "schedule.name=plateau waits for evaluations, and there is nothing to evaluate on; name a split with "
+                "data.val or data.test, or take schedule.name=step"
+            )
         if is_main():
             write_text(run / "config.yaml", dump_config(config))
         finished = _run(parts, config, run, where, resume, terminal, say)

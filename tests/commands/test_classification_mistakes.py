@@ -127,12 +127,19 @@ def test_single_bad_images_are_named_and_the_run_goes_on(
     assert len([line for line in warnings if "train/red/0.png" in line]) == 1
     assert not any(name in told for name in ("grey.png", "cmyk.jpg", "deep.png"))
     assert "images 5" in told, "the unreadable test image counts"
+    assert "warning: 1 images of set/val could not be read and are left out: val/red/0.png" in warnings
 
 
 def test_strict_data_accept_no_bad_image(refused: Refused, start: tuple[str, ...], classes: Path) -> None:
     (classes / "train/blue/0.png").write_bytes(b"no image")
     message = refused(*start, "data.strict=true", kind="DataError")
     assert "train/blue/0.png" in message
+
+
+def test_a_plateau_is_not_waited_for_where_nothing_is_evaluated(refused: Refused, start: tuple[str, ...]) -> None:
+    message = refused(*start, "data.val=[]", "schedule.name=plateau", "training.eval_every=1")
+    assert "schedule.name=plateau waits for evaluations" in message
+    assert "data.val" in message
 
 
 def test_what_cannot_live_on_the_device_is_told(refused: Refused, start: tuple[str, ...], classes: Path) -> None:

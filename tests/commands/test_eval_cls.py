@@ -148,7 +148,7 @@ def test_an_image_that_cannot_be_read_is_named_and_left_out(
     whole = (root / "val" / "green" / "green_1.png").read_bytes()
     (root / "val" / "green" / "green_1.png").write_bytes(whole[: len(whole) // 2])
     told = done("eval_cls", "--weights", run, f"data.root={root}", "--device", "cpu", "--out", tmp_path / "out")
-    assert "1 images could not be read and are left out: " in told
+    assert "1 images of broken/val could not be read and are left out: val/green/green_1.png" in told
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["images"] == 8
     assert [Path(name).name for name in metrics["unreadable_images"]] == ["green_1.png"]
@@ -177,3 +177,4 @@ def test_mistakes_get_one_message_and_status_2(
     assert "crops of 32 pixels do not fit" in refused("--weights", run, "test.scales=[24]")
     assert "detres eval_det --cfg shapes_r18" in refused("--weights", run, "--cfg", "shapes_r18")
     assert "test.crops" in refused("--weights", run, "test.crops=5")
+    assert "a folder has this name; name a file" in refused("--weights", run, "--predictions", tmp_path)
