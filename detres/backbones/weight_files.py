@@ -81,6 +81,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     safetensors.torch.save_file(contiguous, temporary, dict(metadata))
+    os.chmod(temporary, 0o644)  # safetensors' files are private to their maker; weights are handed on
     os.replace(temporary, path)
 
 

@@ -5,18 +5,17 @@ Each project has a module that reads its files into a ConvertedDetector; what is
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, StrideIn
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.weight_files import write_tensors
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.detection.building import assemble
@@ -74,10 +73,7 @@ def write_converted(detector: ConvertedDetector, out: Path, where: str) -> Faste
     """Write it as a detector of detres's, whole or not at all; returns the model."""
     model = build_converted(detector, where)
     settings = settings_of(model, detector.model, detector.preprocessing, detector.test, detector.recipe)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")  # Several processes may be at it.
-    save_file({n: t.contiguous() for n, t in model.state_dict().items()}, partial, settings.to_metadata())
-    partial.replace(out)
+    write_tensors(out, model.state_dict(), settings.to_metadata())
     return model
 
 

@@ -50,6 +50,7 @@ def save_checkpoint(
         new.mkdir(parents=True)
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(plain, new / MODEL_FILE, dict(metadata))
+        os.chmod(new / MODEL_FILE, 0o644)  # safetensors' files are private to their maker
         torch.save(dict(trainer_state), new / TRAINER_FILE)
         for name in (MODEL_FILE, TRAINER_FILE):
             _flush(new / name)

@@ -75,6 +75,7 @@ def test_the_file_says_what_it_is_and_what_it_reached(tmp_path: Path) -> None:
     path = save_run(trained("resnet18"), tmp_path)
     with safe_open(path, framework="pt") as file:
         told = json.loads(file.metadata()["backbone"])
+    assert path.stat().st_mode & 0o777 == 0o644, "who is handed it may read it"
     assert told["architecture"] == "resnet18"
     assert told["stride_in"] == "3x3"
     assert told["shortcut"] == "B"

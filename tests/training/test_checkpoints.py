@@ -35,6 +35,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert torch.equal(checkpoint.tensors["w"], weights)
     assert checkpoint.metadata == {"k": "v"}
     assert checkpoint.trainer == {"step": 3, "nested": [{"x": None}, 0.1]}
+    assert (tmp_path / "c/model.safetensors").stat().st_mode & 0o777 == 0o644, "others may read what was trained"
 
 
 class Crash(BaseException):
