@@ -9,6 +9,7 @@ one after the other.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -154,6 +155,10 @@ def _samples(shard: Path) -> dict[str, dict[str, tuple[int, int] | bytes]]:
                     parts[ending] = (member.offset_data, member.size)
                 else:
                     parts[ending] = opened.extractfile(member).read()
+        with shard.open("rb") as file:
+            file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
+            if any(file.read()):  # tarfile takes a copy that was cut between two files for a whole one
+                raise tarfile.ReadError("it breaks off")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{shard}: no whole, uncompressed tar file ({error}); copy it again or unpack its gz") from None
     return found

@@ -95,6 +95,11 @@ def test_a_shard_that_breaks_off_or_is_compressed_is_named(shards: Path) -> None
     (shards / "val-0.tar").write_bytes(content[:1000])
     with pytest.raises(DataError, match=r"val-0.tar: no whole, uncompressed tar file"):
         load_shards(shards, "val-{0..1}.tar")
+    with tarfile.open(shards / "val-1.tar") as opened:
+        between = opened.getmember("a/k4.JPG").offset
+    (shards / "val-1.tar").write_bytes((shards / "val-1.tar").read_bytes()[:between])
+    with pytest.raises(DataError, match=r"val-1.tar: .*it breaks off"):
+        load_shards(shards, "val-1.tar")
     with tarfile.open(shards / "val-0.tar", "w:gz") as opened:
         opened.addfile(tarfile.TarInfo("k.jpg"), io.BytesIO())
     with pytest.raises(DataError, match=r"val-0.tar: no whole, uncompressed tar file"):
