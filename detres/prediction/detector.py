@@ -69,6 +69,7 @@ class Detector:
     ) -> None:
         """score: floor of the detections; None: the one it was tested with. compile: the backbone, at the first image
         of each size anew, so it pays for many images of few sizes.
+        A test of more than one look votes and merges by its own floor, and what comes out is cut at `score`.
         Raises ConfigError for another precision, and for a score that is none.
         """
         check_precision(precision)
@@ -81,7 +82,11 @@ class Detector:
             _round_weights(self.model)
         if score is not None:
             self.model.roi.score = score
-        test = settings.test if score is None else settings.test.model_copy(update={"score": score})
+        self._floor = 0.0 if score is None else score
+        test = settings.test
+        if score is not None:
+            # Weak boxes vote as they did in the test; and merging lowers scores, so the floor is asked behind it.
+            test = test.model_copy(update={"score": min(test.score, score)})
         data = settings.preprocessing
         self._test = None if is_plain(test) else DetectionTest([Member(self.model, data)], test)
         if compile:
@@ -168,7 +173,8 @@ class Detector:
         if self._test is None:
             return self.model.predict(collate(samples, self.model.pad_to).to(self.device))
         copies = [copies_of(sample, self._test.copies) for sample in samples]
-        return [self._test([copy.to(self.device) for copy in of_image]) for of_image in copies]
+        found = [self._test([copy.to(self.device) for copy in of_image]) for of_image in copies]
+        return [detections.above(self._floor) for detections in found]
 
 
 def weights_as_constants(enabled: bool = True) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from detres.config.loading import load_config
 from detres.detection.detector_files import load_detector
 from detres.errors import ConfigError
 from detres.experiments.detection_models import detector_from_weights
-from detres.prediction import Detector
+from detres.prediction import Detector, NamedDetections
 
 TESTS = (
     ["test.refine=1"],
@@ -96,6 +97,23 @@ def test_a_detector_is_predicted_as_its_file_says_it_is_tested(weights: Path, ti
     assert [d.boxes.tolist() for d in found] != [d.boxes.tolist() for d in once]
     with pytest.raises(ConfigError, match="which no single graph holds"):
         detector.export((64, 96))
+
+
+@pytest.mark.parametrize(
+    "test",
+    [{"refine": 1}, {"scales": (48, 64), "fusion": "wbf"}, {"flip": True, "fusion": "soft_nms"}],
+    ids=["refined", "wbf", "soft_nms"],
+)
+def test_a_higher_floor_leaves_the_best_of_the_same_detections(weights: Path, tiny: Any, test: dict[str, Any]) -> None:
+    def found(score: float | None) -> list[NamedDetections]:
+        model, settings = load_detector(weights)
+        settings = replace(settings, test=settings.test.model_copy(update={"score": 0.01} | test))
+        return list(Detector(model, settings, device="cpu", score=score).predict_many(tiny.pictures()))
+
+    everything = found(None)
+    floor = sorted(score for each in everything for score in each.scores.tolist())[-3]
+    for each, best in zip(everything, found(floor), strict=True):
+        assert best.to_dict() == each.above(floor).to_dict()
 
 
 def test_mistakes_get_one_message(refused: Callable[..., str], trained: Path, tiny: Any, tmp_path: Path) -> None:
