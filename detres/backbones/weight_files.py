@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -34,6 +35,9 @@ METADATA_KEY = "backbone"
 _MSRA_CONV1 = {"041de3916ff722f2719a48da19ee85264ebc397edc4bf4df0a7cf74bf0e283e7": "resnet50"}
 
 _TORCHVISION_FILE = re.compile(r"(resnet(?:18|34|50|101|152)|vgg16(?:_bn)?)(_features-amdegroot)?-([0-9a-f]{8})\.pth")
+
+_ASKED_FOR = re.compile(r"(?:GLOBAL|class) ([\w.]+)")
+"""What a pickle would have had built, in torch's words of refusal."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,14 @@ def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], None]:
     """A state dict, alone or under "state_dict" or "model", with or without DistributedDataParallel's prefix."""
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        asked = _ASKED_FOR.search(str(error))  # The rest of torch's page tells how to run it all the same.
+        why = f"its pickle asks for {asked[1]}, and might run any code" if asked else "its pickle is damaged"
+        raise WeightsError(f"{path}: not a state dict of tensors alone: {why}") from error
     except Exception as error:  # torch raises what its parts raise
-        raise WeightsError(f"{path}: not a state dict that torch reads with weights_only ({error})") from error
+        raise WeightsError(
+            f"{path}: not a state dict that can be read ({error}); it may be cut off: fetch or save it again"
+        ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -91,6 +92,33 @@ def test_what_cannot_be_read_is_one_message(tmp_path, suffix):
         read_weights(path)
     with pytest.raises(WeightsError, match="no such"):
         read_weights(tmp_path / "absent.pth")
+
+
+class Touch:
+    """Unpickled as it says, it would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_state_dict_that_would_run_code_is_one_line_that_does_not_tell_how_to_run_it(tmp_path):
+    path, ran = tmp_path / "w.pth", tmp_path / "ran"
+    torch.save({"conv1.weight": Touch(ran)}, path)
+    with pytest.raises(WeightsError, match=r"its pickle asks for \w+\.system, and might run any code$") as told:
+        read_weights(path)
+    assert "\n" not in str(told.value)
+    assert not ran.exists()
+
+
+def test_a_state_dict_that_was_cut_off_says_so(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="it may be cut off: fetch or save it again"):
+        read_weights(path)
 
 
 def test_an_archive_with_objects_is_not_unpickled(tmp_path):
