@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
 from detres.data.datasets import SplitName, load_dataset
 from detres.data.images import read_image
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import build_from_settings, load_strictly, read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError
 from detres.experiments.evaluating import map_classes
@@ -52,7 +53,7 @@ def draw_set(
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
     split = split or (default_split(config) if weights else "train")
     images = load_dataset(config.data, split)
-    detector = Detector.from_checkpoint(weights, device=device) if weights else None
+    detector = _detector(locate_detector(weights), config, device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
     names = unique_names([Path(images.file_name(i)) for i in chosen])
@@ -76,6 +77,15 @@ def draw_set(
         raise DataError(f"{images.name}: none of {len(chosen)} images can be decoded; see the lines above")
     title = f"{images.name}, {'ground truth beside predictions' if detector else 'ground truth'}"
     return _write_sheet(out / "sheet.png", drawn[:SHEET_PICTURES], title), len(drawn)
+
+
+def _detector(file: Path, config: Config, device: str | None) -> Detector:
+    """The file's detector, fed and tested as the config says: eval_det's."""
+    tensors, settings = read_detector(file)
+    settings = replace(settings.with_model(config.model, config.test, str(file)), preprocessing=config.data)
+    model = build_from_settings(settings, str(file))
+    load_strictly(model, tensors, str(file))
+    return Detector(model.eval(), settings, device=device)
 
 
 def _write_sheet(file: Path, drawn: Sequence[tuple[str, NDArray[np.uint8]]], title: str) -> Path:

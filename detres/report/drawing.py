@@ -64,16 +64,18 @@ def draw_comparison(
     min_score: float = 0.5,
     min_iou: float = 0.5,
     min_side: int = 400,
+    max_side: int = 2000,
 ) -> Picture:
     """Ground truth on the left, predictions on the right, hits, misses and false alarms told apart, a legend below.
 
     target and detections lie in the picture's pixels. Detections of at least min_score are judged as PASCAL VOC does,
-    at IoU min_iou (see evaluation/voc_ap.py). min_side: pictures whose shorter side is less are enlarged to it.
+    at IoU min_iou (see evaluation/voc_ap.py). min_side: pictures whose shorter side is less are enlarged to it, as far
+    as the longer one stays below max_side.
     """
     shown = detections.above(min_score).to("cpu")
     target = target.to("cpu")
     verdicts, found = _judge(target, shown, min_iou)
-    scale = max(1.0, min_side / min(rgb.shape[:2]))
+    scale = max(1.0, min(min_side / min(rgb.shape[:2]), max_side / max(rgb.shape[:2])))
     left, right = Canvas(rgb, scale=scale), Canvas(rgb, scale=scale)
     object_strokes = [
         _IGNORED if ignored else _HIT if hit else _MISS
@@ -144,7 +146,8 @@ def _equally_high(pictures: list[Picture], columns: int, width: int, gap: int) -
     shapes = [picture.shape[1] / picture.shape[0] for picture in pictures]
     # A last row that is not full is as high as if its places were taken by more of the same.
     total = sum(shapes) * columns / len(pictures)
-    height = max(1, int((width - (columns + 1) * gap) / total))
+    # A row of needles alone would be higher than any file format takes.
+    height = min(max(1, int((width - (columns + 1) * gap) / total)), 4 * width)
     sizes = [(max(1, int(shape * height)), height) for shape in shapes]
     images = [Image.fromarray(picture) for picture in pictures]
     return [

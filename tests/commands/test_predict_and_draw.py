@@ -104,6 +104,18 @@ def test_visualize_draws_ground_truth_beside_predictions(done: Done, trained: Pa
     assert cv2.imread(str(pictures / "sheet.png")).shape[1] > width
 
 
+def test_visualize_draws_what_is_found_by_the_test_that_is_asked_for(
+    done: Done, refused: Done, trained: Path, tmp_path: Path
+) -> None:
+    def drawn(*overrides: str) -> bytes:
+        done("visualize", "--weights", trained, "--limit", "1", "--out", tmp_path, "--score", "0.2", *overrides)
+        return (tmp_path / "000008.jpg").read_bytes()
+
+    assert drawn("test.score=1") != drawn() == drawn("test.nms=0.5")
+    told = refused("visualize", "--weights", trained, "model.global_context=true", kind="WeightsError")
+    assert "global_context is False, and True is asked for" in told
+
+
 def test_visualize_draws_a_set_alone(done: Done, tiny: Any, tmp_path: Path) -> None:
     told = done("visualize", "--data", tiny.coco, "--split", "train", "--out", tmp_path, "--limit", "100")
     assert told.startswith("7 pictures")

@@ -110,6 +110,13 @@ def test_a_sheet_holds_every_picture_in_order() -> None:
     assert first_rows[0] == first_rows[1] < first_rows[2] == first_rows[3] < first_rows[4]
 
 
+@pytest.mark.parametrize("shape", [(1, 500), (500, 1), (3, 2000)])
+def test_pictures_as_thin_as_needles_stay_within_what_files_take(shape: tuple[int, int]) -> None:
+    needle = np.zeros((*shape, 3), np.uint8)
+    assert max(draw_comparison(needle, target(), found(), NAMES).shape) < 5000
+    assert max(picture_sheet([needle] * 6, 3, width=900).shape) < 10_000
+
+
 def test_a_sheet_of_one_picture_needs_no_words() -> None:
     assert picture_sheet([GROUND], 4).shape[1] == 500
 
