@@ -58,7 +58,7 @@ class DetectionTest:
     __test__ = False  # pytest collects classes by this name
 
     def __init__(self, members: Sequence[Member], test: TestConfig) -> None:
-        _check_classes(members)
+        check_classes(members)
         self._test, self._voting = test, voting_of(test)
         self.copies, self._readings = _plan(members, test)
 
@@ -92,7 +92,8 @@ class DetectionTest:
         return fuse(views, test.fusion or "nms", nms_iou=test.nms, max_detections=test.max_detections)
 
 
-def _check_classes(members: Sequence[Member]) -> None:
+def check_classes(members: Sequence[Member]) -> None:
+    """Raise ConfigError where the members do not detect the same classes in the same order."""
     first = members[0].model.class_names
     for place, member in enumerate(members[1:], start=2):
         names = member.model.class_names

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from detres.config.loading import Layer, read_override, resolve
-from detres.config.schema import Config
+from detres.config.schema import Config, TestConfig
 from detres.data.annotations import HARMLESS, AnnotatedImages
 from detres.data.datasets import SplitName, load_dataset
 from detres.detection.detector_files import (
@@ -22,7 +22,7 @@ from detres.detection.detector_files import (
     read_detector,
 )
 from detres.detection.published import locate_detector
-from detres.detection.testing import Member
+from detres.detection.testing import Member, check_classes
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
 from detres.evaluation.submissions import most_per_image
@@ -67,12 +67,15 @@ def evaluate(
             say_unannotated(images, say)
             _check_most(images.name, config)
         members = [each.member(where, with_own_code=bool(cfg)) for each in found]
+        check_classes(members)
         precision = config.training.precision
         for each in found:
             say(f"{each.file}: {each.settings.recipe or 'detector'}")
         say(f"{images.name}: {len(images)} images, in {precision}")
         for line in map_classes(members[0].model.class_names, images.class_names).lines():
             say(line)
+        if told := _idle_fusion(config.test, len(files)):
+            say(told)
         folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
@@ -129,6 +132,14 @@ def _check_most(set_name: str, config: Config) -> None:
             f"test.max_detections={config.test.max_detections}: the server of {set_name} takes {most} of an image; "
             f"set test.max_detections={most}"
         )
+
+
+def _idle_fusion(test: TestConfig, members: int) -> str | None:
+    """What people should know who ask for a fusion where nothing is fused."""
+    if test.fusion is None or test.flip or len(test.scales) > 1:
+        return None
+    mend = "--detections merges what each detector left in a file" if members > 1 else "ask for them, or leave it out"
+    return f"warning: test.fusion={test.fusion} merges scales and mirrors, and there is one of either here: {mend}"
 
 
 def say_unannotated(images: AnnotatedImages, say: Say) -> None:

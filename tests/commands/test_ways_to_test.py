@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from detres.backbones.weight_files import write_tensors
 from detres.config.loading import load_config
 from detres.detection.detector_files import load_detector
 from detres.errors import ConfigError
@@ -114,6 +115,27 @@ def test_a_higher_floor_leaves_the_best_of_the_same_detections(weights: Path, ti
     floor = sorted(score for each in everything for score in each.scores.tolist())[-3]
     for each, best in zip(everything, found(floor), strict=True):
         assert best.to_dict() == each.above(floor).to_dict()
+
+
+def test_a_fusion_of_nothing_is_told(done: Callable[..., str], trained: Path, tmp_path: Path) -> None:
+    given = ("eval_det", "--weights", trained, "--out", tmp_path)
+    told = "warning: test.fusion=soft_nms merges scales and mirrors, and there is one of either here"
+    assert f"{told}: ask for them" in done(*given, "test.fusion=soft_nms")
+    assert f"{told}: --detections merges" in done(*given, "--weights", trained, "test.fusion=soft_nms")
+    assert "warning" not in done(*given, "test.fusion=soft_nms", "test.flip=true")
+
+
+def test_members_that_know_other_classes_leave_no_folder(
+    refused: Callable[..., str], weights: Path, trained: Path, tmp_path: Path
+) -> None:
+    model, settings = load_detector(weights)
+    names = tuple(reversed(settings.model.class_names))
+    settings = replace(settings, model=settings.model.model_copy(update={"class_names": names}))
+    other, out = tmp_path / "other.safetensors", tmp_path / "out"
+    write_tensors(other, model.state_dict(), settings.to_metadata())
+    told = refused("eval_det", "--weights", trained, "--weights", other, "--out", out)
+    assert "the same ones in another order. Merge the detections.json of each instead" in told
+    assert not out.exists()
 
 
 def test_mistakes_get_one_message(refused: Callable[..., str], trained: Path, tiny: Any, tmp_path: Path) -> None:
