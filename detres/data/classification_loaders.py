@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from detres.data.annotations import Problem
 from detres.data.classification_transforms import ClassificationTransform
-from detres.data.loaders import GREY, ImageLoader, empty_images
+from detres.data.loaders import ImageLoader, empty_images
 from detres.data.samplers import Place, TrainingSampler, shuffled_batches
 from detres.draws import Purpose, key
 from detres.errors import DataError
@@ -52,8 +52,8 @@ class ClassificationDataset(Dataset[ClassificationSample]):
     """Reads and transforms the image of a Place.
 
     What is drawn for an image depends on (seed, step, position) alone. An image that cannot be decoded does not end a
-    run: a grey one stands in for it, and its index is marked in memory that workers share; undecodable() lists those.
-    With strict it is a DataError.
+    run: it is left out, the set's next one stands in for it, and its index is marked in memory that workers share;
+    undecodable() lists those. With strict it is a DataError, and where no image can be decoded.
     """
 
     def __init__(
@@ -66,9 +66,10 @@ class ClassificationDataset(Dataset[ClassificationSample]):
         return len(self.images)
 
     def __getitem__(self, place: Place) -> ClassificationSample:
-        index, step, position = place
+        wanted, step, position = place
+        index, crop = self._next_readable(wanted, key(self.seed, Purpose.AUGMENTATION, step, position))
         return ClassificationSample(
-            image=self._crop(index, key(self.seed, Purpose.AUGMENTATION, step, position)),
+            image=crop,
             label=int(self.images.labels[index]),
             image_id=self.images.image_id(index),
             sample_key=key(self.seed, Purpose.SAMPLING, step, position),
@@ -77,23 +78,23 @@ class ClassificationDataset(Dataset[ClassificationSample]):
     def undecodable(self) -> list[Problem]:
         """The images found so far, by any worker, that could not be decoded."""
         return [
-            Problem(
-                "image unreadable", str(self.images.image_id(i)), "cannot be decoded; a grey image stands in for it"
-            )
+            Problem("image unreadable", str(self.images.image_id(i)), "cannot be decoded; left out")
             for i in self._undecodable.nonzero().flatten().tolist()
         ]
 
-    def _crop(self, index: int, draw_key: int) -> NDArray[np.uint8]:
+    def _next_readable(self, wanted: int, draw_key: int) -> tuple[int, NDArray[np.uint8]]:
+        """The wanted image or, where it cannot be decoded, the next that can: its index and its crop."""
         if self.images.pixels is not None:
-            return self.transform.from_pixels(self.images.pixels[index], draw_key)
-        try:
-            return self.transform.from_bytes(self.images.encoded(index), str(self.images.image_id(index)), draw_key)
-        except DataError:
-            if self.strict:
-                raise
-            self._undecodable[index] = True
-            side = self.transform.cropping.side
-            return np.full((side, side, 3), GREY, dtype=np.uint8)
+            return wanted, self.transform.from_pixels(self.images.pixels[wanted], draw_key)
+        for index in (*range(wanted, len(self)), *range(wanted)):
+            try:
+                image_id = str(self.images.image_id(index))
+                return index, self.transform.from_bytes(self.images.encoded(index), image_id, draw_key)
+            except DataError:
+                if self.strict:
+                    raise
+                self._undecodable[index] = True
+        raise DataError(f"none of the {len(self)} images to train on can be decoded; tools/check_data.py lists why")
 
 
 def collate(samples: Sequence[ClassificationSample]) -> ClassificationBatch:

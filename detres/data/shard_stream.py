@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from detres.data.annotations import Problem
@@ -113,7 +114,8 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
     """One rank's endless micro-batches from `start_step` on, made by any number of workers.
 
     What is drawn for an image depends on (seed, step, position), as everywhere. An image that cannot be decoded is
-    replaced by a grey one and named by undecodable(); with strict it is a DataError.
+    left out and named by undecodable(), and the next one of its micro-batch stands in for it (a grey one where none of
+    them can be decoded); with strict it is a DataError.
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         """The images found so far, by any worker, that could not be decoded; as many as there is room to name."""
         names = [name for row in self._names.numpy() for name in row.tobytes().rstrip(b"\0").decode().split("\n")]
         found = dict.fromkeys(name for name in names if name)
-        return [Problem("image unreadable", name, "cannot be decoded; a grey image stands in for it") for name in found]
+        return [Problem("image unreadable", name, "cannot be decoded; left out") for name in found]
 
     def _open(self, epoch: int, lane: int, before: int) -> Iterator[EncodedImage]:
         """A lane's images of an epoch, less what the micro-batches of this rank `before` took from it."""
@@ -174,34 +176,35 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         return itertools.islice(source, before // self.rank_lanes * (self.micro // self.repeats), None)
 
     def _made(self, taken: Sequence[EncodedImage], step: int, first: int, worker: int) -> ClassificationBatch:
-        return collate(
-            [
-                ClassificationSample(
-                    image=self._crop(image, key(self.seed, Purpose.AUGMENTATION, step, position), worker),
-                    label=image.label,
-                    image_id=image.image_id,
-                    sample_key=key(self.seed, Purpose.SAMPLING, step, position),
-                )
-                for position, image in enumerate(taken, start=first)
-            ]
-        )
+        samples = []
+        for place, position in enumerate(range(first, first + len(taken))):
+            draw_key = key(self.seed, Purpose.AUGMENTATION, step, position)
+            image, crop = self._next_readable((*taken[place:], *taken[:place]), draw_key, worker)
+            sample_key = key(self.seed, Purpose.SAMPLING, step, position)
+            samples.append(ClassificationSample(crop, image.label, image.image_id, sample_key))
+        return collate(samples)
 
-    def _crop(self, image: EncodedImage, draw_key: int, worker: int) -> np.ndarray:
-        try:
-            if breaks_off(image.data):
-                raise DataError(f"{image.image_id}: this image breaks off or is damaged; replace it")
-            return self.transform.from_bytes(image.data, image.image_id, draw_key)
-        except DataError:
-            if self.strict:
-                raise
-            self._name(image.image_id, worker)
-            side = self.transform.cropping.side
-            return np.full((side, side, 3), GREY, dtype=np.uint8)
+    def _next_readable(
+        self, wanted: Sequence[EncodedImage], draw_key: int, worker: int
+    ) -> tuple[EncodedImage, NDArray[np.uint8]]:
+        """The first that can be decoded, and its crop; of none, the first and grey."""
+        for image in wanted:
+            try:
+                if breaks_off(image.data):
+                    raise DataError(f"{image.image_id}: this image breaks off or is damaged; replace it")
+                return image, self.transform.from_bytes(image.data, image.image_id, draw_key)
+            except DataError:
+                if self.strict:
+                    raise
+                self._name(image.image_id, worker)
+        side = self.transform.cropping.side
+        return wanted[0], np.full((side, side, 3), GREY, dtype=np.uint8)
 
     def _name(self, image_id: str, worker: int) -> None:
         row = self._names[worker].numpy()
         used, text = int(np.count_nonzero(row)), np.frombuffer(f"{image_id}\n".encode(), np.uint8)
-        if used + len(text) <= len(row):
+        known = image_id in row[:used].tobytes().decode().split("\n")
+        if not known and used + len(text) <= len(row):
             row[used : used + len(text)] = text
 
 

@@ -111,7 +111,7 @@ def device_set(data: ClassificationDataConfig, images: ClassifiedImages, device:
         except DataError:
             if data.in_memory or data.strict:
                 raise
-            return None  # The workers put a grey image in the place of a bad one, and name it.
+            return None  # The workers leave a bad image out, and name it.
         if pixels is not None:
             ids = tuple(images.image_id(i) for i in range(len(images)))
             return DeviceSet(pixels, images.labels, ids, device=device)

@@ -1,4 +1,5 @@
 import pickle
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from detres.data.classification_loaders import ClassificationDataset, classifica
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.crops import AreaCropping
 from detres.data.samplers import Place
+from detres.draws import Purpose, key
 from detres.errors import DataError
 from detres.structures import ClassificationBatch
 
@@ -93,17 +95,22 @@ def test_repeats_of_an_image_are_drawn_differently(pictures: Pictures) -> None:
     assert len(set(batch.sample_keys.tolist())) == 6
 
 
-def test_an_image_that_breaks_while_training_is_replaced_and_named(pictures: Pictures) -> None:
+def test_an_image_that_breaks_is_left_out_of_training_and_named_and_the_next_stands_in(pictures: Pictures) -> None:
     (pictures.root / "4.png").write_bytes(b"broken")
     (pictures.root / "7.png").unlink()
     dataset = _dataset(pictures)
     batches = list(islice(classification_training_loader(dataset, batch=5, seed=3, workers=1), 2))
-    for number in (4, 7):
-        (grey,) = (b.images[b.image_ids.index(name)] for b in batches if (name := f"class/{number}.png") in b.image_ids)
-        assert grey.unique().tolist() == [114]
+    shown = Counter(image_id for batch in batches for image_id in batch.image_ids)
+    assert [shown[f"class/{number}.png"] for number in range(10)] == [1, 1, 1, 1, 0, 2, 1, 0, 2, 1]
+    for batch in batches:
+        assert batch.labels.tolist() == [int(image_id[6]) % 3 for image_id in batch.image_ids]
     assert [problem.file for problem in dataset.undecodable()] == ["class/4.png", "class/7.png"]
     with pytest.raises(DataError, match=r"4\.png"):
         _dataset(pictures, strict=True)[Place(4, 0, 0)]
+    for file in pictures.root.iterdir():
+        file.write_bytes(b"broken")
+    with pytest.raises(DataError, match="none of the 10 images to train on can be decoded"):
+        _dataset(pictures)[Place(4, 0, 0)]
 
 
 def _mistake(loader: Iterable[ClassificationBatch]) -> str:
@@ -127,8 +134,8 @@ def test_a_mistake_is_told_without_a_traceback_wherever_it_is_found(pictures: Pi
 def test_decoded_sets_are_cropped_without_their_files(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), dtype=np.uint8)
     dataset = _dataset(Pictures(tmp_path, np.zeros(6, np.int64), pixels))
-    expected = dataset.transform.from_pixels(pixels[2], 99)
-    np.testing.assert_array_equal(dataset._crop(2, 99), expected)
+    expected = dataset.transform.from_pixels(pixels[2], key(3, Purpose.AUGMENTATION, 7, 1))
+    np.testing.assert_array_equal(dataset[Place(2, 7, 1)].image, expected)
 
 
 def test_a_dataset_can_be_sent_to_a_fresh_process(pictures: Pictures) -> None:
