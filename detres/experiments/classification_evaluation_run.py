@@ -127,7 +127,10 @@ def evaluation_config(
     layers: Sequence[Layer],
     overrides: Sequence[str],
 ) -> ClassificationConfig:
-    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
+    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides.
+
+    Raises ConfigError where these give its outputs other names.
+    """
     own = {
         "task": "classification",
         "model": settings.model.model_dump(mode="json"),
@@ -136,7 +139,13 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(where, own)]
-    return resolve([*layered, *(read_override(text) for text in overrides)])
+    config = resolve([*layered, *(read_override(text) for text in overrides)])
+    if config.model.class_names != settings.model.class_names:
+        raise ConfigError(
+            f"model.class_names: {where} names its classes itself; leave them out, or select those of the images with "
+            "data.classes"
+        )
+    return config
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:

@@ -177,4 +177,5 @@ def test_mistakes_get_one_message_and_status_2(
     assert "crops of 32 pixels do not fit" in refused("--weights", run, "test.scales=[24]")
     assert "detres eval_det --cfg shapes_r18" in refused("--weights", run, "--cfg", "shapes_r18")
     assert "test.crops" in refused("--weights", run, "test.crops=5")
+    assert "names its classes itself" in refused("--weights", run, "model.class_names=[a,b,c]")
     assert "a folder has this name; name a file" in refused("--weights", run, "--predictions", tmp_path)
