@@ -133,5 +133,5 @@ def _copy_for(member: Member, side: int | None, mirrored: bool) -> ImageCopy:
     feeding = member.feeding
     usual = feeding.shortest_side[-1]
     side = side or usual
-    longest = max(round(feeding.longest_side * side / usual), side)
+    longest = max(round(feeding.longest_side * side / usual), 1)
     return ImageCopy(side, longest, feeding.rounding, mirrored, member.model.pad_to)

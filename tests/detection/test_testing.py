@@ -91,6 +91,15 @@ def test_one_scale_that_is_the_usual_one_finds_what_the_detector_finds(layout: s
     same(found_by([model], sample, scales=[64]), (plain.boxes, plain.scores, plain.labels))
 
 
+@pytest.mark.parametrize("longest", [50, 80, 1000])
+def test_the_usual_copy_is_as_large_as_in_a_plain_test(longest: int) -> None:
+    feeding = DataConfig(shortest_side=(48, 64), longest_side=longest)
+    procedure = DetectionTest([Member(small_detector("fpn"), feeding)], TestConfig(refine=1))
+    for size in ((72, 90), (10, 400), (64, 64)):
+        (copy,) = copies_of(picture(*size), procedure.copies)
+        assert tuple(copy.sizes[0].tolist()) == resized_size(size, 64, longest)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @torch.no_grad()
 def test_refinement_is_a_second_look_at_the_best_boxes(layout: str) -> None:
