@@ -73,12 +73,18 @@ class AreaCropping:
     """A share of the area and a ratio of the sides (logarithmically) are drawn, until such a box fits into the image.
 
     After ten tries the largest box in the middle whose ratio is allowed is taken.
+    Raises ConfigError where a range ends below its beginning.
     Source: Szegedy et al. 2015, with the rules of torchvision's RandomResizedCrop.
     """
 
     side: int
     area: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("area", self.area), ("ratio", self.ratio)):
+            if low > high:
+                raise ConfigError(f"data.{name}={low}, {high}: the smaller one stands first")
 
     def draw(self, size: tuple[int, int], random: Random) -> Box:
         height, width = size

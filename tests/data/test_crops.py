@@ -110,6 +110,13 @@ def test_where_no_box_fits_the_middle_is_taken(size: tuple[int, int], expected: 
     assert RandomResizedCrop.get_params(torch.empty(3, *size), [4.0, 4.0], [3 / 4, 4 / 3]) == expected
 
 
+def test_ranges_that_run_backwards_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data.area=0.5, 0.1: the smaller one stands first"):
+        AreaCropping(16, area=(0.5, 0.1))
+    with pytest.raises(ConfigError, match=r"data.ratio=2.0, 0.5"):
+        AreaCropping(16, ratio=(2.0, 0.5))
+
+
 @pytest.mark.parametrize("box", [(10, 20, 100, 80), (0, 0, 150, 200), (3, 5, 20, 33), (60, 70, 64, 64), (149, 0, 1, 7)])
 def test_a_box_is_resized_as_torchvision_does(box: tuple[int, int, int, int]) -> None:
     picture = _photo(150, 200)
