@@ -1,24 +1,22 @@
-"""What a classifier's safetensors file says of itself: all that rebuilds the model and feeds it. Nothing in it runs.
+"""What a classifier's safetensors file says of itself, and the classifier rebuilt from it. Nothing in the file runs.
 
-The metadata holds one JSON text under the key "detres", and the backbone's own under the key that build_backbone reads,
-so that a detector takes the file as it is: its tensors have torchvision's names.
+Beside the text of every model, the metadata hold the backbone's own under the key that build_backbone reads, so that a
+detector takes the file as it is: its tensors have torchvision's names.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from detres.backbones import weight_files
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.building import Choices, build_network
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
 from detres.classification.classifier import CLASSIFIERS, Classifier
 from detres.config.classification_schema import (
@@ -29,74 +27,25 @@ from detres.config.classification_schema import (
 from detres.errors import WeightsError
 from detres.structures import PixelStats
 from detres.training.checkpoints import read_safetensors
-from detres.version import __version__
 
-SCHEMA = 1
-METADATA_KEY = "detres"
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("crop", "cropping", "exif")
 
 
 @dataclass(frozen=True)
-class ClassifierSettings:
-    """Everything beside the tensors.
+class ClassifierSettings(ModelSettings[ClassifierConfig, ClassificationDataConfig, ClassificationTestConfig]):
+    """Everything beside a classifier's tensors."""
 
-    model: with class_names, without weights. preprocessing and test: how it was trained and tested. backbone: what its
-    weights expect of pixels and strides. norms: of each stage. recipe: for people.
-    """
+    task = "classification"
+    kind = "classifier"
+    sections = (ClassifierConfig, ClassificationDataConfig, ClassificationTestConfig)
+    preprocessing_keys = PREPROCESSING
 
-    model: ClassifierConfig
-    preprocessing: ClassificationDataConfig
-    test: ClassificationTestConfig
     backbone: WeightsMetadata
-    norms: dict[str, str]
-    recipe: str = ""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.model.class_names or ()
 
     def to_metadata(self) -> dict[str, str]:
-        """What safetensors keeps beside the tensors."""
-        text = {
-            "schema": SCHEMA,
-            "detres_version": __version__,
-            "task": "classification",
-            "model": self.model.model_dump(mode="json"),
-            "preprocessing": self.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
-            "test": self.test.model_dump(mode="json"),
-            "backbone": asdict(self.backbone),
-            "norms": self.norms,
-            "class_names": list(self.class_names),
-            "recipe": self.recipe,
-        }
-        return {METADATA_KEY: json.dumps(text), weight_files.METADATA_KEY: self.backbone.to_json(), "format": "pt"}
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> ClassifierSettings:
-        """Raises WeightsError for a file that is no classifier of detres's, or of a newer one."""
-        if not metadata or METADATA_KEY not in metadata:
-            raise WeightsError(f"{where}: no classifier of detres's: its metadata name neither a model nor classes")
-        try:
-            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
-            if text.get("task") != "classification" or text["schema"] > SCHEMA:
-                raise WeightsError(
-                    f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "
-                    f"{text.get('detres_version')}; expected a classification file of schema {SCHEMA} at most"
-                )
-            settings = cls(
-                model=ClassifierConfig.model_validate(text["model"]),
-                preprocessing=ClassificationDataConfig.model_validate(text["preprocessing"]),
-                test=ClassificationTestConfig.model_validate(text["test"]),
-                backbone=WeightsMetadata.from_json(json.dumps(text["backbone"]), where=where),
-                norms=dict(text["norms"]),
-                recipe=text.get("recipe", ""),
-            )
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
-        if not settings.class_names:
-            raise WeightsError(f"{where}: its metadata name no classes; the file may be damaged")
-        return settings
+        """As every model's, and the backbone's own."""
+        return {**super().to_metadata(), weight_files.METADATA_KEY: self.backbone.to_json()}
 
 
 def settings_of(

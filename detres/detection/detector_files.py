@@ -1,20 +1,16 @@
-"""What a detector's safetensors file says of itself: all that rebuilds the model and feeds it. Nothing in it runs.
-
-The metadata holds one JSON text under the key "detres".
-"""
+"""What a detector's safetensors file says of itself, and the detector rebuilt from it. Nothing in the file runs."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from detres.backbones.building import build_backbone
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.model_settings import ModelSettings
 from detres.backbones.network import Network
 from detres.backbones.pretrained import metadata_of
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
@@ -23,10 +19,7 @@ from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import outputs_of
 from detres.errors import WeightsError
 from detres.training.checkpoints import read_safetensors
-from detres.version import __version__
 
-SCHEMA = 1
-METADATA_KEY = "detres"
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
 # Of the backbone's section, what makes another function of the same weights.
@@ -34,35 +27,18 @@ _TRAINED_IN = ("name", "shortcut", "stride_in", "output_stride", "norm", "norm_e
 
 
 @dataclass(frozen=True)
-class DetectorSettings:
-    """Everything beside the tensors.
+class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
+    """Everything beside a detector's tensors."""
 
-    model: with class_names, without weights. preprocessing and test: how it was tested. backbone: what its weights
-    expect of pixels and strides; None for code of the user's. norms: of each stage of the backbone. recipe: for people.
-    """
-
-    model: ModelConfig
-    preprocessing: DataConfig
-    test: TestConfig
-    backbone: WeightsMetadata | None
-    norms: dict[str, str]
-    recipe: str = ""
-
-    def to_metadata(self) -> dict[str, str]:
-        """What safetensors keeps beside the tensors."""
-        text = {
-            "schema": SCHEMA,
-            "detres_version": __version__,
-            "task": "detection",
-            "model": self.model.model_dump(mode="json"),
-            "preprocessing": self.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
-            "test": self.test.model_dump(mode="json"),
-            "backbone": asdict(self.backbone) if self.backbone else None,
-            "norms": self.norms,
-            "class_names": list(self.model.class_names or ()),
-            "recipe": self.recipe,
-        }
-        return {METADATA_KEY: json.dumps(text), "format": "pt"}
+    task = "detection"
+    kind = "detector"
+    sections = (ModelConfig, DataConfig, TestConfig)
+    preprocessing_keys = PREPROCESSING
+    may_be_code = True
+    if_absent = (
+        "; convert_weights --from PROJECT IN OUT makes one of another project's, and a backbone's weights go to "
+        "model.backbone.weights={where}"
+    )
 
     def with_model(self, model: ModelConfig, test: TestConfig, where: str) -> DetectorSettings:
         """The same weights in the model that a config asks for: other classes, proposals or thresholds.
@@ -98,38 +74,6 @@ class DetectorSettings:
             every = ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items())
             trained["model.backbone.norm"] = kinds.pop() if len(kinds) == 1 else every
         return trained
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> DetectorSettings:
-        """Raises WeightsError for a file that is no detector of detres's, or of a newer one."""
-        if not metadata or METADATA_KEY not in metadata:
-            raise WeightsError(
-                f"{where}: no detector of detres's; convert_weights --from PROJECT IN OUT makes one of another "
-                f"project's, and a backbone's weights go to model.backbone.weights={where}"
-            )
-        try:
-            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
-            if text.get("task") == "classification":
-                raise WeightsError(
-                    f"{where}: a classifier, not a detector; a detector starts from its trunk with "
-                    f"model.backbone.weights={where}"
-                )
-            if text.get("task") != "detection" or text["schema"] > SCHEMA:
-                raise WeightsError(
-                    f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "
-                    f"{text.get('detres_version')}; expected a detection file of schema {SCHEMA} at most"
-                )
-            backbone = text["backbone"]
-            return cls(
-                model=ModelConfig.model_validate(text["model"]),
-                preprocessing=DataConfig.model_validate(text["preprocessing"]),
-                test=TestConfig.model_validate(text["test"]),
-                backbone=WeightsMetadata.from_json(json.dumps(backbone), where=where) if backbone else None,
-                norms=dict(text["norms"]),
-                recipe=text.get("recipe", ""),
-            )
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
 
 
 def _deciding(model: ModelConfig) -> dict[str, Any]:

@@ -1,99 +1,40 @@
-"""What a localizer's safetensors file says of itself: all that rebuilds the model and feeds it. Nothing in it runs.
-
-The metadata holds one JSON text under the key "detres".
-"""
+"""What a localizer's safetensors file says of itself, and the localizer rebuilt from it. Nothing in the file runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from detres.backbones.building import Choices
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
 from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
 from detres.errors import WeightsError
 from detres.localization.building import assemble, build_trunk
 from detres.localization.localizers import ClassRpnLocalizer, Localizer
 from detres.training.checkpoints import find_weights_file, read_safetensors
-from detres.version import __version__
 
-SCHEMA = 1
-METADATA_KEY = "detres"
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("crop", "proposals")
 _PER_CLASS = tuple(f"{part}.{kind}" for part in ("logits", "deltas") for kind in ("weight", "bias"))
 
 
 @dataclass(frozen=True)
-class LocalizerSettings:
-    """Everything beside the tensors.
+class LocalizerSettings(ModelSettings[LocalizerConfig, LocalizationDataConfig, LocalizationTestConfig]):
+    """Everything beside a localizer's tensors."""
 
-    model: with class_names, without weights. preprocessing and test: how it was trained and tested. backbone: what its
-    weights expect of pixels and strides. norms: of each stage. recipe: for people.
-    """
+    task = "localization"
+    kind = "localizer"
+    sections = (LocalizerConfig, LocalizationDataConfig, LocalizationTestConfig)
+    preprocessing_keys = PREPROCESSING
 
-    model: LocalizerConfig
-    preprocessing: LocalizationDataConfig
-    test: LocalizationTestConfig
     backbone: WeightsMetadata
-    norms: dict[str, str]
-    recipe: str = ""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.model.class_names or ()
-
-    def to_metadata(self) -> dict[str, str]:
-        """What safetensors keeps beside the tensors."""
-        text = {
-            "schema": SCHEMA,
-            "detres_version": __version__,
-            "task": "localization",
-            "model": self.model.model_dump(mode="json"),
-            "preprocessing": self.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
-            "test": self.test.model_dump(mode="json"),
-            "backbone": asdict(self.backbone),
-            "norms": self.norms,
-            "class_names": list(self.class_names),
-            "recipe": self.recipe,
-        }
-        return {METADATA_KEY: json.dumps(text), "format": "pt"}
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> LocalizerSettings:
-        """Raises WeightsError for a file that is no localizer of detres's, or of a newer one."""
-        if not metadata or METADATA_KEY not in metadata:
-            raise WeightsError(f"{where}: no localizer of detres's: its metadata name neither a model nor classes")
-        try:
-            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
-            if text.get("task") != "localization" or text["schema"] > SCHEMA:
-                raise WeightsError(
-                    f"{where}: a {text.get('task')} file of schema {text.get('schema')}, written by detres "
-                    f"{text.get('detres_version')}; expected a localization file of schema {SCHEMA} at most (a "
-                    "classifier's trunk goes to model.backbone.weights)"
-                )
-            settings = cls(
-                model=LocalizerConfig.model_validate(text["model"]),
-                preprocessing=LocalizationDataConfig.model_validate(text["preprocessing"]),
-                test=LocalizationTestConfig.model_validate(text["test"]),
-                backbone=WeightsMetadata.from_json(json.dumps(text["backbone"]), where=where),
-                norms=dict(text["norms"]),
-                recipe=text.get("recipe", ""),
-            )
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
-        if not settings.class_names:
-            raise WeightsError(f"{where}: its metadata name no classes; the file may be damaged")
-        return settings
 
 
 def settings_of(

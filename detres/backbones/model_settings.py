@@ -1,0 +1,119 @@
+"""What a model's safetensors file says of itself, for every task: all that rebuilds the model and feeds it.
+
+Nothing in it runs. The metadata holds one JSON text under the key "detres".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from detres.backbones.metadata import WeightsMetadata
+from detres.config.classification_schema import ClassifierConfig
+from detres.config.localization_schema import LocalizerConfig
+from detres.config.schema import ModelConfig
+from detres.config.sections import Section
+from detres.errors import WeightsError
+from detres.version import __version__
+
+METADATA_KEY = "detres"
+
+Model = TypeVar("Model", bound=ModelConfig | ClassifierConfig | LocalizerConfig)
+Data = TypeVar("Data", bound=Section)
+Test = TypeVar("Test", bound=Section)
+
+
+@dataclass(frozen=True)
+class ModelSettings(Generic[Model, Data, Test]):
+    """Everything beside the tensors. Each task has a subclass, whose class variables say what is its own.
+
+    model: with class_names, without weights. preprocessing and test: how it was trained and tested. backbone: what its
+    weights expect of pixels and strides; None for code of the user's. norms: of each stage of the backbone. recipe: for
+    people.
+    """
+
+    task: ClassVar[str]
+    kind: ClassVar[str]
+    """What people call a model of the task."""
+    schema: ClassVar[int] = 1
+    sections: ClassVar[tuple[type[Section], type[Section], type[Section]]]
+    """The classes of model, preprocessing and test."""
+    preprocessing_keys: ClassVar[tuple[str, ...]]
+    """Of the data section, what decides how an image reaches the model."""
+    may_be_code: ClassVar[bool] = False
+    """Whether the backbone may be code of the user's."""
+    if_absent: ClassVar[str] = ": its metadata name neither a model nor classes"
+    """How the message goes on for a file of another origin; {where} stands for the file."""
+
+    model: Model
+    preprocessing: Data
+    test: Test
+    backbone: WeightsMetadata | None
+    norms: dict[str, str]
+    recipe: str = ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.model.class_names or ()
+
+    def to_metadata(self) -> dict[str, str]:
+        """What safetensors keeps beside the tensors."""
+        text = {
+            "schema": self.schema,
+            "detres_version": __version__,
+            "task": self.task,
+            "model": self.model.model_dump(mode="json"),
+            "preprocessing": self.preprocessing.model_dump(mode="json", include=set(self.preprocessing_keys)),
+            "test": self.test.model_dump(mode="json"),
+            "backbone": asdict(self.backbone) if self.backbone else None,
+            "norms": self.norms,
+            "class_names": list(self.class_names),
+            "recipe": self.recipe,
+        }
+        return {METADATA_KEY: json.dumps(text), "format": "pt"}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str] | None, where: str) -> Self:
+        """Raises WeightsError for a file that is no model of the task's, is damaged, or was written by a newer detres.
+
+        where: names the file in messages.
+        """
+        if not metadata or METADATA_KEY not in metadata:
+            raise WeightsError(f"{where}: no {cls.kind} of detres's{cls.if_absent.format(where=where)}")
+        try:
+            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
+            cls._check_origin(text, where)
+            settings = cls._from_text(text, where)
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
+        if not settings.class_names:
+            raise WeightsError(f"{where}: its metadata name no classes; the file may be damaged")
+        return settings
+
+    @classmethod
+    def _check_origin(cls, text: Mapping[str, Any], where: str) -> None:
+        task = text.get("task")
+        if task == "classification" and cls.task != task:
+            raise WeightsError(
+                f"{where}: a classifier, not a {cls.kind}; a {cls.kind} starts from its trunk with "
+                f"model.backbone.weights={where}"
+            )
+        if task != cls.task or text["schema"] > cls.schema:
+            raise WeightsError(
+                f"{where}: a {task} file of schema {text.get('schema')}, written by detres "
+                f"{text.get('detres_version')}; expected a {cls.task} file of schema {cls.schema} at most"
+            )
+
+    @classmethod
+    def _from_text(cls, text: Mapping[str, Any], where: str) -> Self:
+        """Raises ValueError, KeyError or TypeError, and WeightsError for the backbone, where the text is not ours."""
+        names = ("model", "preprocessing", "test")
+        read: dict[str, Any] = {
+            n: section.model_validate(text[n]) for n, section in zip(names, cls.sections, strict=True)
+        }
+        backbone = text["backbone"]
+        if backbone is not None or not cls.may_be_code:
+            backbone = WeightsMetadata.from_json(json.dumps(backbone), where=where)
+        return cls(**read, backbone=backbone, norms=dict(text["norms"]), recipe=text.get("recipe", ""))
