@@ -163,7 +163,10 @@ def write_and_tell(folder: Path, measured: Measured, data_format: str, say: Say)
 def evaluation_config(
     settings: DetectorSettings, file: Path, base: Config, layers: Sequence[Layer], overrides: Sequence[str]
 ) -> Config:
-    """Model, preprocessing and test settings of the file, the data of base or of layers, and the overrides."""
+    """Model, preprocessing and test settings of the file, the data of base or of layers, and the overrides.
+
+    Raises ConfigError where these give its outputs other names: in another order, they would be measured as such.
+    """
     fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
     own = {
         "model": settings.model.model_dump(mode="json"),
@@ -172,7 +175,13 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(str(file), own)]
-    return resolve([*layered, *(read_override(text) for text in overrides)])
+    config = resolve([*layered, *(read_override(text) for text in overrides)])
+    if config.model.class_names != settings.model.class_names:
+        raise ConfigError(
+            f"model.class_names: {file} names its classes itself; leave them out, or select those of the set with "
+            "data.classes"
+        )
+    return config
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:

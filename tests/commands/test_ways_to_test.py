@@ -145,4 +145,5 @@ def test_mistakes_get_one_message(refused: Callable[..., str], trained: Path, ti
     assert "merges scales, not mirrors" in refused(*given, "test.fusion=maxout", "test.flip=true")
     told = refused(*given, "model.global_context=true", kind="WeightsError")
     assert "global_context is False, and True is asked for" in told
+    assert "names its classes itself" in refused(*given, "model.class_names=[square,disc]")
     assert "there is no such" in refused(*given, "--weights", tmp_path / "none", kind="WeightsError")
