@@ -221,6 +221,7 @@ class TestConfig(Section):
     __test__ = False  # pytest collects classes by this prefix
 
     score: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Candidates below this are left out; soft-NMS and wbf lower the scores of what they merge, also below it."""
     nms: float = Field(default=0.5, ge=0.0, le=1.0)
     max_detections: int = Field(default=100, ge=1)
     refine: int = Field(default=0, ge=0)
