@@ -5,6 +5,7 @@ N images, H×W pixels, P placements of a window, K classes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from detres.backbones.pixels import normalize_pixels
 from detres.structures import FeatureSpec, PixelStats
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """Normalized images (N, 3, H, W) -> feature maps by name. ResNet and Vgg are such networks.
 
     A subclass builds its layers, sets `outputs`, and says what its stages are made of. stages: names of all maps, in
@@ -58,9 +59,9 @@ class Network(nn.Module):
                 features[stage] = x
         return features
 
+    @abstractmethod
     def run(self, stage: str, x: Tensor) -> Tensor:
         """The map of one stage from that of the stage before; the first one's is from the images."""
-        raise NotImplementedError
 
     def last_map(self, images: Tensor) -> Tensor:
         """The map that classes are told from, (N, C, H / stride, W / stride), without keeping the others."""
@@ -69,13 +70,13 @@ class Network(nn.Module):
             x = self.run(stage, x)
         return x
 
+    @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, K)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def placed_logits(self, cells: Tensor, window: tuple[int, int]) -> Tensor:
         """Class scores under every placement of a window of rows and columns on last_map's cells, (N, P, K)."""
-        raise NotImplementedError
 
     def normalize(self, rgb: Tensor) -> Tensor:
         """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
@@ -99,13 +100,13 @@ class Network(nn.Module):
         """What else makes another function of the same weights, by the names of WeightsMetadata."""
         return {}
 
+    @abstractmethod
     def stage_of(self, name: str) -> str:
         """The stage that a parameter or a module belongs to, by its name; "fc" for the layer that tells classes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def modules_of(self, stage: str) -> Sequence[nn.Module]:
         """The modules that hold the parameters of a stage."""
-        raise NotImplementedError
 
     def checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
         """In the order of the stages. Raises ValueError for what is no stage."""
@@ -131,9 +132,9 @@ class Network(nn.Module):
                 if self.norms[stage] != "group":
                     self.norms[stage] = "frozen"
 
+    @abstractmethod
     def freeze_norms_of(self, stage: str) -> None:
         """Replace the batch norms of one stage by constants."""
-        raise NotImplementedError
 
     def freeze_stages(self, count: int) -> None:
         """Learn nothing in the first `count` stages: 1 is c1, 2 c1 and c2, and so on.

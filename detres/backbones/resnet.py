@@ -13,6 +13,7 @@ N images, H×W pixels, R regions. Source: He et al. 2015, "Deep Residual Learnin
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,7 +90,7 @@ def make_shortcut(channels: int, out_channels: int, stride: int, options: BlockO
 # The blocks
 
 
-class Block(nn.Module):
+class Block(nn.Module, ABC):
     """relu(residual(x) + shortcut(x)).
 
     stride: of the whole block. dilation: of the cells before and after the stride. They differ in the first block of a
@@ -103,8 +104,9 @@ class Block(nn.Module):
     downsample: nn.Module | None
     drop_path: float = 0.0
 
+    @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What is added to the shortcut, before the activation: of the shape of the block's result."""
 
     def forward(self, x: Tensor) -> Tensor:
         out = stochastic_depth(self.residual(x), self.drop_path, "row", self.training)

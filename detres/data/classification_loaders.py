@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from detres.data.annotations import Problem
 from detres.data.classification_transforms import ClassificationTransform
-from detres.data.loaders import ImageLoader, empty_images
+from detres.data.loaders import ImageLoader, stacked_images
 from detres.data.samplers import Place, TrainingSampler, shuffled_batches
 from detres.draws import Purpose, key
 from detres.errors import DataError
@@ -99,11 +99,8 @@ class ClassificationDataset(Dataset[ClassificationSample]):
 
 def collate(samples: Sequence[ClassificationSample]) -> ClassificationBatch:
     """Samples of one size as a batch."""
-    images = empty_images(len(samples), *samples[0].image.shape[:2])
-    for row, sample in zip(images.numpy(), samples, strict=True):
-        row[:] = sample.image
     return ClassificationBatch(
-        images=images,
+        images=stacked_images([sample.image for sample in samples]),
         labels=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
         image_ids=tuple(sample.image_id for sample in samples),
         sample_keys=torch.tensor([sample.sample_key for sample in samples], dtype=torch.int64),

@@ -132,6 +132,14 @@ def empty_images(count: int, height: int, width: int) -> torch.Tensor:
     return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
+def stacked_images(images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+    """N images of one size as (N, H, W, 3), in memory that a worker can send."""
+    batch = empty_images(len(images), *images[0].shape[:2])
+    for row, image in zip(batch.numpy(), images, strict=True):
+        row[:] = image
+    return batch
+
+
 class PadAndCollate:
     """collate with its padding: an object, because workers that are started afresh must be sent it."""
 

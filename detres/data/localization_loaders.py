@@ -22,7 +22,7 @@ from detres.boxes import box_area, box_iou, clip_boxes, covered_share
 from detres.data.annotations import Problem
 from detres.data.classification_transforms import crop_of_bytes
 from detres.data.crops import Box, Cropping
-from detres.data.loaders import GREY, ImageLoader, empty_images
+from detres.data.loaders import GREY, ImageLoader, stacked_images
 from detres.data.localized import LocalizedImages
 from detres.data.samplers import Place, TrainingSampler, shuffled_batches
 from detres.draws import Purpose, key
@@ -162,11 +162,8 @@ class LocalizationDataset(Dataset[LocalizationSample]):
 
 def collate(samples: Sequence[LocalizationSample]) -> LocalizationBatch:
     """Samples of one size as a batch."""
-    images = empty_images(len(samples), *samples[0].image.shape[:2])
-    for row, sample in zip(images.numpy(), samples, strict=True):
-        row[:] = sample.image
     return LocalizationBatch(
-        images=images,
+        images=stacked_images([sample.image for sample in samples]),
         labels=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
         targets=tuple(sample.target for sample in samples),
         image_ids=tuple(sample.image_id for sample in samples),
