@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from detres.data.jpeg_segments import APP1, FRAMES, START_OF_SCAN, frame_size, jpeg_segments
 from detres.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -28,8 +29,6 @@ _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
 
 # Enough of a JPEG for its tables and its frame's size, where no profile or thumbnail stands before them.
 _HEAD = 4096
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_SCAN, _JPEG_APP1 = 0xDA, 0xE1
 
 _limit_lock = threading.Lock()
 _limits_lifted: list[int | None] = []
@@ -117,16 +116,14 @@ def _plain_jpeg_size(head: bytes) -> tuple[int, int] | None:
 
     That is what has APP1 (EXIF, XMP), samples of another depth than a byte, or a scan that begins beyond `head`.
     """
-    size, at = None, 2
-    while head.startswith(b"\xff\xd8") and at + 10 <= len(head) and head[at] == 0xFF:
-        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
-        if marker == _JPEG_SCAN:
+    size = None
+    for marker, start, _ in jpeg_segments(head):
+        if marker == START_OF_SCAN:
             return size
-        if marker in _JPEG_FRAMES and head[at + 4] == 8 and head[at + 9] in (1, 3, 4):
-            size = (int.from_bytes(head[at + 5 : at + 7], "big"), int.from_bytes(head[at + 7 : at + 9], "big"))
-        if marker == _JPEG_APP1 or (size is not None and 0 in size):
+        if marker in FRAMES and head[start] == 8 and head[start + 5 : start + 6] in (b"\1", b"\3", b"\4"):
+            size = frame_size(head, start)
+        if marker == APP1 or (size is not None and 0 in size):
             return None
-        at += 2 + length
     return None
 
 

@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.data.images import ImageHeader, decode_image
+from detres.data.jpeg_segments import APP1, FRAMES, frame_size, jpeg_segments
 
 Denominator = Literal[1, 2, 4, 8]
 _DENOMINATORS: tuple[Denominator, ...] = (8, 4, 2, 1)
 
-_START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
-# C4, C8 and CC lie among the frames' markers but begin tables.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF, _ORIENTATION = b"Exif\0\0", 0x0112
 
 
@@ -53,24 +51,14 @@ def read_jpeg_header(data: bytes) -> ImageHeader | None:
     """Size and orientation from the segments before a JPEG's pixels, in a few microseconds.
 
     None where the bytes are no JPEG, break off, or leave the height to be told after the pixels.
-    Source: ITU-T T.81, annex B.
     """
-    if data[:2] != bytes((0xFF, _START_OF_IMAGE)):
-        return None
-    at, orientation = 2, 1
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xFF:  # one of any number of filling bytes
-            at += 1
-            continue
-        if marker in _FRAMES:
-            height, width = (int.from_bytes(data[start : start + 2], "big") for start in (at + 5, at + 7))
-            return ImageHeader((height, width), orientation) if height and width else None
-        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
-            return None
-        if marker == _APP1 and data.startswith(_EXIF, at + 4):
-            orientation = _orientation(data[at + 4 + len(_EXIF) : at + 2 + length])
-        at += 2 + length
+    orientation = 1
+    for marker, start, end in jpeg_segments(data):
+        if marker in FRAMES:
+            size = frame_size(data, start)
+            return ImageHeader(size, orientation) if all(size) else None
+        if marker == APP1 and data.startswith(_EXIF, start):
+            orientation = _orientation(data[start + len(_EXIF) : end])
     return None
 
 
