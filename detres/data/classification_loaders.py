@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -86,7 +87,7 @@ class ClassificationDataset(Dataset[ClassificationSample]):
         """The wanted image or, where it cannot be decoded, the next that can: its index and its crop."""
         if self.images.pixels is not None:
             return wanted, self.transform.from_pixels(self.images.pixels[wanted], draw_key)
-        for index in (*range(wanted, len(self)), *range(wanted)):
+        for index in chain(range(wanted, len(self)), range(wanted)):
             try:
                 image_id = str(self.images.image_id(index))
                 return index, self.transform.from_bytes(self.images.encoded(index), image_id, draw_key)
