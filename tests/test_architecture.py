@@ -20,6 +20,7 @@ FLOORS = (
         "boxes",
         "draws",
         "errors",
+        "files",
         "distributed",
         "array_pickle",
         "inert_pickle",

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
+from detres.files.whole import whole_file
 
 GET_COCO = (
     "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"
@@ -132,12 +132,8 @@ def coco_ground_truth(dataset: AnnotatedImages) -> dict[str, Any]:
 
 def write_instances(content: dict[str, Any], file: Path) -> None:
     """Write JSON whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-    os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
-    os.replace(partial, file)
+    with whole_file(file) as stream:
+        stream.write(json.dumps(content).encode())
 
 
 def _set_name(file: Path) -> str:

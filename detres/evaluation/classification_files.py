@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detres.evaluation.accuracy import TOP, ImageId, Ranking
-from detres.evaluation.metric_file import write_whole
+from detres.files.whole import write_whole
 
 
 def write_predictions(

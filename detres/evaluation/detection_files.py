@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detres.errors import DataError
-from detres.evaluation.metric_file import write_whole
+from detres.files.whole import write_whole
 
 
 def write_detections(folder: Path, detections: Sequence[dict[str, Any]]) -> Path:

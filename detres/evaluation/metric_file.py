@@ -1,15 +1,13 @@
-"""metrics.json, and how any file of an evaluation is written: whole or not at all."""
+"""metrics.json."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from detres.files.whole import write_whole
 
 SCHEMA_VERSION = 1
 
@@ -18,30 +16,6 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
     """metrics.json: metrics with the schema's version; numbers that are not finite become null."""
     content = json.dumps({"schema_version": SCHEMA_VERSION} | _plain(metrics), indent=2, allow_nan=False)
     return write_whole(folder / "metrics.json", content + "\n")
-
-
-def write_whole(file: Path, content: str) -> Path:
-    """Write text to a temporary name in the same folder, then rename."""
-    with whole_file(file) as stream:
-        stream.write(content.encode("utf-8", errors="surrogateescape"))
-    return file
-
-
-@contextmanager
-def whole_file(file: Path) -> Iterator[BinaryIO]:
-    """A stream whose bytes stand under the file's name once all of them are written, and nowhere where one is not."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
-        os.replace(partial, file)
-    except BaseException:
-        os.unlink(partial)
-        raise
 
 
 def _plain(value: Any) -> Any:

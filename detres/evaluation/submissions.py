@@ -19,7 +19,7 @@ from typing import Any
 
 from detres.errors import DataError
 from detres.evaluation.detection_files import comp4_files
-from detres.evaluation.metric_file import whole_file
+from detres.files.whole import whole_file
 
 ALGORITHM = "detres"
 COCO_MOST_PER_IMAGE = 100

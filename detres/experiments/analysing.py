@@ -27,8 +27,8 @@ from detres.data.classified import ClassifiedImages
 from detres.data.datasets import SplitName
 from detres.data.views import ViewDataset, ViewPlan, view_loader
 from detres.distributed import local_device
-from detres.evaluation.metric_file import write_whole
 from detres.experiments.parts import Say
+from detres.files.whole import write_whole
 from detres.report.error_curves import error_curves_figure, reached
 from detres.report.figures import write_figure
 from detres.report.layer_plots import costs_figure, responses_figure

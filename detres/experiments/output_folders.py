@@ -15,13 +15,6 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     return [path.stem if counts[path.stem] == 1 else f"{i:06d}_{path.stem}" for i, path in enumerate(paths)]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all: a run killed at this moment keeps the file it had."""
-    partial = path.with_name(f".{path.name}.new")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is not there yet: before the work, so that an hour of it is not lost at its end.
 

@@ -19,8 +19,8 @@ from detres.errors import DataError
 from detres.evaluation.error_analysis import analyze_errors
 from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects
 from detres.evaluation.image_errors import image_badness
-from detres.evaluation.metric_file import write_whole
 from detres.experiments.evaluating import Measured
+from detres.files.whole import write_whole
 from detres.report.html_data import class_data, confusion_data, curve_axes, error_data, headline_data
 from detres.report.html_page import html_page
 from detres.report.html_pictures import picture_data

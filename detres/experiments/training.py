@@ -14,9 +14,10 @@ from detres.config.loading import AnyConfig, dump_config, load_config
 from detres.distributed import barrier, is_main, local_device, process_group, world_size
 from detres.errors import ConfigError
 from detres.experiments.assembly import optimizer_of, schedule_of
-from detres.experiments.output_folders import make_folder, write_text
+from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.tasks import TASKS
+from detres.files.whole import write_whole
 from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, completed_steps, find_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.run_lock import only_run_in
@@ -62,7 +63,7 @@ def train(
                 "data.val or data.test, or take schedule.name=step"
             )
         if is_main():
-            write_text(run / "config.yaml", dump_config(config))
+            write_whole(run / "config.yaml", dump_config(config))
         finished = _run(parts, config, run, where, resume, terminal, say)
         if is_main() and parts.publish is not None:
             parts.publish(find_checkpoint(run))

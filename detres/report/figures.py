@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from detres.files.whole import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,14 +35,6 @@ def figure_of_panels(
 
 def write_figure(figure: Figure, file: Path) -> Path:
     """Write a figure, whole or not at all; the file's ending (png, svg, pdf) is the format."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            figure.savefig(stream, format=file.suffix.lstrip(".") or "png")
-        os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
-        os.replace(partial, file)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    with whole_file(file) as stream:
+        figure.savefig(stream, format=file.suffix.lstrip(".") or "png")
     return file

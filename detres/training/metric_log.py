@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from detres.errors import DataError
+from detres.files.whole import write_whole
 from detres.training.loop import StepReport
 from detres.training.report_lines import evaluation_line, report_line
 
@@ -106,9 +106,7 @@ def cut_back(path: Path, step: int, evaluated: int) -> None:
                 kept.append(text)
         except (ValueError, KeyError, TypeError):
             continue  # torn
-    new = path.with_name(f".{path.name}.new")
-    new.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    os.replace(new, path)
+    write_whole(path, "".join(line + "\n" for line in kept))
 
 
 def _without_nan(value: Any) -> Any:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from detres.config.loading import Layer
-from detres.evaluation.metric_file import write_whole
 from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.evaluation_run import evaluate
 from detres.experiments.parts import Say
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_detection_test
+from detres.files.whole import write_whole
 
 _RECORD = "reproduced.json"
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from detres.config.loading import Layer
 from detres.config.localization_schema import LocalizationConfig
-from detres.evaluation.metric_file import write_whole
 from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.localization_evaluation_run import evaluate_localizer
 from detres.experiments.parts import Say
 from detres.experiments.reproduction.localization_tables import CLASSIFIER
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_localization_test
+from detres.files.whole import write_whole
 from detres.training.checkpoints import MODEL_FILE, existing_checkpoint, find_checkpoint
 
 _RECORD = "reproduced.json"

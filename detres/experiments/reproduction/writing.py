@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from detres.evaluation.metric_file import write_whole
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.planning import Settings
 from detres.experiments.reproduction.rows import Column, Cost, Table, TestSeconds
 from detres.experiments.reproduction.running import Result
+from detres.files.whole import write_whole
 from detres.report.comparison_plot import Pair, comparison_figure
 from detres.report.error_curves import ERROR, error_curves_figure
 from detres.report.figures import write_figure

@@ -1,0 +1,63 @@
+"""How any file of ours is written: whole or not at all, whenever the process, the disk or the machine stops."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from detres.errors import UserError
+
+_PARTIAL = ".partial"
+
+
+def write_whole(file: Path, content: str) -> Path:
+    """Write text, UTF-8 (file names that are no UTF-8 keep their bytes). Raises UserError where the disk refuses."""
+    with whole_file(file) as stream:
+        stream.write(content.encode("utf-8", errors="surrogateescape"))
+    return file
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes stand under the file's name once all of them are written, and nowhere where one is not.
+
+    Raises UserError where the folder or the file cannot be written (a full disk, no permission); what stood under the
+    name is then still there.
+    """
+    with told_of_disk(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.", suffix=_PARTIAL)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
+            os.replace(partial, file)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(partial)
+            raise
+
+
+@contextmanager
+def told_of_disk(place: Path) -> Iterator[None]:
+    """Turn what the system says of a file or folder that cannot be written into a UserError that names it."""
+    try:
+        yield
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise UserError(
+            f"{place}: cannot be written: {what}; make room or mend the permission there, and repeat"
+        ) from None
+
+
+def clean_partials(folder: Path) -> None:
+    """Remove what killed processes left of files they were writing in `folder`, where no other process writes."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
+        with suppress(OSError):
+            partial.unlink()

@@ -1,0 +1,31 @@
+"""Text files of any editor."""
+
+from pathlib import Path
+
+import pytest
+
+from detres.data.text import read_text
+from detres.errors import DataError
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_is_the_same_whatever_unicode_form_and_line_ends_it_has(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.txt").write_bytes("café\r\n猫\rdog\n".encode(encoding))
+    assert read_text(tmp_path / "a.txt") == "café\n猫\ndog\n"
+
+
+def test_an_empty_file_is_empty_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    assert read_text(tmp_path / "a.txt") == ""
+
+
+@pytest.mark.parametrize("content", ["cat\n狗\n".encode("gbk"), "cat\ncafé\n".encode("latin-1"), b"\xff\xfea\x00b"])
+def test_a_code_page_is_refused_with_the_file_and_the_encoding(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.txt: line \d is no UTF-(8|16) text"):
+        read_text(tmp_path / "a.txt")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"b\.txt: cannot be read \(No such file"):
+        read_text(tmp_path / "b.txt")

@@ -1,0 +1,53 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from detres.errors import UserError
+from detres.files.whole import clean_partials, whole_file, write_whole
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "new" / "folder" / "some.txt"
+    write_whole(file, "first")
+
+    def full_disk(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(UserError, match=r"some\.txt: cannot be written: No space left on device"):
+        write_whole(file, "second")
+    assert file.read_text() == "first"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_an_interrupted_writer_leaves_nothing(tmp_path: Path) -> None:
+    def write() -> None:
+        with whole_file(tmp_path / "a") as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_is_no_folder_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written: "):
+        write_whole(tmp_path / "file" / "a.txt", "text")
+
+
+def test_what_a_killed_writer_left_is_cleaned_and_nothing_else(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a.json") as stream:
+        left = next(tmp_path.iterdir())
+        stream.write(b"1")
+        (tmp_path / f"{left.name.removesuffix('.partial')}.left.partial").touch()
+    (tmp_path / ".hidden").touch()
+    clean_partials(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".hidden", "a.json"]
