@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detres.data.annotations import Problem, gather_ranges, offsets_of, pack_names
-from detres.data.images import decode_image, of_any_size
+from detres.data.images import decode_image
+from detres.data.pillow_images import of_any_size
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 

@@ -1,14 +1,14 @@
 """From an image file to uint8 RGB, and an image file's size without decoding it.
 
-H, W height and width in pixels. EXIF orientation says how a camera was held; 5 to 8 exchange height and width.
+H, W height and width in pixels. EXIF orientation (orientation.py) says how a camera was held; 5 to 8 exchange height
+and width.
 """
 
 from __future__ import annotations
 
+import io
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,22 +16,25 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from detres.data.jpeg_segments import APP1, FRAMES, START_OF_SCAN, frame_size, jpeg_segments
+from detres.data.orientation import ReadAt, file_orientation, read_at, turn
+from detres.data.pillow_images import filled_up, of_any_size
 from detres.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
-_EXIF_ORIENTATION = 0x0112
+# What an image may have, unless the caller says otherwise: 268 million pixels are 0.8 GB of RGB, and a few kilobytes
+# of a PNG may claim any number. No key raises what a file may have in bytes.
+MAX_PIXELS = 1 << 28
+_MOST_BYTES = 1 << 31
+
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
 _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
 
 # Enough of a JPEG for its tables and its frame's size, where no profile or thumbnail stands before them.
 _HEAD = 4096
-
-_limit_lock = threading.Lock()
-_limits_lifted: list[int | None] = []
 
 
 @dataclass(frozen=True)
@@ -46,44 +49,79 @@ class ImageHeader:
         return (width, height) if exif and self.orientation >= 5 else (height, width)
 
 
-def read_image(path: str | os.PathLike[str], exif: bool = True) -> NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a file to (H, W, 3) uint8 RGB; grey, alpha, palette, CMYK and 16-bit images too (alpha is left out).
 
-    exif: turn the image as its EXIF orientation says.
-    Raises DataError where the file is missing or is no image OpenCV can decode.
+    exif: turn the image as its EXIF orientation says. max_pixels: of more, nothing is decoded. An image that breaks
+    off is filled up (is_whole tells).
+    Raises DataError where the file is missing, is no image or has too many pixels.
     """
+    return read_filled(path, exif, max_pixels=max_pixels)[0]
+
+
+def read_filled(
+    path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], bool]:
+    """read_image, and whether the image broke off and was filled up, as far as OpenCV says so (4.11 does not)."""
+    data = read_bytes(path)
+    return _decode(data, str(path), exif, 1, max_pixels)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """A file's bytes. Raises DataError where it is missing, no file (a pipe would wait for ever) or too large."""
     # Read by Python, because cv2.imread fails on names outside the locale and prints to the terminal.
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return decode_image(data, str(path), exif)
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: this is a {_kind(status.st_mode)}, not a file")
+        if status.st_size > _MOST_BYTES:
+            raise DataError(f"{path}: {status.st_size} bytes are too many for an image ({_MOST_BYTES} at most)")
+        return np.fromfile(path, dtype=np.uint8)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def decode_image(
-    data: NDArray[np.uint8], source: str, exif: bool = True, denominator: Literal[1, 2, 4, 8] = 1
+    data: NDArray[np.uint8],
+    source: str,
+    exif: bool = True,
+    denominator: Literal[1, 2, 4, 8] = 1,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8]:
     """read_image for bytes already at hand; `source` names them in the error.
 
     denominator: what a JPEG's sides are divided by (and rounded up) while it is decoded; of no use for other formats.
     """
-    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[denominator] | (0 if exif else cv2.IMREAD_IGNORE_ORIENTATION)
+    return _decode(data, source, exif, denominator, max_pixels)[0]
+
+
+def _decode(
+    data: NDArray[np.uint8], source: str, exif: bool, denominator: Literal[1, 2, 4, 8], max_pixels: int
+) -> tuple[NDArray[np.uint8], bool]:
+    """The pixels, and whether some of them are no more than filling."""
+    read = read_at(data)
+    _refuse_too_many(_stored_size(read, data, source), max_pixels, source)
+    # OpenCV turns nothing: orientation.py is what sizes and boxes go by, too.
+    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[denominator] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(data, flags) if len(data) else None
+        image = cv2.imdecode(data, flags)
     except cv2.error:
         image = None
-    if image is None:
-        raise DataError(f"{source}: this is no image that can be decoded ({len(data)} bytes); convert or remove it")
-    return image
+    filled = image is None  # older ones fill up a JPEG that breaks off, later ones refuse it
+    if filled:
+        image = filled_up(data.tobytes(), source)[::denominator, ::denominator]
+    return (turn(image, file_orientation(read)) if exif else image), filled
 
 
-def is_whole(path: str | os.PathLike[str], exif: bool = True) -> bool:
-    """Whether an image can be decoded to its last row: OpenCV fills up a JPEG that breaks off, and says nothing."""
+def is_whole(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether an image can be decoded to its last row, as none can that had to be filled up."""
     try:
-        read_image(path, exif)
+        if read_filled(path, exif, max_pixels=max_pixels)[1]:
+            return False
         with of_any_size(), Image.open(path) as image:
             image.load()
-    except (DataError, OSError, SyntaxError, ValueError):
+    except Exception:  # Pillow's readers of some forty formats raise whatever damage leads to
         return False
     return True
 
@@ -94,21 +132,58 @@ def read_header(path: str | os.PathLike[str]) -> ImageHeader:
     Raises DataError where the file is missing or is no image.
     """
     try:
+        if not stat.S_ISREG(mode := os.stat(path).st_mode):
+            raise DataError(f"{path}: this is a {_kind(mode)}, not a file")
         with open(path, "rb", buffering=0) as stream:
-            plain = _plain_jpeg_size(stream.read(_HEAD))
-        if plain is not None:
-            return ImageHeader(plain, 1)
+            head = stream.read(_HEAD)
+            plain = _plain_jpeg_size(head)
+            if plain is not None:
+                return ImageHeader(plain, 1)
+
+            def read(at: int, count: int) -> bytes:
+                if at + count <= len(head):
+                    return head[at : at + count]
+                stream.seek(at)
+                return stream.read(count)
+
+            orientation = file_orientation(read)
         with of_any_size(), Image.open(path) as image:
             width, height = image.size
-            # Pillow would decode all of a PNG to look for EXIF data behind the pixels. TIFF's orientation is applied
-            # by Pillow and OpenCV in any case.
-            if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
-                return ImageHeader((height, width), 1)
-            return ImageHeader((height, width), int(image.getexif().get(_EXIF_ORIENTATION, 1)))
+            return ImageHeader((height, width), orientation)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's readers of some forty formats raise whatever damage leads to
         raise DataError(f"{path}: this is no image: {error}") from None
+
+
+def _kind(mode: int) -> str:
+    return "folder" if stat.S_ISDIR(mode) else "pipe, socket or device"
+
+
+def _stored_size(read: ReadAt, data: NDArray[np.uint8], source: str) -> tuple[int, int]:
+    """Height and width that a file states, before anything of it is decoded; DataError where it is no image."""
+    head = read(0, _HEAD)
+    if (plain := _plain_jpeg_size(head)) is not None:
+        return plain
+    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
+        return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    try:
+        with of_any_size(), Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except Exception:  # see read_header
+        message = f"{source}: this is no image that can be decoded ({len(data)} bytes); convert or remove it"
+        raise DataError(message) from None
+
+
+def _refuse_too_many(size: tuple[int, int], max_pixels: int, source: str) -> None:
+    height, width = size
+    if height * width > max_pixels:
+        raise DataError(
+            f"{source}: {width}x{height} pixels are more than data.max_pixels={max_pixels}; set data.max_pixels higher "
+            "where there is memory for it, or cut the image into parts"
+        )
 
 
 def _plain_jpeg_size(head: bytes) -> tuple[int, int] | None:
@@ -125,24 +200,6 @@ def _plain_jpeg_size(head: bytes) -> tuple[int, int] | None:
         if marker == APP1 or (size is not None and 0 in size):
             return None
     return None
-
-
-@contextmanager
-def of_any_size() -> Iterator[None]:
-    """Pillow's limit on pixels is off while any thread is in here, and as it was afterwards.
-
-    It guards against decoding a bomb. A header decodes nothing, and whatever is decoded passes OpenCV's own limit
-    (2^30 pixels) first; aerial pictures are beyond Pillow's.
-    """
-    with _limit_lock:
-        _limits_lifted.append(Image.MAX_IMAGE_PIXELS)
-        Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        with _limit_lock:
-            # The first to come put the limit here, whoever came later None: the last to leave takes the limit.
-            Image.MAX_IMAGE_PIXELS = _limits_lifted.pop()
 
 
 def find_images(folder: Path) -> list[Path]:

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.data.images import ImageHeader, decode_image
-from detres.data.jpeg_segments import APP1, FRAMES, frame_size, jpeg_segments
+from detres.data.jpeg_segments import FRAMES, frame_size, jpeg_segments
+from detres.data.orientation import file_orientation, read_at
 
 Denominator = Literal[1, 2, 4, 8]
 _DENOMINATORS: tuple[Denominator, ...] = (8, 4, 2, 1)
-
-_EXIF, _ORIENTATION = b"Exif\0\0", 0x0112
 
 
 def decode_scaled(
@@ -52,29 +51,8 @@ def read_jpeg_header(data: bytes) -> ImageHeader | None:
 
     None where the bytes are no JPEG, break off, or leave the height to be told after the pixels.
     """
-    orientation = 1
-    for marker, start, end in jpeg_segments(data):
+    for marker, start, _ in jpeg_segments(data):
         if marker in FRAMES:
             size = frame_size(data, start)
-            return ImageHeader(size, orientation) if all(size) else None
-        if marker == APP1 and data.startswith(_EXIF, start):
-            orientation = _orientation(data[start + len(_EXIF) : end])
+            return ImageHeader(size, file_orientation(read_at(data))) if all(size) else None
     return None
-
-
-def _orientation(tiff: bytes) -> int:
-    """The orientation in a TIFF header's first directory; 1 where there is none or it makes no sense."""
-    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
-
-    def number(start: int, size: int) -> int:
-        return int.from_bytes(tiff[start : start + size], order)
-
-    directory = number(4, 4)
-    for entry in range(number(directory, 2)):
-        start = directory + 2 + 12 * entry
-        if start + 12 > len(tiff):
-            break
-        if number(start, 2) == _ORIENTATION:
-            value = number(start + 8, 2)
-            return value if 1 <= value <= 8 else 1
-    return 1

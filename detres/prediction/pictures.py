@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from detres.data.images import read_image
+from detres.data.orientation import tiff_orientation, turn
+from detres.data.pillow_images import rgb_of
 from detres.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ def read_picture(picture: Picture, *, exif: bool = True) -> NDArray[np.uint8]:
     if isinstance(picture, str | Path):
         return read_image(picture, exif=exif)
     if isinstance(picture, Image.Image):
-        picture = (ImageOps.exif_transpose(picture) if exif else picture).convert("RGB")
+        rgb = rgb_of(picture, "the PIL image given")
+        # Decoded by now, so that EXIF data behind the pixels are known, too.
+        orientation = tiff_orientation(picture.info.get("exif") or b"") if exif else 1
+        return turn(rgb, orientation)
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(

@@ -1,4 +1,7 @@
+import os
 import shutil
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,9 +11,10 @@ import pytest
 from PIL import Image
 
 from detres.data.classified import breaks_off
-from detres.data.images import find_images, is_whole, read_header, read_image
+from detres.data.images import find_images, is_whole, read_filled, read_header, read_image
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
+from detres.prediction.pictures import read_picture
 
 
 def _gradient(height: int = 20, width: int = 30) -> np.ndarray:
@@ -103,6 +107,81 @@ def test_a_jpeg_that_breaks_off_is_told_from_a_whole_one(tmp_path: Path) -> None
     (tmp_path / "a.jpg").write_bytes(data[: len(data) * 2 // 3])
     assert read_header(tmp_path / "a.jpg").size == (200, 300)
     assert not is_whole(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(("ending", "share"), [("jpg", 0.99), ("jpg", 0.5), ("png", 0.7), ("bmp", 0.9), ("tiff", 0.9)])
+def test_an_image_that_breaks_off_is_filled_up_and_said(tmp_path: Path, ending: str, share: float) -> None:
+    whole = cv2.resize(np.random.default_rng(0).integers(0, 255, (10, 15, 3), dtype=np.uint8), (300, 200))
+    Image.fromarray(whole).save(tmp_path / f"a.{ending}")
+    data = (tmp_path / f"a.{ending}").read_bytes()
+    (tmp_path / f"a.{ending}").write_bytes(data[: int(len(data) * share)])
+    image, filled = read_filled(tmp_path / f"a.{ending}")
+    assert image.shape == (200, 300, 3)
+    assert filled
+    if ending != "bmp":  # which begins below
+        assert np.abs(image[:50].astype(int) - whole[:50]).mean() < 3
+
+
+def test_an_image_that_breaks_off_before_its_pixels_is_none(tmp_path: Path) -> None:
+    Image.fromarray(_gradient(200, 300)).save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: data.index(b"\xff\xda") + 14])
+    with pytest.raises(DataError, match=r"a\.jpg: this image breaks off before its first pixels"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_range_of_brightness_that_nobody_states_is_refused_of_file_and_pil_image(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(np.linspace(0, 1, 600).reshape(20, 30).astype("float32" if mode == "F" else "int32"))
+    image.save(tmp_path / "a.tif")
+    for picture in (tmp_path / "a.tif", image):
+        with pytest.raises(DataError, match="convert it to 8 or 16 bits"):
+            read_picture(picture)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "RGB;16"])
+def test_a_pil_image_has_the_pixels_of_its_file(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    if mode.endswith(";16"):
+        values = np.arange(600, dtype=np.uint16).reshape(20, 30) * 109
+        cv2.imwrite(str(file), values if mode == "I;16" else np.stack([values, values // 2, values // 3], -1))
+    else:
+        Image.fromarray(_gradient()).convert(mode).save(file)
+    with Image.open(file) as image:
+        theirs = read_picture(image).astype(int)
+    assert np.abs(theirs - read_picture(file)).max() <= (2 if mode == "CMYK" else 0)
+
+
+def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    for ending in ("png", "jpg", "webp", "bmp", "tiff", "gif"):
+        file = tmp_path / f"a.{ending}"
+        Image.fromarray(_gradient()).save(file)
+        for read in (read_image, read_filled):
+            with pytest.raises(DataError, match=r"30x20 pixels are more than data\.max_pixels=599"):
+                read(file, max_pixels=599)
+        assert not is_whole(file, max_pixels=599)
+        assert read_image(file, max_pixels=600).shape == (20, 30, 3)
+
+
+def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
+    """20,000² pixels, 400 million, whose data are not even there: the header's claim is enough."""
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    with pytest.raises(DataError, match="20000x20000 pixels are more"):
+        read_image(tmp_path / "a.png")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    for name, what in (("pipe.jpg", "pipe"), ("folder.jpg", "folder")):
+        for read in (read_image, read_header):
+            with pytest.raises(DataError, match=f"{name}: this is a {what}"):
+                read(tmp_path / name)
+    for read in (read_image, read_header):
+        with pytest.raises(DataError):
+            read("a\0b.jpg")
 
 
 @pytest.mark.parametrize("limit", [100, 400])

@@ -1,0 +1,82 @@
+"""What Pillow is used for: sizes of files that are no plain JPEG, images that break off, and PIL images' pixels.
+
+Its limit on pixels is the process's own, and threads of loaders share it: here it is changed while anybody needs it,
+and then put back.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from detres.errors import DataError
+
+_lock = threading.Lock()
+_limits_lifted: list[int | None] = []
+
+_JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
+
+
+def rgb_of(image: Image.Image, source: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB with the values that OpenCV reads from the same file.
+
+    16 bits are brought to eight by their upper byte; Pillow's own conversion would cut them off at 255.
+    Raises DataError for float and 32-bit images, whose range of brightness nothing says, and where Pillow cannot
+    decode.
+    """
+    if image.mode in ("I", "F"):
+        raise DataError(
+            f"{source}: a picture of {'float' if image.mode == 'F' else '32-bit whole'} numbers does not say which of "
+            "them is white; convert it to 8 or 16 bits"
+        )
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def of_any_size() -> Iterator[None]:
+    """Pillow's limit on pixels is off while any thread is in here, and as it was afterwards.
+
+    It guards against decoding a bomb. A header decodes nothing, and whatever is decoded passes our own limit first;
+    aerial pictures are beyond Pillow's.
+    """
+    with _lock:
+        _limits_lifted.append(Image.MAX_IMAGE_PIXELS)
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        with _lock:
+            # The first to come put the limit here, whoever came later None: the last to leave takes the limit.
+            Image.MAX_IMAGE_PIXELS = _limits_lifted.pop()
+
+
+def filled_up(data: bytes, source: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an image that breaks off: what is missing is black, in a JPEG grey.
+
+    Raises DataError where nothing of it can be decoded.
+    """
+    # After an end of the image, libjpeg fills up what it has not seen. Pillow's own switch for this is the process's.
+    end = _END_OF_JPEG if data.startswith(_JPEG) else b""
+    try:
+        with of_any_size(), Image.open(io.BytesIO(data + end)) as image:
+            try:
+                image.load()
+            except Exception:
+                image.tile = []  # What was decoded until then stands in its pixels.
+            rgb = rgb_of(image, source)
+    except DataError:
+        raise
+    except Exception as error:  # its readers of some forty formats raise whatever damage leads to
+        raise DataError(f"{source}: this is no image that can be decoded: {error}") from None
+    if (rgb == rgb[0, 0]).all():
+        raise DataError(f"{source}: this image breaks off before its first pixels; replace or remove it")
+    return rgb
