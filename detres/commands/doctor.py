@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sysconfig
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +24,7 @@ PACKAGES = (
     "pydantic",
     "safetensors",
     "PyYAML",
+    "packaging",
     "rich",
     "matplotlib",
     "tensorboard",
@@ -39,7 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     print(f"detres {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(", ".join(f"{name} {installed_version(name) or 'MISSING'}" for name in PACKAGES))
-    problems = missing_packages() + torchvision_problems() + opencv_problems(installed_opencvs())
+    problems = missing_packages() + old_packages(own_requirements()) + torchvision_problems()
+    problems += opencv_problems(installed_opencvs()) + opencv_abilities()
     if installed_version("torch"):
         print("\n".join(device_lines()))
         problems += compiler_problems()
@@ -61,6 +64,33 @@ def installed_version(distribution: str) -> str | None:
 def missing_packages() -> list[str]:
     missing = [name for name in PACKAGES if installed_version(name) is None]
     return [f"not installed: {', '.join(missing)}. Mend: pip install {' '.join(missing)}"] if missing else []
+
+
+def own_requirements() -> list[str]:
+    """What detres says it needs, as it was installed; nothing where it was not, or nothing can be compared."""
+    if installed_version("packaging") is None:
+        return []
+    try:
+        return metadata.requires("detres") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def old_packages(requirements: Sequence[str]) -> list[str]:
+    """Installed packages that are older, or newer, than one of these requirements allows; extras are left aside."""
+    from packaging.requirements import Requirement
+
+    problems = []
+    for requirement in map(Requirement, requirements):
+        installed = installed_version(requirement.name)
+        if installed is None or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            problems.append(
+                f"{requirement.name} {installed} is installed, but detres needs {requirement.specifier}. "
+                f"Mend: pip install '{requirement.name}{requirement.specifier}'"
+            )
+    return problems
 
 
 def torchvision_problems() -> list[str]:
@@ -103,6 +133,18 @@ def opencv_problems(installed: list[str]) -> list[str]:
         f"{' and '.join(installed)} overwrite each other's cv2. Mend: pip uninstall -y {' '.join(installed)} "
         "&& pip install opencv-python-headless"
     ]
+
+
+def opencv_abilities() -> list[str]:
+    """What every image is read with, tried: another package's cv2, or an old one, passes by its name."""
+    try:
+        import cv2
+        import numpy as np
+
+        cv2.imdecode(cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))[1], cv2.IMREAD_COLOR_RGB)
+    except Exception as error:
+        return [f"OpenCV cannot read images ({error}). Mend: pip install --upgrade opencv-python-headless"]
+    return []
 
 
 def compiler_problems() -> list[str]:

@@ -35,6 +35,22 @@ def test_two_opencvs_are_a_problem_and_one_is_none() -> None:
     assert "pip uninstall -y opencv-python opencv-python-headless" in problem
 
 
+def test_a_package_that_is_too_old_is_named_and_extras_are_not() -> None:
+    needs = ["pillow>=10", "numpy>=900", "PyYAML>=900; extra == 'test'", "not-installed>=1"]
+    (problem,) = doctor.old_packages(needs)
+    assert problem.startswith("numpy ")
+    assert "but detres needs >=900. Mend: pip install 'numpy>=900'" in problem
+
+
+def test_an_opencv_without_what_images_are_read_with_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4.10 has everything but one flag, and no name of a package tells."""
+    assert doctor.opencv_abilities() == []
+    monkeypatch.delattr("cv2.IMREAD_COLOR_RGB")
+    (problem,) = doctor.opencv_abilities()
+    assert "IMREAD_COLOR_RGB" in problem
+    assert "Mend: pip install --upgrade opencv-python-headless" in problem
+
+
 def test_no_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
