@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detres.data.image_chunks import PNG, ReadAt, png_breaks_off
-from detres.data.jpeg_segments import APP1, FRAMES, START_OF_SCAN, frame_size, jpeg_segments
+from detres.data.jpeg_segments import read_head
 from detres.data.orientation import file_orientation, read_at, turn
 from detres.data.pillow_images import filled_up, of_any_size
 from detres.errors import DataError
@@ -35,7 +35,7 @@ _MOST_BYTES = 1 << 31
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
 _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
 
-# Enough of a JPEG for its tables and its frame's size, where no profile or thumbnail stands before them.
+# Enough of most files to know their size and orientation by.
 _HEAD = 4096
 
 
@@ -156,9 +156,6 @@ def _read_header(path: str | os.PathLike[str]) -> ImageHeader:
     """Raises whatever damage leads to."""
     with open(path, "rb", buffering=0) as stream:
         head = stream.read(_HEAD)
-        plain = _plain_jpeg_size(head)
-        if plain is not None:
-            return ImageHeader(plain, 1)
 
         def read(at: int, count: int) -> bytes:
             if at + count <= len(head):
@@ -166,7 +163,9 @@ def _read_header(path: str | os.PathLike[str]) -> ImageHeader:
             stream.seek(at)
             return stream.read(count)
 
-        orientation = file_orientation(read)
+        orientation, size = file_orientation(read), read_head(read)[0]
+    if size is not None:
+        return ImageHeader(size, orientation)
     with of_any_size(), Image.open(path) as image:
         width, height = image.size
         return ImageHeader((height, width), orientation)
@@ -178,9 +177,10 @@ def _kind(mode: int) -> str:
 
 def _stored_size(read: ReadAt, data: NDArray[np.uint8], source: str) -> tuple[int, int]:
     """Height and width that a file states, before anything of it is decoded; DataError where it is no image."""
-    head = read(0, _HEAD)
-    if (plain := _plain_jpeg_size(head)) is not None:
-        return plain
+    size = read_head(read)[0]
+    if size is not None:
+        return size
+    head = read(0, 24)
     if head.startswith(PNG) and head[12:16] == b"IHDR":
         return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
     try:
@@ -201,22 +201,6 @@ def _refuse_too_many(size: tuple[int, int], count: int, max_pixels: int | None, 
             f"{source}: {width}x{height} pixels are more than {allowed}; set data.max_pixels={height * width} where "
             "there is memory for it, or cut the image into parts"
         )
-
-
-def _plain_jpeg_size(head: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG by its markers, a third of Pillow's time; None for all that is not as plain as most.
-
-    That is what has APP1 (EXIF, XMP), samples of another depth than a byte, or a scan that begins beyond `head`.
-    """
-    size = None
-    for marker, start, _ in jpeg_segments(head):
-        if marker == START_OF_SCAN:
-            return size
-        if marker in FRAMES and head[start] == 8 and head[start + 5 : start + 6] in (b"\1", b"\3", b"\4"):
-            size = frame_size(head, start)
-        if marker == APP1 or (size is not None and 0 in size):
-            return None
-    return None
 
 
 def find_images(folder: Path) -> list[Path]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from detres.data.image_chunks import ReadAt
+
 START_OF_SCAN, END_OF_IMAGE, APP1 = 0xDA, 0xD9, 0xE1
 # C4, C8 and CC lie among the frames' markers but begin tables.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
+EXIF = b"Exif\0\0"
+
+# How much of a file is walked through first, enough for most; four times as much as long as its segments go on.
+_WINDOW = 4096
 # Bytes that a segment has at least where something is to be read of it: a marker, a length, and a frame's size.
 _LEAST = 9
 
@@ -28,6 +34,28 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker in (START_OF_SCAN, END_OF_IMAGE):
             return
         at = end
+
+
+def read_head(read: ReadAt) -> tuple[tuple[int, int] | None, bytes]:
+    """Height and width of a JPEG, and the content of its first EXIF segment, by its segments before the pixels.
+
+    The size is None of what is no JPEG, breaks off before its pixels, or is not as plain as most: samples of another
+    depth than a byte, other numbers of channels than 1, 3 and 4, a height that is told after the pixels.
+    """
+    window = _WINDOW
+    while True:
+        head, size, exif = read(0, window), None, b""
+        for marker, start, end in jpeg_segments(head):
+            if marker == START_OF_SCAN:
+                return size, exif
+            if marker in FRAMES and head[start] == 8 and head[start + 5 : start + 6] in (b"\1", b"\3", b"\4"):
+                size = frame_size(head, start)
+                size = size if all(size) else None
+            if marker == APP1 and not exif and end <= len(head) and head.startswith(EXIF, start):
+                exif = head[start:end]
+        if len(head) < window:
+            return None, exif
+        window *= 4
 
 
 def frame_size(data: bytes, start: int) -> tuple[int, int]:

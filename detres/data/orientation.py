@@ -17,20 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.data.image_chunks import PNG, ReadAt, png_chunks, webp_chunks
-from detres.data.jpeg_segments import APP1, START_OF_SCAN, jpeg_segments
+from detres.data.jpeg_segments import EXIF, read_head
 
-_EXIF = b"Exif\0\0"
 _ORIENTATION, _SHORT = 0x0112, 3
-
-# Where EXIF is looked for in a JPEG, first; four times as much as long as its segments go on.
-_WINDOW = 4096
 
 
 def file_orientation(read: ReadAt) -> int:
     """1 to 8, of the file that `read` reads."""
     head = read(0, 12)
     if head.startswith(b"\xff\xd8"):
-        return tiff_orientation(_exif_of_jpeg(read))
+        return tiff_orientation(read_head(read)[1])
     if head.startswith(PNG):
         return tiff_orientation(_chunk(read, png_chunks(read), b"eXIf"))
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -47,7 +43,7 @@ def read_at(data: bytes | NDArray[np.uint8]) -> ReadAt:
 
 def tiff_orientation(exif: bytes) -> int:
     """1 to 8, from the TIFF header that EXIF data are, with or without the name that JPEG has before them."""
-    tiff = exif.removeprefix(_EXIF)
+    tiff = exif.removeprefix(EXIF)
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
 
     def number(start: int, size: int) -> int:
@@ -74,21 +70,6 @@ def turn(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     # OpenCV's names for a flip: 0 upside down, 1 left and right, -1 both.
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
     return image if flip is None else cv2.flip(image, flip)
-
-
-def _exif_of_jpeg(read: ReadAt) -> bytes:
-    """The content of a JPEG's first EXIF segment before its pixels; nothing where it has none, or breaks off."""
-    window = _WINDOW
-    while True:
-        head = read(0, window)
-        for marker, start, end in jpeg_segments(head):
-            if marker == START_OF_SCAN:
-                return b""
-            if marker == APP1 and head.startswith(_EXIF, start) and end <= len(head):
-                return head[start:end]
-        if len(head) < window:
-            return b""
-        window *= 4
 
 
 def _chunk(read: ReadAt, chunks: Iterator[tuple[bytes, int, int]], wanted: bytes) -> bytes:
