@@ -16,7 +16,8 @@ from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
 from detres.data.datasets import datasets_root, places_of_set
-from detres.data.images import find_images
+from detres.data.image_files import find_images
+from detres.data.text import read_text
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 
@@ -110,7 +111,7 @@ def _load_folder(folder: Path) -> DataConfig:
 
 
 def _from_ours(path: Path, schema: type[D]) -> D:
-    content, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    content, lines = read_yaml(read_text(path), str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, expected keys such as format, root, train, val, test")
     values = {key: [value] if key in _SPLITS and isinstance(value, str) else value for key, value in content.items()}

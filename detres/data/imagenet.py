@@ -18,8 +18,9 @@ from detres.data.archives import refuse_half_unpacked
 from detres.data.class_folders import known_folders, list_folders, read_class_folders
 from detres.data.classes import select_classes
 from detres.data.classified import UNKNOWN, ClassifiedImages, classified
+from detres.data.image_files import IMAGE_SUFFIXES, is_hidden
 from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.images import IMAGE_SUFFIXES
+from detres.data.text import read_text
 from detres.errors import DataError
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -79,7 +80,9 @@ def _read_flat(
     root: Path, split: str, wnids: list[str], names: list[str], *, chosen: bool, exif: bool, unlabelled: bool
 ) -> ClassifiedImages:
     place = root / split
-    files = sorted(path.name for path in place.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(
+        path.name for path in place.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
+    )
     if not files:
         raise DataError(f"{place}: there is no image; {GET_IMAGENET}")
     source = _label_file(root, place)
@@ -120,7 +123,7 @@ def _label_file(root: Path, place: Path) -> Path | None:
 
 def _labels_of(source: Path) -> dict[str, str]:
     """The synset of each image, by its file's stem."""
-    lines = source.read_text(encoding="utf-8").splitlines()
+    lines = read_text(source).rstrip("\n").split("\n")
     return dict(_csv_rows(source, lines) if source.suffix == ".csv" else _ground_truth_rows(source, lines))
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
 from detres.data.indexing import RawBox, RawImage, index_images, read_all
-from detres.data.voc import VocFile, parse_annotation
+from detres.data.voc_xml import VocFile, parse_annotation
 from detres.errors import DataError
 
 GET_DET = "datasets/README.md says where ImageNet DET comes from and how it is laid out"

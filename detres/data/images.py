@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -20,8 +19,6 @@ from PIL import Image, UnidentifiedImageError
 
 from detres.data.jpeg_segments import APP1, FRAMES, START_OF_SCAN, frame_size, jpeg_segments
 from detres.errors import DataError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 _EXIF_ORIENTATION = 0x0112
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
@@ -143,12 +140,3 @@ def of_any_size() -> Iterator[None]:
         with _limit_lock:
             # The first to come put the limit here, whoever came later None: the last to leave takes the limit.
             Image.MAX_IMAGE_PIXELS = _limits_lifted.pop()
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted; hidden ones and folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )

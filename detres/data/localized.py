@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from detres.data.annotations import Problem, offsets_of
 from detres.data.classified import ClassifiedImages
 from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.voc import parse_annotation
+from detres.data.voc_xml import parse_annotation
 from detres.errors import DataError
 
 ANNOTATIONS = "Annotations/CLS-LOC"

@@ -14,7 +14,8 @@ import yaml
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
-from detres.data.images import find_images, read_header
+from detres.data.image_files import find_images
+from detres.data.images import read_header
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
 
