@@ -5,6 +5,7 @@ A *year folder* is the one that holds Annotations/. Boxes are read by voc_xml.py
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import VOC_CLASSES, select_classes
 from detres.data.indexing import RawImage, index_images, read_all
 from detres.data.voc_lists import Pictures, find_list, list_files, read_entries
-from detres.data.voc_xml import VocFile, parse_annotation
+from detres.data.voc_xml import VocFile, class_names_of, parse_annotation
 from detres.errors import DataError
 
 GET_VOC = "`python datasets/prepare_voc.py` says which files to download and unpacks them"
@@ -92,17 +93,15 @@ def _find_list(folder: Path, listed: str) -> Path:
     return file
 
 
-def _parse(folder: Path, stems: Iterable[str]) -> dict[str, VocFile | DataError | None]:
+def _parse(folder: Path, stems: Sequence[str]) -> dict[str, VocFile | DataError | None]:
     """What each annotation file holds, or why it cannot be read; None where there is no such file."""
-    listed = list(stems)
-    return dict(
-        zip(listed, read_all(lambda stem: _parse_one(folder / "Annotations" / f"{stem}.xml"), listed), strict=True)
-    )
+    place = str(folder / "Annotations")
+    return dict(zip(stems, read_all(lambda stem: _parse_one(f"{place}/{stem}.xml"), stems), strict=True))
 
 
-def _parse_one(file: Path) -> VocFile | DataError | None:
+def _parse_one(file: str) -> VocFile | DataError | None:
     try:
-        return parse_annotation(file) if file.is_file() else None
+        return parse_annotation(file) if os.path.isfile(file) else None
     except DataError as error:
         return DataError(str(error).removeprefix(f"{file}: "))
 
@@ -141,6 +140,14 @@ def _occurring_names(folder: Path, parsed: Mapping[str, VocFile | DataError | No
             listed |= dict.fromkeys(read_entries(file, pictures, "", []))
         except DataError:
             continue  # a text of another kind; the list that was asked for is read elsewhere
-    more = _parse(folder, [stem for stem in listed if stem not in parsed])
-    files = [each for each in (*parsed.values(), *more.values()) if isinstance(each, VocFile)]
-    return {box.name for each in files for box in each.boxes} - {""}
+    place = str(folder / "Annotations")
+    more = read_all(lambda stem: _names_or_none(f"{place}/{stem}.xml"), [stem for stem in listed if stem not in parsed])
+    boxes = (box for each in parsed.values() if isinstance(each, VocFile) for box in each.boxes)
+    return set().union({box.name for box in boxes} - {""}, *more)
+
+
+def _names_or_none(file: str) -> set[str]:
+    try:
+        return class_names_of(file)
+    except DataError:
+        return set()  # told with the split that it is of

@@ -29,6 +29,7 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._annotations = str(folder / "Annotations")
         self._listed: dict[str, dict[str, list[str]]] = {}
 
     def of_entry(self, entry: str, file_name: str | None) -> tuple[str, str | None]:
@@ -58,7 +59,7 @@ class Pictures:
 
     def is_entry(self, entry: str) -> bool:
         """Whether there is an annotation of this name."""
-        return os.path.isfile(self.folder / "Annotations" / f"{entry}.xml")
+        return os.path.isfile(f"{self._annotations}/{entry}.xml")
 
     def _holds(self, name: str) -> bool:
         folder, base = posixpath.split(name)
@@ -113,6 +114,8 @@ def read_entries(file: Path, pictures: Pictures, prefix: str, found: list[Proble
 
 def _entry(line: str, pictures: Pictures) -> str | None:
     """The first meaning of a line for which there is an annotation, or else a picture, or else the last of all."""
+    if "/" not in line and "\\" not in line and pictures.is_entry(line):
+        return line
     meanings = list(dict.fromkeys(_meanings(line, pictures.folder)))
     for there in (pictures.is_entry, pictures.named_as):
         for meaning in meanings:

@@ -45,7 +45,7 @@ class VocFile:
     slips: list[str] = field(default_factory=list)
 
 
-def parse_annotation(file: Path, *, first_pixel: int = 1) -> VocFile:
+def parse_annotation(file: str | Path, *, first_pixel: int = 1) -> VocFile:
     """One XML file. DataError where it is no annotation; a box with a coordinate that is no number gets nan.
 
     first_pixel: what an image's first pixel is called; 1 in VOC.
@@ -60,9 +60,14 @@ def parse_annotation(file: Path, *, first_pixel: int = 1) -> VocFile:
     )
 
 
-def _read_tree(file: Path) -> ElementTree.Element:
+def class_names_of(file: str) -> set[str]:
+    """The classes that parse_annotation would give boxes of this file. DataError where it is no annotation."""
+    return {_name_of(item) for item in _read_tree(file).iter("object")} - {""}
+
+
+def _read_tree(file: str | Path) -> ElementTree.Element:
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file") from None
@@ -117,13 +122,17 @@ def _parse_object(item: ElementTree.Element, first_pixel: int, slips: list[str])
     # Inclusive pixels would make a box that ends where it begins one pixel wide: nobody draws that, it is a slip.
     wide = 0.0 if x2 <= x1 or y2 <= y1 else 1.0
     low, high = first_pixel * wide, (1 - first_pixel) * wide
-    name = (item.findtext("name") or "").strip()
+    name = _name_of(item)
     return RawBox(
         name=name,
         xyxy=(x1 - low, y1 - low, x2 + high, y2 + high),
         difficult=_flag(item, "difficult", name, slips),
         truncated=_flag(item, "truncated", name, slips),
     )
+
+
+def _name_of(item: ElementTree.Element) -> str:
+    return (item.findtext("name") or "").strip()
 
 
 def _number(element: ElementTree.Element | None, tag: str) -> float:
