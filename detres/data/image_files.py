@@ -13,9 +13,9 @@ from typing import NamedTuple
 from detres.data.annotations import Problem
 from detres.errors import DataError
 
-IMAGE_SUFFIXES = frozenset(
+_PHOTOGRAPHS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"})
+IMAGE_SUFFIXES = _PHOTOGRAPHS | frozenset(
     {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
         *(".png", ".bmp", ".dib", ".webp", ".tif", ".tiff"),
         *(".ppm", ".pgm", ".pbm", ".pnm"),
     }
@@ -100,6 +100,11 @@ def _sort_out(entries: Iterable[os.DirEntry[str]], below: str, found: FolderImag
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the user's: .ipynb_checkpoints, macOS' ._a.jpg, a system's own folders."""
     return name.startswith(".") or name in _SYSTEM_FOLDERS
+
+
+def is_photograph(name: str) -> bool:
+    """Whether an image is a JPEG by its name, as masks and drawings that lie beside one rarely are."""
+    return os.path.splitext(name)[1].lower() in _PHOTOGRAPHS
 
 
 def leads_back(entry: os.DirEntry[str]) -> bool:

@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detres.data.annotations import Problem
-from detres.data.image_files import IMAGE_SUFFIXES, is_hidden
+from detres.data.image_files import IMAGE_SUFFIXES, is_hidden, is_photograph
 from detres.data.indexing import read_all
 from detres.data.inside import below, forms_of
 from detres.data.text import read_lines
 
 # A list of one class (aeroplane_train.txt) says in a second column whether the class is there.
 _OF_ONE_CLASS = re.compile(r"(.*\S)\s+(-1|0|1)")
-
-# Where two pictures have one name and nothing says which is meant: masks and drawings are rarely JPEGs.
-_PHOTOGRAPHS = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo")
 
 
 class Pictures:
@@ -77,7 +74,7 @@ class Pictures:
             place = self.folder / "JPEGImages" / folder
             names = sorted(os.listdir(place)) if place.is_dir() else []
             by_stem: dict[str, list[str]] = {}
-            for name in sorted(names, key=lambda name: not name.lower().endswith(_PHOTOGRAPHS)):
+            for name in sorted(names, key=lambda name: not is_photograph(name)):
                 stem, suffix = posixpath.splitext(name)
                 if suffix.lower() in IMAGE_SUFFIXES and not is_hidden(name):
                     by_stem.setdefault(stem, []).append(name)

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.yolo import label_file, load_yolo
+from detres.data.yolo import load_yolo
+from detres.data.yolo_labels import label_file
 from detres.errors import DataError
 
 
