@@ -15,8 +15,10 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
+from detres.data.class_folders import list_folders
 from detres.data.datasets import datasets_root, places_of_set
 from detres.data.image_files import find_images
+from detres.data.inside import absolute
 from detres.data.text import read_text
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
@@ -90,14 +92,14 @@ def _from_class_folders(folder: Path) -> ClassificationDataConfig:
         return next(((name,) for name in names if (folder / name).is_dir()), ())
 
     train, val, test = split("train") or (".",), split(*_VAL_FOLDERS), split("test")
-    if not any(find_images(below) for below in (folder / train[0]).iterdir() if below.is_dir()):
+    if not any(find_images(folder / train[0] / name) for name in list_folders(folder / train[0])):
         raise DataError(
             f"--data {folder}: no folders with images in {folder / train[0]}; a set is a folder a class, as in "
             "train/cat/1.jpg and val/cat/2.jpg, or cat/1.jpg"
         )
     fraction = 0.0 if val or test else _SET_APART
     return ClassificationDataConfig(
-        format="folder", root=str(folder.resolve()), train=train, val=val, test=test, val_fraction=fraction
+        format="folder", root=absolute(folder), train=train, val=val, test=test, val_fraction=fraction
     )
 
 
@@ -131,7 +133,7 @@ def _from_ours(path: Path, schema: type[D]) -> D:
     beside = path.parent / root
     if not beside.exists() and any(place.exists() for place in places_of_set(root)):
         return data
-    return data.model_copy(update={"root": str(beside.resolve())})
+    return data.model_copy(update={"root": absolute(beside)})
 
 
 def _unnamed(values: Mapping[str, Any], schema: type[D]) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:
     if not any(content.get(split) for split in _SPLITS):
         raise DataError(f"{path}: it names neither train, val nor test; each is a folder of images or a list of files")
     splits = {split: _ultralytics_split(content, split, path) for split in _SPLITS}
-    return DataConfig(format="yolo", root=str(path.resolve()), **splits)
+    return DataConfig(format="yolo", root=absolute(path), **splits)
 
 
 def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ def _resolve(name: str, base: Path, beside: Path) -> str:
     candidates = [root / base / each for each in names for root in (beside, Path.cwd(), datasets_root())]
     candidates += [beside / each for each in names]
     found = next((place for place in candidates if place.exists()), candidates[0])
-    return str(found.resolve())
+    return absolute(found)
 
 
 def _from_roboflow(folder: Path) -> DataConfig:
@@ -169,5 +171,5 @@ def _from_roboflow(folder: Path) -> DataConfig:
         return tuple(f"{name}/{_ROBOFLOW_FILE}:{name}" for name in names if (folder / name / _ROBOFLOW_FILE).is_file())
 
     return DataConfig(
-        format="coco", root=str(folder.resolve()), train=split("train"), val=split("valid", "val"), test=split("test")
+        format="coco", root=absolute(folder), train=split("train"), val=split("valid", "val"), test=split("test")
     )

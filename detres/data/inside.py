@@ -23,6 +23,20 @@ def below(name: str, folder: Path) -> str | None:
     return None if plain in (".", "..") or plain.startswith("../") else plain
 
 
+def absolute(path: Path) -> str:
+    """A path from the file system's root on, under the names it was given by: links in it are not followed.
+
+    labels/ is looked for beside the link images/, not beside the folder that the link leads to. Only where `..` stands
+    behind a link it stays, since without it the path would be another.
+    """
+    plain = os.path.abspath(path)
+    try:
+        same = os.path.samefile(plain, path)
+    except OSError:
+        same = not os.path.exists(path)
+    return plain if same else str(path.absolute())
+
+
 def forms_of(name: str) -> list[str]:
     """A name as it stands, and as it is meant where Windows wrote it: with slashes for backslashes."""
     return list(dict.fromkeys((name, name.replace("\\", "/"))))

@@ -142,9 +142,7 @@ def _form_in(content: Any, where: str) -> LabelForm:
     stated, task = content.get("kpt_shape"), content.get("task")
     if stated is None:
         if task == "pose":
-            raise DataError(
-                f"{where}: task: pose needs kpt_shape, such as [17, 3]: how many keypoints, of how many numbers"
-            )
+            raise DataError(f"{where}: task: pose needs kpt_shape, such as [17, 3] for 17 keypoints of 3 numbers")
         return LabelForm(names, polygons=task in ("segment", "obb"))
     shape = [whole_number(number) for number in stated] if isinstance(stated, list) else []
     if len(shape) != 2 or shape[0] is None or shape[0] < 1 or shape[1] not in (2, 3):

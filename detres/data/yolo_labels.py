@@ -1,7 +1,7 @@
 """YOLO's label files: a line an object, `class cx cy width height` in shares of the image's sides, or a polygon.
 
-Other tools write other things there (yolo_meanings.py). What lines mean is the data.yaml's to say (`kpt_shape`, `task`);
-where it does not, lines that fit another meaning are left out, and asked about.
+Other tools write other things there (yolo_meanings.py). What lines mean is the data.yaml's to say (`kpt_shape`,
+`task`); where it does not, lines that fit another meaning are left out, and asked about.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
 def _asked(line: int, count: int, meaning: str | None) -> str:
     taken = f"taken for {meaning}" if meaning else "among lines that are no polygons"
     return (
-        f"line {line} has {count} numbers behind its class, {taken}; if that is so, state kpt_shape in the data.yaml or "
-        "remove what stands behind the box; if it is a polygon, state task: segment there; left out"
+        f"line {line} has {count} numbers behind its class, {taken}; if that is so, state kpt_shape in the data.yaml "
+        "or remove what stands behind the box; if it is a polygon, state task: segment there; left out"
     )
 
 

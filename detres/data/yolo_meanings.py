@@ -40,8 +40,8 @@ def meaning_of_odd(count: int) -> str:
     points, left = divmod(count - 4, 3)
     if not left:
         return (
-            f"taken for a box and {points} keypoints of 3 numbers; if that is so, state kpt_shape: [{points}, 3] in the "
-            "data.yaml"
+            f"taken for a box and {points} keypoints of 3 numbers; if that is so, state kpt_shape: [{points}, 3] in "
+            "the data.yaml"
         )
     return "taken for a polygon or keypoints, and a confidence or a track's id behind them; remove that column"
 
