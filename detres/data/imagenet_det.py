@@ -34,6 +34,7 @@ GET_DET = "datasets/README.md says where ImageNet DET comes from and how it is l
 
 _FOLDERS = ("ILSVRC", "ILSVRC2017", "ILSVRC2015", ".")
 _SHOWN = 3
+_PARTS = ("train/", "val/", "test/")
 
 # Lists of val and test number their images from 1.
 _NUMBERED = re.compile(r"\s+-?\d+$")
@@ -98,17 +99,18 @@ def _find_list(root: Path, base: Path, split: str) -> Path:
 
 
 def _read_names(file: Path) -> list[str]:
-    """The name before the number, as PART/NAME without an ending; its own name tells the part where the list does not."""
+    """What stands before the number, as PART/NAME without an ending; without a part, the name tells which."""
     names = [_NUMBERED.sub("", line.replace("\\", "/")).removesuffix(".JPEG") for line in read_lines(file)]
-    return [name if name.startswith(("train/", "val/", "test/")) else f"{_part_of(name)}/{name}" for name in names]
+    return [name if name.startswith(_PARTS) else f"{_part_of(name)}/{name}" for name in names]
 
 
 def _names_below(stated: list[str], base: Path, split: str, found: list[Problem]) -> list[str]:
     """The names that stay in the folders of annotations and images."""
     images = base / "Data" / "DET"
-    names = [below(name, images) if name.startswith(("train/", "val/", "test/")) else None for name in stated]
+    plain = [below(name, images) for name in stated]
+    names = [name if name is not None and name.startswith(_PARTS) else None for name in plain]
     detail = "a name that leads out of Data/DET; left out"
-    lost = [name for name, plain in zip(stated, names, strict=True) if plain is None]
+    lost = [name for name, kept in zip(stated, names, strict=True) if kept is None]
     found += [Problem("name outside the set", split, f"{name[:60]!r}: {detail}") for name in lost]
     return [name for name in names if name is not None]
 

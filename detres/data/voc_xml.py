@@ -6,7 +6,9 @@ VOC's boxes are inclusive pixels counted from 1: xmin, ymin, xmax, ymax become x
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -67,14 +69,17 @@ def class_names_of(file: str) -> set[str]:
 
 def _read_tree(file: str | Path) -> ElementTree.Element:
     try:
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{file}: this is no file")
+        if status.st_size > _MOST_BYTES:
+            raise DataError(f"{file}: it is larger than {_MOST_BYTES >> 20} MiB, and no annotation of one image")
         with open(file, "rb") as stream:
-            content = stream.read(_MOST_BYTES + 1)
+            content = stream.read()
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read: {error}") from None
-    if len(content) > _MOST_BYTES:
-        raise DataError(f"{file}: it is larger than {_MOST_BYTES >> 20} MiB, and no annotation of one image")
     if any(bomb in content for bomb in _BOMBS):
         raise DataError(f"{file}: it declares entities or attributes of its own, which no annotation needs; left alone")
     try:
