@@ -43,7 +43,7 @@ class Pictures:
         if own:
             chosen = [name for name in own if name.lower() == beside.lower()]
             return (chosen or own)[0], None if chosen else self._doubt(own, beside)
-        elsewhere = [beside, below(named, self.folder / "JPEGImages")]
+        elsewhere = [beside, below(named, self.folder / "JPEGImages") if named != base else None]
         if not self.is_entry(posixpath.splitext(base)[0]):  # else it is that one's
             elsewhere.append(base)
         there = [name for name in elsewhere if name and self._holds(name)]

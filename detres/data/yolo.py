@@ -17,7 +17,7 @@ from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
 from detres.data.image_files import is_photograph, list_images, others_problem
 from detres.data.indexing import RawImage, index_images, read_all
-from detres.data.inside import below, forms_of
+from detres.data.inside import absolute, below, forms_of
 from detres.data.text import read_lines, read_text
 from detres.data.values import whole_number
 from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
@@ -194,7 +194,8 @@ def _listed_image(line: str, bases: Sequence[Path], anywhere: bool) -> Path | No
     allowed = [
         path for path in paths if anywhere or any(below(os.path.abspath(path), base) is not None for base in bases)
     ]
-    return next((path for path in allowed if path.is_file()), allowed[0] if allowed else None)
+    found = next((path for path in allowed if path.is_file()), allowed[0] if allowed else None)
+    return Path(absolute(found)) if found is not None and ".." in found.parts else found
 
 
 def _writable_names(files: Sequence[Path], found: list[Problem]) -> list[Path]:

@@ -27,8 +27,8 @@ def other_meaning(numbers: Sequence[float]) -> str | None:
     for tail, ending in ((0, ""), (1, " and a confidence"), (2, ", a confidence and a track's id")):
         points, more = rest[: len(rest) - tail], rest[len(rest) - tail :]
         if points and _is_tail(more):
-            for each in (3, 2):
-                if len(points) % each == 0 and _are_keypoints(points, each, box):
+            for each, seen in ((3, True), (2, False), (3, False)):
+                if len(points) % each == 0 and _are_keypoints(points, each, box, seen):
                     return f"a box, {len(points) // each} keypoints of {each} numbers{ending}"
     return None
 
@@ -38,12 +38,9 @@ def meaning_of_odd(count: int) -> str:
     if count == 5:
         return "taken for a box and its confidence, or its track's id, as predictions are written; remove that column"
     points, left = divmod(count - 4, 3)
-    if not left:
-        return (
-            f"taken for a box and {points} keypoints of 3 numbers; if that is so, state kpt_shape: [{points}, 3] in "
-            "the data.yaml"
-        )
-    return "taken for a polygon or keypoints, and a confidence or a track's id behind them; remove that column"
+    keypoints = f"a box and {points} keypoints of 3 numbers (state kpt_shape: [{points}, 3] in the data.yaml), or "
+    behind = "a polygon or keypoints, and a confidence or a track's id behind them (remove that column)"
+    return f"taken for {'' if left else keypoints}{behind}"
 
 
 def _is_tail(numbers: Sequence[float]) -> bool:
@@ -52,17 +49,19 @@ def _is_tail(numbers: Sequence[float]) -> bool:
     return all(0 <= value <= 1 for value in confidence) and all(value >= 1 and value.is_integer() for value in track)
 
 
-def _are_keypoints(points: Sequence[float], each: int, box: tuple[float, float, float, float]) -> bool:
-    """Whether points of 2 or 3 numbers lie in a box (cx, cy, w, h), or at 0, 0 as those that nobody saw do."""
+def _are_keypoints(points: Sequence[float], each: int, box: tuple[float, float, float, float], seen: bool) -> bool:
+    """Whether points of 2 or 3 numbers lie in a box (cx, cy, w, h), or at 0, 0 as those that nobody saw do.
+
+    seen: whether the third numbers are to be visibilities, which are a mark of their own.
+    """
     pairs = list(zip(points[::each], points[1::each], strict=True))
-    seen = points[2::each] if each == 3 else []
+    third = points[2::each] if each == 3 else []
     if not all(x == y == 0 or _is_inside(x, y, box) for x, y in pairs):
         return False
-    if seen and all(value in (0, 1, 2) for value in seen):
-        return True
-    # Without a mark of its own it is told from a polygon by width and height alone.
+    if seen:
+        return all(value in (0, 1, 2) for value in third)
     marked = each == 2 and any(x == y == 0 for x, y in pairs)
-    return (marked or not _is_inside(box[2], box[3], box)) and all(0 <= value <= 1 for value in seen)
+    return (marked or not _is_inside(box[2], box[3], box)) and all(0 <= value <= 1 for value in third)
 
 
 def _is_inside(x: float, y: float, box: tuple[float, float, float, float]) -> bool:
