@@ -33,7 +33,7 @@ def load_folder(
     Raises DataError as `known_folders` and `read_class_folders` do.
     """
     known = known_folders(root, train, chosen=bool(classes)) or known_folders(root, [split])
-    if not known and (root / split).is_dir():
+    if not known and os.path.isdir(root / split):
         raise DataError(
             f"{root / split}: it holds no class folders, such as train/cat/ and train/dog/; check data.root"
         )
@@ -48,7 +48,7 @@ def known_folders(root: Path, splits: Sequence[str], *, chosen: bool = False) ->
 
     chosen: some will be chosen from them, so they may differ from split to split; else DataError where they do.
     """
-    listed = {split: list_folders(root / split) for split in splits if (root / split).is_dir()}
+    listed = {split: list_folders(root / split) for split in splits if os.path.isdir(root / split)}
     listed = {split: names for split, names in listed.items() if names}
     for split, names in listed.items():
         first, expected = next(iter(listed.items()))
@@ -87,7 +87,7 @@ def read_class_folders(
     """
     place = root / split
     refuse_half_unpacked(root)
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise DataError(f"{place}: there is no such folder; check data.root={root} and the split's name")
     found = _loose_files(place, split)
     strange = sorted(set(list_folders(place)) - set(folders))

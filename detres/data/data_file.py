@@ -5,6 +5,7 @@ None of them is ever written to, and nothing in them is downloaded or run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -41,9 +42,9 @@ def load_data_file(path: str | Path) -> DataConfig:
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return _load_folder(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"--data {path}: there is no such file or folder")
     if path.suffix == ".json":
         if path.name == _ROBOFLOW_FILE:
@@ -67,9 +68,9 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return _from_class_folders(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"--data {path}: there is no such file or folder")
     return _from_ours(path, ClassificationDataConfig)
 
@@ -77,10 +78,10 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
 def task_of_data_file(path: str | Path) -> Literal["detection", "classification"]:
     """What the set that --data names is for, by its format; an embedded set of shapes is taken for detection's."""
     path = Path(path).expanduser()
-    if path.is_dir():
-        described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any((path / name).is_file() for name in _DATA_YAMLS)
+    if os.path.isdir(path):
+        described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any(os.path.isfile(path / name) for name in _DATA_YAMLS)
         return "detection" if described else "classification"
-    if not path.is_file() or path.suffix == ".json":
+    if not os.path.isfile(path) or path.suffix == ".json":
         return "detection"
     content = read_data_yaml(path)
     stated = content.get("format") if isinstance(content, Mapping) else None
@@ -89,7 +90,7 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
 
 def _from_class_folders(folder: Path) -> ClassificationDataConfig:
     def split(*names: str) -> tuple[str, ...]:
-        return next(((name,) for name in names if (folder / name).is_dir()), ())
+        return next(((name,) for name in names if os.path.isdir(folder / name)), ())
 
     train, val, test = split("train") or (".",), split(*_VAL_FOLDERS), split("test")
     if not any(find_images(folder / train[0] / name) for name in list_folders(folder / train[0])):
@@ -107,7 +108,7 @@ def _load_folder(folder: Path) -> DataConfig:
     if any(folder.glob(f"*/{_ROBOFLOW_FILE}")):
         return _from_roboflow(folder)
     for name in _DATA_YAMLS:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return load_data_file(folder / name)
     raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
 
@@ -131,7 +132,7 @@ def _from_ours(path: Path, schema: type[D]) -> D:
     # where it is not, the place beside the file is the one to be told of.
     root = Path(data.root or ".").expanduser()
     beside = path.parent / root
-    if not beside.exists() and any(place.exists() for place in places_of_set(root)):
+    if not os.path.exists(beside) and any(os.path.exists(place) for place in places_of_set(root)):
         return data
     return data.model_copy(update={"root": absolute(beside)})
 
@@ -151,9 +152,12 @@ def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:
 
 
 def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tuple[str, ...]:
-    stated = content.get(split) or ()
-    base = Path(str(content.get("path") or "."))
-    return tuple(_resolve(str(name), base, path.parent) for name in ([stated] if isinstance(stated, str) else stated))
+    stated, base = content.get(split) or [], content.get("path") or "."
+    names = stated if isinstance(stated, list) else [stated]
+    for key, value in (("path", base), *((split, name) for name in names)):
+        if not isinstance(value, str):
+            raise DataError(f"{path}: {key}: got {value!r}, expected the name of a folder or of a list of files")
+    return tuple(_resolve(name, Path(base), path.parent) for name in names)
 
 
 def _resolve(name: str, base: Path, beside: Path) -> str:
@@ -162,13 +166,15 @@ def _resolve(name: str, base: Path, beside: Path) -> str:
     names = [name, name.removeprefix("../")]
     candidates = [root / base / each for each in names for root in (beside, Path.cwd(), datasets_root())]
     candidates += [beside / each for each in names]
-    found = next((place for place in candidates if place.exists()), candidates[0])
+    found = next((place for place in candidates if os.path.exists(place)), candidates[0])
     return absolute(found)
 
 
 def _from_roboflow(folder: Path) -> DataConfig:
     def split(*names: str) -> tuple[str, ...]:
-        return tuple(f"{name}/{_ROBOFLOW_FILE}:{name}" for name in names if (folder / name / _ROBOFLOW_FILE).is_file())
+        return tuple(
+            f"{name}/{_ROBOFLOW_FILE}:{name}" for name in names if os.path.isfile(folder / name / _ROBOFLOW_FILE)
+        )
 
     return DataConfig(
         format="coco", root=absolute(folder), train=split("train"), val=split("valid", "val"), test=split("test")

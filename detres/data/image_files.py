@@ -51,8 +51,8 @@ def find_images(folder: Path) -> list[Path]:
 def list_images(folder: str | os.PathLike[str]) -> FolderImages:
     """What lies below a folder, hidden files and folders apart; nothing where there is no such folder.
 
-    Links are followed, and each folder is read once: under its own name where it has one below `folder`, else under
-    that of the first link to it. So a link that leads back ends, and no image comes twice.
+    Links are followed, but none that leads back up, and each folder is read once: under its own name where it has one
+    below `folder`, else under that of the first link to it. So every walk ends, and no image comes twice.
     Image files are not opened: a link that leads nowhere, or a name that is no image, shows when it is read.
     """
     found = FolderImages([], [])
@@ -89,7 +89,7 @@ def _sort_out(entries: Iterable[os.DirEntry[str]], below: str, found: FolderImag
         elif entry.is_dir(follow_symlinks=False):
             folders.append(f"{below}{entry.name}/")
         elif entry.is_symlink() and os.path.isdir(entry.path):
-            linked.append(f"{below}{entry.name}/")
+            linked += [] if leads_back(entry) else [f"{below}{entry.name}/"]
         elif suffix in IMAGE_SUFFIXES and entry.is_symlink():
             found.names.append(below + entry.name)
         elif suffix not in _COMPANIONS:
@@ -115,11 +115,16 @@ def leads_back(entry: os.DirEntry[str]) -> bool:
     return os.path.commonpath([place, target]) == target
 
 
+def printable(name: str) -> str:
+    """A file's name for a message, where it may be no UTF-8."""
+    return os.fsencode(name).decode(errors="replace")
+
+
 def others_problem(others: Sequence[str], where: str) -> list[Problem]:
     """One line for all files that lie below `where` and are not read; none where there are none."""
     if not others:
         return []
-    shown = ", ".join(sorted(others)[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
-    endings = sorted({os.path.splitext(name)[1].lower() or "none" for name in others})
+    shown = ", ".join(map(printable, sorted(others)[:_SHOWN])) + (", …" if len(others) > _SHOWN else "")
+    endings = sorted({printable(os.path.splitext(name)[1].lower()) or "none" for name in others})
     detail = f"{len(others)} files are no images by their endings ({', '.join(endings[:_SHOWN])}) and not read: {shown}"
     return [Problem("file not read", where, f"{detail}; convert them, or leave them there")]

@@ -78,7 +78,7 @@ def load_imagenet_det(
 
 def _base_folder(root: Path) -> Path:
     for name in _FOLDERS:
-        if (root / name / "ImageSets" / "DET").is_dir():
+        if os.path.isdir(root / name / "ImageSets" / "DET"):
             return root / name
     looked = ", ".join(str(root / name / "ImageSets" / "DET") for name in _FOLDERS)
     raise DataError(f"ImageNet DET was looked for at {looked} and not found; {GET_DET}")
@@ -88,7 +88,7 @@ def _find_list(root: Path, base: Path, split: str) -> Path:
     lists = base / "ImageSets" / "DET"
     candidates = [lists / f"{split}.txt", root / split, root / f"{split}.txt"]
     for file in candidates:
-        if file.is_file():
+        if os.path.isfile(file):
             return file
     there = sorted(path.stem for path in lists.glob("*.txt") if not path.stem.startswith("train_"))
     mend = "; its images are a matter of convention, bring the list you compare by" if split in ("val1", "val2") else ""
@@ -124,7 +124,7 @@ def _train_names(base: Path, split: str) -> list[str]:
     names: dict[str, None] = {}
     for number in range(1, len(det_classes()) + 1):
         file = base / "ImageSets" / "DET" / f"train_{number}.txt"
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise DataError(f"{file}: there is no such list; train is made of train_1.txt to train_200.txt")
         positives = [row[0] for row in map(str.split, read_lines(file)) if row[-1] == "1"]
         if limit is not None and len(positives) > limit:
@@ -183,7 +183,7 @@ def _parse(base: Path, prefix: str, name: str) -> VocFile | Problem:
     try:
         return parse_annotation(file, first_pixel=0)
     except DataError as error:
-        kind = "annotation malformed" if file.is_file() else "annotation missing"
+        kind = "annotation malformed" if os.path.isfile(file) else "annotation missing"
         detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
         return Problem(kind, f"{prefix}Annotations/DET/{name}.xml", detail)
 

@@ -32,7 +32,7 @@ def absolute(path: Path) -> str:
     plain = os.path.abspath(path)
     try:
         same = os.path.samefile(plain, path)
-    except OSError:
+    except (OSError, ValueError):
         same = not os.path.exists(path)
     return plain if same else str(path.absolute())
 

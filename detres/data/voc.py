@@ -73,7 +73,7 @@ def year_folder(root: Path, split: str) -> tuple[Path, str]:
     names = [year] if year.startswith("VOC") or not year else [f"VOC{year}", year]
     candidates = [root / above / name for name in names for above in ("VOCdevkit", "")] if year else [root]
     for folder in candidates:
-        if (folder / "ImageSets").is_dir():
+        if os.path.isdir(folder / "ImageSets"):
             return folder, listed
     looked = ", ".join(str(folder) for folder in candidates)
     raise DataError(f"split {split}: a folder with ImageSets/ was looked for at {looked} and not found; {GET_VOC}")

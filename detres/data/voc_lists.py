@@ -72,7 +72,7 @@ class Pictures:
     def _list(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
             place = self.folder / "JPEGImages" / folder
-            names = sorted(os.listdir(place)) if place.is_dir() else []
+            names = sorted(os.listdir(place)) if os.path.isdir(place) else []
             by_stem: dict[str, list[str]] = {}
             for name in sorted(names, key=lambda name: not is_photograph(name)):
                 stem, suffix = posixpath.splitext(name)
@@ -85,14 +85,14 @@ class Pictures:
 def list_files(folder: Path) -> list[Path]:
     """The lists of a folder, sorted."""
     place = folder / "ImageSets" / "Main"
-    names = sorted(os.listdir(place)) if place.is_dir() else []
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
     return [place / name for name in names if name.lower().endswith(".txt") and not is_hidden(name)]
 
 
 def find_list(folder: Path, listed: str) -> Path | None:
     """The file of a list by its name, with or without its ending."""
     place = folder / "ImageSets" / "Main"
-    return next((file for file in (place / f"{listed}.txt", place / f"{listed}.TXT") if file.is_file()), None)
+    return next((file for file in (place / f"{listed}.txt", place / f"{listed}.TXT") if os.path.isfile(file)), None)
 
 
 def read_entries(file: Path, pictures: Pictures, prefix: str, found: list[Problem]) -> list[str]:

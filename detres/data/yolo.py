@@ -15,7 +15,7 @@ import yaml
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
-from detres.data.image_files import is_photograph, list_images, others_problem
+from detres.data.image_files import is_photograph, list_images, others_problem, printable
 from detres.data.indexing import RawImage, index_images, read_all
 from detres.data.inside import absolute, below, forms_of
 from detres.data.text import read_lines, read_text
@@ -48,7 +48,7 @@ def load_yolo(
     files = _writable_names(_image_files(root, folder, split, found), found)
     labels = [label_file(file) for file in files]
     files, labels = _one_image_a_label(files, labels, folder, found)
-    if place.is_dir():
+    if os.path.isdir(place):
         found += _labels_of_none(place, labels, folder)
     if files and not any(map(os.path.isfile, labels)):
         looked = mirrored_folder(place) or place
@@ -78,12 +78,12 @@ def read_form(root: Path) -> LabelForm:
     """What a set's labels are, from its data.yaml (class names as a list or by number, kpt_shape), else classes.txt."""
     candidates = [root] if _is_yaml(root) else [root / "data.yaml", root / "data.yml"]
     for file in candidates:
-        if file.is_file():
+        if os.path.isfile(file):
             content = read_data_yaml(file)
             if not is_ours(content):
                 return _form_in(content, str(file))
     listed = (root.parent if _is_yaml(root) else root) / "classes.txt"
-    if listed.is_file():
+    if os.path.isfile(listed):
         return LabelForm(_names_by_line(listed))
     looked = ", ".join(str(file) for file in [*candidates, listed])
     raise DataError(f"the class names were looked for in {looked} and not found; write `names: [...]` in a data.yaml")
@@ -152,11 +152,11 @@ def _form_in(content: Any, where: str) -> LabelForm:
 
 def _image_files(root: Path, folder: Path, split: str, found: list[Problem]) -> list[Path]:
     place = folder / split
-    if place.is_dir():
+    if os.path.isdir(place):
         images = list_images(place)
         found += others_problem(images.others, split)
         return sorted(place / name for name in images.names)
-    if place.suffix.lower() != ".txt" or not place.is_file():
+    if place.suffix.lower() != ".txt" or not os.path.isfile(place):
         raise DataError(f"{place}: there is no such folder or list of images; check data.root and the split's name")
     bases, anywhere = _stated_places(root, folder, split)
     lines = read_lines(place)
@@ -178,8 +178,8 @@ def _stated_places(root: Path, folder: Path, split: str) -> tuple[list[Path], bo
         return [place.parent, folder], os.path.isabs(split)
     content = read_data_yaml(root)
     base = Path(str(content.get("path") or "."))
-    names = [name for key in ("train", "val", "test") for name in _as_list(content.get(key))]
-    full = {os.path.abspath(base / str(name)) for name in names if (base / str(name)).is_absolute()}
+    stated = [base / str(name) for key in ("train", "val", "test") for name in _as_list(content.get(key))]
+    full = {os.path.abspath(name) for name in stated if name.is_absolute()}
     return [place.parent, folder / base, folder], os.path.abspath(place) in full
 
 
@@ -194,7 +194,7 @@ def _listed_image(line: str, bases: Sequence[Path], anywhere: bool) -> Path | No
     allowed = [
         path for path in paths if anywhere or any(below(os.path.abspath(path), base) is not None for base in bases)
     ]
-    found = next((path for path in allowed if path.is_file()), allowed[0] if allowed else None)
+    found = next((path for path in allowed if os.path.isfile(path)), allowed[0] if allowed else None)
     return Path(absolute(found)) if found is not None and ".." in found.parts else found
 
 
@@ -206,8 +206,7 @@ def _writable_names(files: Sequence[Path], found: list[Problem]) -> list[Path]:
             str(file).encode()
             kept.append(file)
         except UnicodeEncodeError:
-            name = os.fsencode(file.name).decode(errors="replace")
-            found.append(Problem("image unreadable", name, "its name is no UTF-8; rename it; left out"))
+            found.append(Problem("image unreadable", printable(file.name), "its name is no UTF-8; rename it; left out"))
     return kept
 
 
@@ -233,14 +232,14 @@ def _one_image_a_label(
 def _labels_of_none(place: Path, labels: Sequence[Path], folder: Path) -> list[Problem]:
     """One line for the label files that no image of a folder has."""
     mirrored = mirrored_folder(place)
-    if mirrored is None or not mirrored.is_dir():
+    if mirrored is None or not os.path.isdir(mirrored):
         return []
     used = set(labels)
     there = [file for file in mirrored.rglob("*.[tT][xX][tT]") if not file.name.startswith(".")]
     left = sorted(file for file in there if file not in used and file.name != "classes.txt")
     if not left:
         return []
-    names = ", ".join(file.name for file in left[:_SHOWN]) + (", …" if len(left) > _SHOWN else "")
+    names = ", ".join(printable(file.name) for file in left[:_SHOWN]) + (", …" if len(left) > _SHOWN else "")
     return [Problem("file not read", shown(mirrored, folder), f"{len(left)} label files belong to no image: {names}")]
 
 
