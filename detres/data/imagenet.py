@@ -139,7 +139,7 @@ def _csv_rows(source: Path, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _ground_truth_rows(source: Path, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     wnid_of = {synset.devkit_id: synset.wnid for synset in imagenet_synsets()}
     for number, line in enumerate(lines, start=1):
-        if not line.strip().isdigit() or int(line) not in wnid_of:
+        if not line.strip().isdecimal() or int(line) not in wnid_of:
             raise DataError(f"{source}: line {number}: got {line[:60]!r}, expected a class from 1 to 1000")
         yield f"ILSVRC2012_val_{number:08d}", wnid_of[int(line)]
 
