@@ -97,6 +97,16 @@ def _sort_out(entries: Iterable[os.DirEntry[str]], below: str, found: FolderImag
     return linked
 
 
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, sorted, without hidden ones; none where there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not is_hidden(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DataError(f"{folder}: this folder cannot be read ({error.strerror})") from None
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the user's: .ipynb_checkpoints, macOS' ._a.jpg, a system's own folders."""
     return name.startswith(".") or name in _SYSTEM_FOLDERS

@@ -7,6 +7,7 @@ line, in the devkit's own order of classes) or in Kaggle's LOC_val_solution.csv 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from detres.data.archives import refuse_half_unpacked
 from detres.data.class_folders import known_folders, list_folders, read_class_folders
 from detres.data.classes import select_classes
 from detres.data.classified import UNKNOWN, ClassifiedImages, classified
-from detres.data.image_files import IMAGE_SUFFIXES, is_hidden
+from detres.data.image_files import IMAGE_SUFFIXES, names_in
 from detres.data.imagenet_classes import imagenet_synsets
 from detres.data.text import read_text
 from detres.errors import DataError
@@ -80,9 +81,7 @@ def _read_flat(
     root: Path, split: str, wnids: list[str], names: list[str], *, chosen: bool, exif: bool, unlabelled: bool
 ) -> ClassifiedImages:
     place = root / split
-    files = sorted(
-        path.name for path in place.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
-    )
+    files = [name for name in names_in(place) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
     if not files:
         raise DataError(f"{place}: there is no image; {GET_IMAGENET}")
     source = _label_file(root, place)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detres.data.annotations import Problem
-from detres.data.image_files import IMAGE_SUFFIXES, is_hidden, is_photograph
+from detres.data.image_files import IMAGE_SUFFIXES, is_photograph, names_in
 from detres.data.indexing import read_all
 from detres.data.inside import below, forms_of
 from detres.data.text import read_lines
@@ -71,12 +71,11 @@ class Pictures:
 
     def _list(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
-            place = self.folder / "JPEGImages" / folder
-            names = sorted(os.listdir(place)) if os.path.isdir(place) else []
             by_stem: dict[str, list[str]] = {}
+            names = names_in(self.folder / "JPEGImages" / folder)
             for name in sorted(names, key=lambda name: not is_photograph(name)):
                 stem, suffix = posixpath.splitext(name)
-                if suffix.lower() in IMAGE_SUFFIXES and not is_hidden(name):
+                if suffix.lower() in IMAGE_SUFFIXES:
                     by_stem.setdefault(stem, []).append(name)
             self._listed[folder] = by_stem
         return self._listed[folder]
@@ -85,12 +84,11 @@ class Pictures:
 def list_files(folder: Path) -> list[Path]:
     """The lists of a folder, sorted."""
     place = folder / "ImageSets" / "Main"
-    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
-    return [place / name for name in names if name.lower().endswith(".txt") and not is_hidden(name)]
+    return [place / name for name in names_in(place) if name.lower().endswith(".txt")]
 
 
 def find_list(folder: Path, listed: str) -> Path | None:
-    """The file of a list by its name, with or without its ending."""
+    """The file of a list by its name."""
     place = folder / "ImageSets" / "Main"
     return next((file for file in (place / f"{listed}.txt", place / f"{listed}.TXT") if os.path.isfile(file)), None)
 

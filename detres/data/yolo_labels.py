@@ -97,7 +97,7 @@ def shown(path: Path, root: Path) -> str:
 def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
     """Whether half of the lines that may be polygons, or more, fit another meaning.
 
-    A polygon can look like a box with keypoints by chance, a set of them cannot.
+    A polygon can look like a box with keypoints by chance, a set of them does not.
     """
     long = [meaning for labels in read for _, _, count, meaning in labels.boxes if count > 4]
     return bool(long) and 2 * sum(meaning is not None for meaning in long) >= len(long)
