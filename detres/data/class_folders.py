@@ -17,7 +17,7 @@ from detres.data.annotations import Problem, offsets_of
 from detres.data.archives import ARCHIVE_SUFFIXES, refuse_half_unpacked
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages
-from detres.data.images import IMAGE_SUFFIXES
+from detres.data.image_files import IMAGE_SUFFIXES, is_hidden, leads_back, list_images, others_problem
 from detres.errors import DataError
 
 _SHOWN = 10
@@ -33,12 +33,13 @@ def load_folder(
     Raises DataError as `known_folders` and `read_class_folders` do.
     """
     known = known_folders(root, train, chosen=bool(classes)) or known_folders(root, [split])
-    if not known and (root / split).is_dir():
+    if not known and os.path.isdir(root / split):
         raise DataError(
             f"{root / split}: it holds no class folders, such as train/cat/ and train/dog/; check data.root"
         )
     folders = select_classes(classes, known, str(root / split))
-    name = f"{root.resolve().name}/{split}" if split != "." else root.resolve().name
+    own_name = os.path.basename(os.path.abspath(root))
+    name = f"{own_name}/{split}" if split != "." else own_name
     return read_class_folders(root, split, folders, name=name, class_names=folders, chosen=bool(classes), exif=exif)
 
 
@@ -47,7 +48,7 @@ def known_folders(root: Path, splits: Sequence[str], *, chosen: bool = False) ->
 
     chosen: some will be chosen from them, so they may differ from split to split; else DataError where they do.
     """
-    listed = {split: list_folders(root / split) for split in splits if (root / split).is_dir()}
+    listed = {split: list_folders(root / split) for split in splits if os.path.isdir(root / split)}
     listed = {split: names for split, names in listed.items() if names}
     for split, names in listed.items():
         first, expected = next(iter(listed.items()))
@@ -61,9 +62,11 @@ def known_folders(root: Path, splits: Sequence[str], *, chosen: bool = False) ->
 
 
 def list_folders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted; hidden ones are left out."""
+    """Names of the folders in a folder, sorted; hidden ones, and links that lead back up, are left out."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        return sorted(
+            entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir() and not leads_back(entry)
+        )
 
 
 def read_class_folders(
@@ -84,7 +87,7 @@ def read_class_folders(
     """
     place = root / split
     refuse_half_unpacked(root)
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise DataError(f"{place}: there is no such folder; check data.root={root} and the split's name")
     found = _loose_files(place, split)
     strange = sorted(set(list_folders(place)) - set(folders))
@@ -101,6 +104,7 @@ def read_class_folders(
             f"{place}: {len(empty)} of {len(folders)} classes have no image there: {_named(empty)}. Is the set half "
             "unpacked? Unpack it anew, or name the classes that are meant with data.classes"
         )
+    found += others_problem([name for listing in listings for name in listing.others], split)
     lengths = [listing.lengths for listing in listings]
     return ClassifiedImages(
         name=name,
@@ -115,34 +119,22 @@ def read_class_folders(
 
 
 class _Listing(NamedTuple):
-    """The names of one class's images, one after the other in bytes, and how long each is."""
+    """The names of one class's images, one after the other in bytes, how long each is, and what else lies there."""
 
     letters: bytes
     lengths: np.ndarray
+    others: list[str]
 
 
 def _list_images(folder: str, prefix: str) -> _Listing:
     """Those below a class folder, in folders of its own too, sorted by name; nothing where there is no such folder."""
-    names, waiting = [], [""]
-    while waiting:
-        below = waiting.pop()
-        try:
-            entries = os.scandir(os.path.join(folder, below))
-        except FileNotFoundError:
-            continue
-        with entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                    names.append(prefix + below + entry.name)
-                elif entry.is_dir():
-                    waiting.append(f"{below}{entry.name}/")
+    names, others = list_images(folder)
     try:
-        encoded = [name.encode() for name in sorted(names)]
+        encoded = [(prefix + name).encode() for name in sorted(names)]
     except UnicodeEncodeError as error:
         raise DataError(f"{folder}: the name {error.object!r} is no UTF-8; rename the file") from None
-    return _Listing(b"".join(encoded), np.array([len(name) for name in encoded], dtype=np.int64))
+    lengths = np.array([len(name) for name in encoded], dtype=np.int64)
+    return _Listing(b"".join(encoded), lengths, [prefix + name for name in others])
 
 
 def _prefix(split: str, folder: str) -> str:
@@ -152,7 +144,7 @@ def _prefix(split: str, folder: str) -> str:
 def _loose_files(place: Path, split: str) -> list[Problem]:
     """What lies beside the class folders; DataError where it is archives."""
     with os.scandir(place) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
+        names = sorted(entry.name for entry in entries if entry.is_file() and not is_hidden(entry.name))
     archives = [name for name in names if name.endswith(ARCHIVE_SUFFIXES)]
     if archives:
         raise DataError(

@@ -5,6 +5,7 @@ None of them is ever written to, and nothing in them is downloaded or run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,8 +16,11 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
+from detres.data.class_folders import list_folders
 from detres.data.datasets import datasets_root, places_of_set
-from detres.data.images import find_images
+from detres.data.image_files import find_images
+from detres.data.inside import absolute
+from detres.data.text import read_text
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 
@@ -38,9 +42,9 @@ def load_data_file(path: str | Path) -> DataConfig:
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return _load_folder(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"--data {path}: there is no such file or folder")
     if path.suffix == ".json":
         if path.name == _ROBOFLOW_FILE:
@@ -64,9 +68,9 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return _from_class_folders(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"--data {path}: there is no such file or folder")
     return _from_ours(path, ClassificationDataConfig)
 
@@ -74,10 +78,10 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
 def task_of_data_file(path: str | Path) -> Literal["detection", "classification"]:
     """What the set that --data names is for, by its format; an embedded set of shapes is taken for detection's."""
     path = Path(path).expanduser()
-    if path.is_dir():
-        described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any((path / name).is_file() for name in _DATA_YAMLS)
+    if os.path.isdir(path):
+        described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any(os.path.isfile(path / name) for name in _DATA_YAMLS)
         return "detection" if described else "classification"
-    if not path.is_file() or path.suffix == ".json":
+    if not os.path.isfile(path) or path.suffix == ".json":
         return "detection"
     content = read_data_yaml(path)
     stated = content.get("format") if isinstance(content, Mapping) else None
@@ -86,17 +90,17 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
 
 def _from_class_folders(folder: Path) -> ClassificationDataConfig:
     def split(*names: str) -> tuple[str, ...]:
-        return next(((name,) for name in names if (folder / name).is_dir()), ())
+        return next(((name,) for name in names if os.path.isdir(folder / name)), ())
 
     train, val, test = split("train") or (".",), split(*_VAL_FOLDERS), split("test")
-    if not any(find_images(below) for below in (folder / train[0]).iterdir() if below.is_dir()):
+    if not any(find_images(folder / train[0] / name) for name in list_folders(folder / train[0])):
         raise DataError(
             f"--data {folder}: no folders with images in {folder / train[0]}; a set is a folder a class, as in "
             "train/cat/1.jpg and val/cat/2.jpg, or cat/1.jpg"
         )
     fraction = 0.0 if val or test else _SET_APART
     return ClassificationDataConfig(
-        format="folder", root=str(folder.resolve()), train=train, val=val, test=test, val_fraction=fraction
+        format="folder", root=absolute(folder), train=train, val=val, test=test, val_fraction=fraction
     )
 
 
@@ -104,13 +108,13 @@ def _load_folder(folder: Path) -> DataConfig:
     if any(folder.glob(f"*/{_ROBOFLOW_FILE}")):
         return _from_roboflow(folder)
     for name in _DATA_YAMLS:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return load_data_file(folder / name)
     raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
 
 
 def _from_ours(path: Path, schema: type[D]) -> D:
-    content, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    content, lines = read_yaml(read_text(path), str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, expected keys such as format, root, train, val, test")
     values = {key: [value] if key in _SPLITS and isinstance(value, str) else value for key, value in content.items()}
@@ -128,9 +132,9 @@ def _from_ours(path: Path, schema: type[D]) -> D:
     # where it is not, the place beside the file is the one to be told of.
     root = Path(data.root or ".").expanduser()
     beside = path.parent / root
-    if not beside.exists() and any(place.exists() for place in places_of_set(root)):
+    if not os.path.exists(beside) and any(os.path.exists(place) for place in places_of_set(root)):
         return data
-    return data.model_copy(update={"root": str(beside.resolve())})
+    return data.model_copy(update={"root": absolute(beside)})
 
 
 def _unnamed(values: Mapping[str, Any], schema: type[D]) -> dict[str, Any]:
@@ -144,13 +148,16 @@ def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:
     if not any(content.get(split) for split in _SPLITS):
         raise DataError(f"{path}: it names neither train, val nor test; each is a folder of images or a list of files")
     splits = {split: _ultralytics_split(content, split, path) for split in _SPLITS}
-    return DataConfig(format="yolo", root=str(path.resolve()), **splits)
+    return DataConfig(format="yolo", root=absolute(path), **splits)
 
 
 def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tuple[str, ...]:
-    stated = content.get(split) or ()
-    base = Path(str(content.get("path") or "."))
-    return tuple(_resolve(str(name), base, path.parent) for name in ([stated] if isinstance(stated, str) else stated))
+    stated, base = content.get(split) or [], content.get("path") or "."
+    names = stated if isinstance(stated, list) else [stated]
+    for key, value in (("path", base), *((split, name) for name in names)):
+        if not isinstance(value, str):
+            raise DataError(f"{path}: {key}: got {value!r}, expected the name of a folder or of a list of files")
+    return tuple(_resolve(name, Path(base), path.parent) for name in names)
 
 
 def _resolve(name: str, base: Path, beside: Path) -> str:
@@ -159,14 +166,16 @@ def _resolve(name: str, base: Path, beside: Path) -> str:
     names = [name, name.removeprefix("../")]
     candidates = [root / base / each for each in names for root in (beside, Path.cwd(), datasets_root())]
     candidates += [beside / each for each in names]
-    found = next((place for place in candidates if place.exists()), candidates[0])
-    return str(found.resolve())
+    found = next((place for place in candidates if os.path.exists(place)), candidates[0])
+    return absolute(found)
 
 
 def _from_roboflow(folder: Path) -> DataConfig:
     def split(*names: str) -> tuple[str, ...]:
-        return tuple(f"{name}/{_ROBOFLOW_FILE}:{name}" for name in names if (folder / name / _ROBOFLOW_FILE).is_file())
+        return tuple(
+            f"{name}/{_ROBOFLOW_FILE}:{name}" for name in names if os.path.isfile(folder / name / _ROBOFLOW_FILE)
+        )
 
     return DataConfig(
-        format="coco", root=str(folder.resolve()), train=split("train"), val=split("valid", "val"), test=split("test")
+        format="coco", root=absolute(folder), train=split("train"), val=split("valid", "val"), test=split("test")
     )

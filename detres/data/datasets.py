@@ -81,7 +81,7 @@ def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | Non
     """
     candidates = places_of_set(given, base)
     for candidate in candidates:
-        if candidate.exists():
+        if os.path.exists(candidate):
             return candidate
     raise DataError(
         f"data.root: the {kind} set was looked for at {', '.join(map(str, candidates))} and is not there. Set "
@@ -95,7 +95,7 @@ def find_made_set(given: str | None, usual: str, base: Path | None = None) -> Pa
     if given is None:
         return datasets_root() / usual
     candidates = places_of_set(given, base)
-    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+    return next((candidate for candidate in candidates if os.path.exists(candidate)), candidates[0])
 
 
 def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:

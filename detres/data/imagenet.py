@@ -7,6 +7,7 @@ line, in the devkit's own order of classes) or in Kaggle's LOC_val_solution.csv 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +19,9 @@ from detres.data.archives import refuse_half_unpacked
 from detres.data.class_folders import known_folders, list_folders, read_class_folders
 from detres.data.classes import select_classes
 from detres.data.classified import UNKNOWN, ClassifiedImages, classified
+from detres.data.image_files import IMAGE_SUFFIXES, names_in
 from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.images import IMAGE_SUFFIXES
+from detres.data.text import read_text
 from detres.errors import DataError
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -79,7 +81,7 @@ def _read_flat(
     root: Path, split: str, wnids: list[str], names: list[str], *, chosen: bool, exif: bool, unlabelled: bool
 ) -> ClassifiedImages:
     place = root / split
-    files = sorted(path.name for path in place.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = [name for name in names_in(place) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
     if not files:
         raise DataError(f"{place}: there is no image; {GET_IMAGENET}")
     source = _label_file(root, place)
@@ -120,7 +122,7 @@ def _label_file(root: Path, place: Path) -> Path | None:
 
 def _labels_of(source: Path) -> dict[str, str]:
     """The synset of each image, by its file's stem."""
-    lines = source.read_text(encoding="utf-8").splitlines()
+    lines = read_text(source).rstrip("\n").split("\n")
     return dict(_csv_rows(source, lines) if source.suffix == ".csv" else _ground_truth_rows(source, lines))
 
 
@@ -136,7 +138,7 @@ def _csv_rows(source: Path, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _ground_truth_rows(source: Path, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     wnid_of = {synset.devkit_id: synset.wnid for synset in imagenet_synsets()}
     for number, line in enumerate(lines, start=1):
-        if not line.strip().isdigit() or int(line) not in wnid_of:
+        if not line.strip().isdecimal() or int(line) not in wnid_of:
             raise DataError(f"{source}: line {number}: got {line[:60]!r}, expected a class from 1 to 1000")
         yield f"ILSVRC2012_val_{number:08d}", wnid_of[int(line)]
 

@@ -14,6 +14,7 @@ imagenet_det_classes.txt (a line a class: its synset and the devkit's name of it
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -24,13 +25,19 @@ import numpy as np
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
 from detres.data.indexing import RawBox, RawImage, index_images, read_all
-from detres.data.voc import VocFile, parse_annotation
+from detres.data.inside import below
+from detres.data.text import read_lines
+from detres.data.voc_xml import VocFile, parse_annotation
 from detres.errors import DataError
 
 GET_DET = "datasets/README.md says where ImageNet DET comes from and how it is laid out"
 
 _FOLDERS = ("ILSVRC", "ILSVRC2017", "ILSVRC2015", ".")
 _SHOWN = 3
+_PARTS = ("train/", "val/", "test/")
+
+# Lists of val and test number their images from 1.
+_NUMBERED = re.compile(r"\s+-?\d+$")
 
 
 @cache
@@ -52,9 +59,10 @@ def load_imagenet_det(
     Raises DataError where a list is missing or names an image of val or test that is not there.
     """
     base = _base_folder(root)
-    names = _train_names(base, split) if split.split(":")[0] == "train" else _read_names(_find_list(root, base, split))
+    stated = _train_names(base, split) if split.split(":")[0] == "train" else _read_names(_find_list(root, base, split))
     prefix = "" if base == root else f"{base.relative_to(root).as_posix()}/"
     found: list[Problem] = []
+    names = _names_below(stated, base, split, found)
     images = _raw_images(base, prefix, names, split, found)
     return index_images(
         images,
@@ -70,7 +78,7 @@ def load_imagenet_det(
 
 def _base_folder(root: Path) -> Path:
     for name in _FOLDERS:
-        if (root / name / "ImageSets" / "DET").is_dir():
+        if os.path.isdir(root / name / "ImageSets" / "DET"):
             return root / name
     looked = ", ".join(str(root / name / "ImageSets" / "DET") for name in _FOLDERS)
     raise DataError(f"ImageNet DET was looked for at {looked} and not found; {GET_DET}")
@@ -80,7 +88,7 @@ def _find_list(root: Path, base: Path, split: str) -> Path:
     lists = base / "ImageSets" / "DET"
     candidates = [lists / f"{split}.txt", root / split, root / f"{split}.txt"]
     for file in candidates:
-        if file.is_file():
+        if os.path.isfile(file):
             return file
     there = sorted(path.stem for path in lists.glob("*.txt") if not path.stem.startswith("train_"))
     mend = "; its images are a matter of convention, bring the list you compare by" if split in ("val1", "val2") else ""
@@ -91,10 +99,20 @@ def _find_list(root: Path, base: Path, split: str) -> Path:
 
 
 def _read_names(file: Path) -> list[str]:
-    """The first column, as PART/NAME without an ending; the image's name tells the part where the list does not."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    names = [line.split()[0].removesuffix(".JPEG") for line in lines if line.strip()]
-    return [name if name.startswith(("train/", "val/", "test/")) else f"{_part_of(name)}/{name}" for name in names]
+    """What stands before the number, as PART/NAME without an ending; without a part, the name tells which."""
+    names = [_NUMBERED.sub("", line.replace("\\", "/")).removesuffix(".JPEG") for line in read_lines(file)]
+    return [name if name.startswith(_PARTS) else f"{_part_of(name)}/{name}" for name in names]
+
+
+def _names_below(stated: list[str], base: Path, split: str, found: list[Problem]) -> list[str]:
+    """The names that stay in the folders of annotations and images."""
+    images = base / "Data" / "DET"
+    plain = [below(name, images) for name in stated]
+    names = [name if name is not None and name.startswith(_PARTS) else None for name in plain]
+    detail = "a name that leads out of Data/DET; left out"
+    lost = [name for name, kept in zip(stated, names, strict=True) if kept is None]
+    found += [Problem("name outside the set", split, f"{name[:60]!r}: {detail}") for name in lost]
+    return [name for name in names if name is not None]
 
 
 def _part_of(name: str) -> str:
@@ -106,11 +124,9 @@ def _train_names(base: Path, split: str) -> list[str]:
     names: dict[str, None] = {}
     for number in range(1, len(det_classes()) + 1):
         file = base / "ImageSets" / "DET" / f"train_{number}.txt"
-        try:
-            rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
-        except OSError:
-            raise DataError(f"{file}: there is no such list; train is made of train_1.txt to train_200.txt") from None
-        positives = [row[0] for row in rows if row and row[-1] == "1"]
+        if not os.path.isfile(file):
+            raise DataError(f"{file}: there is no such list; train is made of train_1.txt to train_200.txt")
+        positives = [row[0] for row in map(str.split, read_lines(file)) if row[-1] == "1"]
         if limit is not None and len(positives) > limit:
             # Evenly, because images of one source stand together in a list.
             positives = [positives[place] for place in np.linspace(0, len(positives) - 1, limit).round().astype(int)]
@@ -139,6 +155,8 @@ def _raw_images(base: Path, prefix: str, names: list[str], split: str, found: li
         if isinstance(annotation, Problem):
             found.append(annotation)
             continue
+        shown = f"{prefix}Annotations/DET/{name}.xml"
+        found += [Problem("annotation malformed", shown, slip) for slip in annotation.slips]
         boxes = [_named(box, annotation.size) for box in annotation.boxes]
         images.append(RawImage(f"{prefix}Data/DET/{name}.JPEG", _image_id(name), annotation.size, boxes))
     return images
@@ -165,7 +183,7 @@ def _parse(base: Path, prefix: str, name: str) -> VocFile | Problem:
     try:
         return parse_annotation(file, first_pixel=0)
     except DataError as error:
-        kind = "annotation malformed" if file.is_file() else "annotation missing"
+        kind = "annotation malformed" if os.path.isfile(file) else "annotation missing"
         detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
         return Problem(kind, f"{prefix}Annotations/DET/{name}.xml", detail)
 

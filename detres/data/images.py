@@ -10,7 +10,6 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -23,8 +22,6 @@ from detres.data.jpeg_segments import read_head
 from detres.data.orientation import file_orientation, read_at, turn
 from detres.data.pillow_images import filled_up, of_any_size
 from detres.errors import DataError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 # What an image may have unless the caller says otherwise. Photographs have a byte for two to twenty pixels; a few
 # kilobytes that claim a billion are a mistake or a bomb. 34 million are let pass whatever their file's size, and of 268
@@ -201,12 +198,3 @@ def _refuse_too_many(size: tuple[int, int], count: int, max_pixels: int | None, 
             f"{source}: {width}x{height} pixels are more than {allowed}; set data.max_pixels={height * width} where "
             "there is memory for it, or cut the image into parts"
         )
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted; hidden ones and folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from detres.data.annotations import Problem, offsets_of
 from detres.data.classified import ClassifiedImages
 from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.voc import parse_annotation
+from detres.data.voc_xml import parse_annotation
 from detres.errors import DataError
 
 ANNOTATIONS = "Annotations/CLS-LOC"
@@ -148,7 +148,7 @@ def _read_boxes(file: Path, names: set[str]) -> tuple[NDArray[np.float32], list[
     except DataError as error:
         return np.zeros((0, 4), np.float32), [Problem("annotation malformed", str(file), f"{error}; left out")]
     height, width = annotation.size if annotation.size and min(annotation.size) > 0 else (np.inf, np.inf)
-    boxes, problems = [], []
+    boxes, problems = [], [Problem("annotation malformed", str(file), slip) for slip in annotation.slips]
     for box in annotation.boxes:
         x1, y1, x2, y2 = box.xyxy
         clipped = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)

@@ -20,7 +20,8 @@ import numpy as np
 
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages, classified, with_classes
-from detres.data.images import IMAGE_SUFFIXES
+from detres.data.image_files import IMAGE_SUFFIXES
+from detres.data.text import read_lines
 from detres.errors import DataError
 
 T = TypeVar("T")
@@ -97,8 +98,7 @@ def read_class_names(root: Path, stated: Sequence[str] | None) -> tuple[str, ...
     """What the labels of shards are called: classes.txt, else what is stated. DataError where nobody says."""
     file = root / "classes.txt"
     if file.is_file():
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return tuple(_SYNSET_LINE.sub("", line) for line in lines)
+        return tuple(_SYNSET_LINE.sub("", line) for line in read_lines(file))
     if stated:
         return tuple(stated)
     raise DataError(

@@ -22,6 +22,11 @@ def read_text(file: Path) -> str:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
 
 
+def read_lines(file: Path) -> list[str]:
+    """The lines of read_text that hold anything, without the spaces around them."""
+    return [line.strip() for line in read_text(file).split("\n") if line.strip()]
+
+
 def decode_text(content: bytes, where: str) -> str:
     """As read_text, of bytes; `where` is what errors name."""
     encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
@@ -33,4 +38,6 @@ def decode_text(content: bytes, where: str) -> str:
             f"{where}: line {line} is no {'UTF-16' if encoding == 'utf-16' else 'UTF-8'} text (byte "
             f"{content[error.start]:#04x}); it may be in a local code page: save it again as UTF-8"
         ) from None
+    if "\0" in text:
+        raise DataError(f"{where}: it holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,22 +1,20 @@
 """PASCAL VOC: a year of the VOCdevkit, or any folder with Annotations/, JPEGImages/ and ImageSets/Main/.
 
-VOC's boxes are inclusive pixels counted from 1: xmin, ymin, xmax, ymax become xmin - 1, ymin - 1, xmax, ymax.
-A *year folder* is the one that holds Annotations/.
+A *year folder* is the one that holds Annotations/. Boxes are read by voc_xml.py, lists and pictures by voc_lists.py.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import VOC_CLASSES, select_classes
-from detres.data.images import IMAGE_SUFFIXES
-from detres.data.indexing import RawBox, RawImage, index_images, read_all
+from detres.data.indexing import RawImage, index_images, read_all
+from detres.data.voc_lists import Pictures, find_list, list_files, read_entries
+from detres.data.voc_xml import VocFile, class_names_of, parse_annotation
 from detres.errors import DataError
 
 GET_VOC = "`python datasets/prepare_voc.py` says which files to download and unpacks them"
@@ -24,15 +22,6 @@ GET_VOC = "`python datasets/prepare_voc.py` says which files to download and unp
 _OFFICIAL_YEAR = re.compile(r"VOC20(0[7-9]|1[0-2])")
 # The boxes of these tests never came out. Annotations that lie beside them are other challenges', of some images.
 _SECRET_TEST = re.compile(r"VOC20(0[89]|1[0-2])/test")
-
-
-@dataclass(frozen=True)
-class VocFile:
-    """One annotation file; size is (height, width) or None where it states none."""
-
-    file_name: str | None
-    size: tuple[int, int] | None
-    boxes: list[RawBox]
 
 
 def load_voc(
@@ -46,20 +35,23 @@ def load_voc(
 ) -> AnnotatedImages:
     """The images of one list; `split` is YEAR/LIST (2007/trainval), or LIST where root is itself a year folder.
 
-    Without `classes` a year from 2007 to 2012 has VOC's twenty; other folders have every name that occurs in any
-    annotation of theirs and of those of `sibling_splits`, sorted, so that all splits agree on the labels.
+    Without `classes` a year from 2007 to 2012 has VOC's twenty; other folders have every name that occurs in the
+    annotations that any of their lists names, and those of `sibling_splits`, sorted, so that all splits agree on the
+    labels.
     Raises DataError where a folder or a list is missing, or a class is.
     """
     folder, listed = year_folder(root, split)
-    stems = _read_list(folder, listed)
     found: list[Problem] = []
     official, secret = _OFFICIAL_YEAR.fullmatch(folder.name), _SECRET_TEST.fullmatch(f"{folder.name}/{listed}")
-    images = _raw_images(root, folder, stems, found, annotated=not secret)
+    pictures = Pictures(folder)
+    stems = read_entries(_find_list(folder, listed), pictures, _prefix(root, folder), found)
+    parsed = {} if secret else _parse(folder, stems)
+    images = _raw_images(_prefix(root, folder), stems, parsed, pictures, found)
     if official:
         known: Sequence[str] = VOC_CLASSES
     else:
-        folders = dict.fromkeys([folder, *(year_folder(root, other)[0] for other in sibling_splits)])
-        known = sorted({name for each in folders for name in _occurring_names(each)})
+        others = dict.fromkeys([folder, *(year_folder(root, other)[0] for other in sibling_splits)])
+        known = sorted(set().union(*(_occurring_names(each, parsed if each == folder else {}) for each in others)))
     chosen = select_classes(classes, known, str(folder))
     if not chosen:
         raise DataError(f"{folder / 'Annotations'}: no annotation there names a class")
@@ -81,107 +73,81 @@ def year_folder(root: Path, split: str) -> tuple[Path, str]:
     names = [year] if year.startswith("VOC") or not year else [f"VOC{year}", year]
     candidates = [root / above / name for name in names for above in ("VOCdevkit", "")] if year else [root]
     for folder in candidates:
-        if (folder / "ImageSets").is_dir():
+        if os.path.isdir(folder / "ImageSets"):
             return folder, listed
     looked = ", ".join(str(folder) for folder in candidates)
     raise DataError(f"split {split}: a folder with ImageSets/ was looked for at {looked} and not found; {GET_VOC}")
 
 
-def parse_annotation(file: Path, *, first_pixel: int = 1) -> VocFile:
-    """One XML file. DataError where it is no annotation; a box with a coordinate that is no number gets nan.
+def _prefix(root: Path, folder: Path) -> str:
+    base = folder.relative_to(root).as_posix()
+    return "" if base == "." else f"{base}/"
 
-    first_pixel: what an image's first pixel is called; 1 in VOC.
-    """
+
+def _find_list(folder: Path, listed: str) -> Path:
+    file = find_list(folder, listed)
+    if file is None:
+        there = [path.stem for path in list_files(folder) if "_" not in path.stem]
+        looked = folder / "ImageSets" / "Main" / f"{listed}.txt"
+        raise DataError(f"{looked}: there is no such list; there are {', '.join(there) or 'none'}. {GET_VOC}")
+    return file
+
+
+def _parse(folder: Path, stems: Sequence[str]) -> dict[str, VocFile | DataError | None]:
+    """What each annotation file holds, or why it cannot be read; None where there is no such file."""
+    place = str(folder / "Annotations")
+    return dict(zip(stems, read_all(lambda stem: _parse_one(f"{place}/{stem}.xml"), stems), strict=True))
+
+
+def _parse_one(file: str) -> VocFile | DataError | None:
     try:
-        top = ElementTree.parse(file).getroot()
-    except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise DataError(f"{file}: this is no XML: {error}") from None
-    width, height = (_number(top.find("size"), side) for side in ("width", "height"))
-    stated = math.isfinite(width) and math.isfinite(height)
-    return VocFile(
-        file_name=top.findtext("filename"),
-        size=(int(height), int(width)) if stated else None,
-        boxes=[_parse_object(item, first_pixel) for item in top.iter("object")],
-    )
-
-
-def _parse_object(item: ElementTree.Element, first_pixel: int) -> RawBox:
-    # One step at a time: a path such as bndbox/xmin takes several times as long, and there are millions of them.
-    box = item.find("bndbox")
-    x1, y1, x2, y2 = (_number(box, corner) for corner in ("xmin", "ymin", "xmax", "ymax"))
-    # Inclusive pixels would make a box that ends where it begins one pixel wide: nobody draws that, it is a slip.
-    wide = 0.0 if x2 <= x1 or y2 <= y1 else 1.0
-    low, high = first_pixel * wide, (1 - first_pixel) * wide
-    return RawBox(
-        name=(item.findtext("name") or "").strip(),
-        xyxy=(x1 - low, y1 - low, x2 + high, y2 + high),
-        difficult=_number(item, "difficult") == 1,
-        truncated=_number(item, "truncated") == 1,
-    )
-
-
-def _number(element: ElementTree.Element | None, tag: str) -> float:
-    try:
-        return math.nan if element is None else float(element.findtext(tag, "nan"))
-    except ValueError:
-        return math.nan
-
-
-def _read_list(folder: Path, listed: str) -> list[str]:
-    """The stems of a list; lists of one class (aeroplane_train.txt) have a second column, which is left aside."""
-    file = folder / "ImageSets" / "Main" / f"{listed}.txt"
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        there = sorted(path.stem for path in file.parent.glob("*.txt") if "_" not in path.stem)
-        raise DataError(f"{file}: there is no such list; there are {', '.join(there) or 'none'}. {GET_VOC}") from None
-    return [line.split()[0] for line in lines if line.strip()]
+        return parse_annotation(file) if os.path.isfile(file) else None
+    except DataError as error:
+        return DataError(str(error).removeprefix(f"{file}: "))
 
 
 def _raw_images(
-    root: Path, folder: Path, stems: Sequence[str], found: list[Problem], *, annotated: bool = True
+    prefix: str,
+    stems: Sequence[str],
+    parsed: Mapping[str, VocFile | DataError | None],
+    pictures: Pictures,
+    found: list[Problem],
 ) -> list[RawImage]:
-    base = folder.relative_to(root).as_posix()
-    prefix = "" if base == "." else f"{base}/"
-    pictures = _pictures(folder)
-    annotated = annotated and any((folder / "Annotations" / f"{stem}.xml").is_file() for stem in stems)
-    if stems and not annotated:
+    if stems and not any(parsed.values()):
         detail = f"none of its {len(stems)} images has one; nothing can be measured on it"
         found.append(Problem("set without annotations", f"{prefix}Annotations", detail))
-        return [RawImage(f"{prefix}JPEGImages/{pictures.get(stem, f'{stem}.jpg')}", stem) for stem in stems]
-    parsed = read_all(lambda stem: _parse_or_problem(folder, prefix, stem), stems)
+        return [RawImage(f"{prefix}JPEGImages/{pictures.of_entry(stem, None)[0]}", stem) for stem in stems]
     images = []
-    for stem, annotation in zip(stems, parsed, strict=True):
-        if isinstance(annotation, Problem):
-            found.append(annotation)
-            continue
-        picture = pictures.get(stem) or annotation.file_name or f"{stem}.jpg"
-        images.append(RawImage(f"{prefix}JPEGImages/{picture}", stem, annotation.size, annotation.boxes))
+    for stem in stems:
+        annotation, shown = parsed[stem], f"{prefix}Annotations/{stem}.xml"
+        if annotation is None:
+            found.append(Problem("annotation missing", shown, "there is no such file; its image is left out"))
+        elif isinstance(annotation, DataError):
+            found.append(Problem("annotation malformed", shown, f"{annotation}; its image is left out"))
+        else:
+            found += [Problem("annotation malformed", shown, slip) for slip in annotation.slips]
+            picture, doubt = pictures.of_entry(stem, annotation.file_name)
+            found += [Problem("picture in doubt", shown, doubt)] if doubt else []
+            images.append(RawImage(f"{prefix}JPEGImages/{picture}", stem, annotation.size, annotation.boxes))
     return images
 
 
-def _pictures(folder: Path) -> dict[str, str]:
-    """Image files by stem: the annotation's <filename> is often wrong in sets that were renamed."""
-    pictures = folder / "JPEGImages"
-    names = sorted(path.name for path in pictures.iterdir()) if pictures.is_dir() else []
-    return {Path(name).stem: name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+def _occurring_names(folder: Path, parsed: Mapping[str, VocFile | DataError | None]) -> set[str]:
+    """The classes of all annotations that lists of a folder name; those in `parsed` are read already."""
+    pictures, listed = Pictures(folder), {}
+    for file in list_files(folder):
+        try:
+            listed |= dict.fromkeys(read_entries(file, pictures, "", []))
+        except DataError:
+            continue  # a text of another kind; the list that was asked for is read elsewhere
+    place = str(folder / "Annotations")
+    more = read_all(lambda stem: _names_or_none(f"{place}/{stem}.xml"), [stem for stem in listed if stem not in parsed])
+    boxes = (box for each in parsed.values() if isinstance(each, VocFile) for box in each.boxes)
+    return set().union({box.name for box in boxes} - {""}, *more)
 
 
-def _parse_or_problem(folder: Path, prefix: str, stem: str) -> VocFile | Problem:
-    file = folder / "Annotations" / f"{stem}.xml"
-    shown = f"{prefix}Annotations/{stem}.xml"
-    if not file.is_file():
-        return Problem("annotation missing", shown, "there is no such file; its image is left out")
+def _names_or_none(file: str) -> set[str]:
     try:
-        return parse_annotation(file)
-    except DataError as error:
-        return Problem("annotation malformed", shown, f"{str(error).removeprefix(f'{file}: ')}; its image is left out")
-
-
-def _occurring_names(folder: Path) -> set[str]:
-    names: set[str] = set()
-    for file in sorted((folder / "Annotations").glob("*.xml")):
-        # Read as text: a set of ten thousand files is gone through in a second.
-        for block in re.findall(r"<object>.*?</object>", file.read_text(encoding="utf-8", errors="replace"), re.DOTALL):
-            names.update(re.findall(r"<name>\s*([^<]*?)\s*</name>", block)[:1])
-    return names - {""}
+        return class_names_of(file)
+    except DataError:
+        return set()  # told with the split that it is of

@@ -1,11 +1,12 @@
-"""YOLO text labels: one file an image with lines `class cx cy width height`, in shares of the image's sides.
+"""YOLO sets: folders or lists of images, a text file of labels for each (yolo_labels.py).
 
-Names of the classes come from a data.yaml (or classes.txt). A line with more than four numbers is a polygon.
+Names of the classes come from a data.yaml, or classes.txt.
 """
 
 from __future__ import annotations
 
-import math
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,15 @@ import yaml
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
-from detres.data.images import find_images, read_header
-from detres.data.indexing import RawBox, RawImage, index_images
+from detres.data.image_files import is_photograph, list_images, others_problem, printable
+from detres.data.indexing import RawImage, index_images, read_all
+from detres.data.inside import absolute, below, forms_of
+from detres.data.text import read_lines, read_text
+from detres.data.values import whole_number
+from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
 from detres.errors import DataError
+
+_SHOWN = 3
 
 
 def load_yolo(
@@ -26,49 +33,86 @@ def load_yolo(
 
     root: the folder, or the data.yaml in it. The labels of a/images/b.jpg are a/labels/b.txt, else a/images/b.txt; an
     image without that file has no objects.
+    A list may name images below its own folder, below the root and below the data.yaml's `path`; any others only where
+    the user names the list itself by its full path.
     Raises DataError where the folder, the list or the class names are missing.
     """
-    names = read_names(root)
-    folder = root.parent if root.suffix in (".yaml", ".yml") else root
-    files = _image_files(folder, split)
-    found: list[Problem] = []
-    stems = [file.stem for file in files]
-    unique = len(set(stems)) == len(stems)
-    images = []
-    for file in files:
-        shown = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
-        image_id = file.stem if unique else shown.rpartition(".")[0]
-        images.append(RawImage(shown, image_id, None, _read_boxes(file, names, exif, found)))
+    form = read_form(root)
+    folder = root.parent if _is_yaml(root) else root
+    found = [
+        Problem("class named twice", shown(root, folder), f"{name}; its boxes are of one class")
+        for name, count in Counter(form.names).items()
+        if count > 1
+    ]
+    place = folder / split
+    files = _writable_names(_image_files(root, folder, split, found), found)
+    labels = [label_file(file) for file in files]
+    files, labels = _one_image_a_label(files, labels, folder, found)
+    if os.path.isdir(place):
+        found += _labels_of_none(place, labels, folder)
+    if files and not any(map(os.path.isfile, labels)):
+        looked = mirrored_folder(place) or place
+        detail = f"none of its {len(files)} images has a label file, such as {labels[0].name} in {looked} or beside it"
+        found.append(Problem("set without annotations", split, detail))
+    boxes = read_labels(files, labels, form, folder, exif, found)
+    ids = _image_ids([shown(file, folder) for file in files])
+    images = [
+        RawImage(shown(file, folder), image_id, None, each)
+        for file, image_id, each in zip(files, ids, boxes, strict=True)
+        if each is not None
+    ]
+    stem = Path(split).name if Path(split).name != "images" else Path(split).parent.name
     return index_images(
         images,
-        name=f"{folder.name}-{Path(split).name if Path(split).name != 'images' else Path(split).parent.name}",
+        name=f"{folder.name}-{stem}" if stem else folder.name,
         root=folder,
-        known_classes=names,
-        classes=select_classes(classes, names, str(root)),
+        known_classes=form.names,
+        classes=select_classes(classes, form.names, str(root)),
         exif=exif,
         strict=strict,
         problems=found,
     )
 
 
-def read_names(root: Path) -> list[str]:
-    """Class names by number, from data.yaml (a list, or a mapping from numbers) or classes.txt."""
-    candidates = [root] if root.suffix in (".yaml", ".yml") else [root / "data.yaml", root / "data.yml"]
+def read_form(root: Path) -> LabelForm:
+    """What a set's labels are, from its data.yaml (class names as a list or by number, kpt_shape), else classes.txt."""
+    candidates = [root] if _is_yaml(root) else [root / "data.yaml", root / "data.yml"]
     for file in candidates:
-        if file.is_file():
-            return names_in(read_data_yaml(file), str(file))
-    listed = root / "classes.txt"
-    if listed.is_file():
-        return [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if os.path.isfile(file):
+            content = read_data_yaml(file)
+            if not is_ours(content):
+                return _form_in(content, str(file))
+    listed = (root.parent if _is_yaml(root) else root) / "classes.txt"
+    if os.path.isfile(listed):
+        return LabelForm(_names_by_line(listed))
     looked = ", ".join(str(file) for file in [*candidates, listed])
     raise DataError(f"the class names were looked for in {looked} and not found; write `names: [...]` in a data.yaml")
+
+
+def is_ours(content: Any) -> bool:
+    """Whether a yaml is one of ours, which says what format a set has, and not how its classes are called."""
+    return isinstance(content, Mapping) and "format" in content and "names" not in content
+
+
+def _names_by_line(file: Path) -> list[str]:
+    lines = [line.strip() for line in read_text(file).rstrip().split("\n")]
+    if "" in lines:
+        raise DataError(
+            f"{file}: line {lines.index('') + 1} is empty, and lines are counted: is there a class without a name, or "
+            "should the line go?"
+        )
+    return lines
+
+
+def _is_yaml(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml")
 
 
 def read_data_yaml(file: Path) -> Any:
     """A data.yaml as ultralytics reads it, in YAML 1.1 (our own dialect takes no numbers as keys)."""
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
         raise DataError(f"{file}: cannot be read as yaml: {error}") from None
 
 
@@ -76,76 +120,132 @@ def names_in(content: Any, where: str) -> list[str]:
     """The `names` of a data.yaml; DataError where there are none or their numbers leave gaps."""
     names = content.get("names") if isinstance(content, Mapping) else None
     if isinstance(names, Mapping) and names:
-        by_number = {int(number): str(name) for number, name in names.items() if str(number).isdigit()}
-        if sorted(by_number) == list(range(len(names))):
-            return [by_number[number] for number in range(len(names))]
+        by_number = {whole_number(number): name for number, name in names.items()}
+        if len(by_number) == len(names) and set(by_number) == set(range(len(names))):
+            return _as_text([by_number[number] for number in range(len(names))], where)
     elif isinstance(names, list) and names:
-        return [str(name) for name in names]
+        return _as_text(names, where)
     raise DataError(f"{where}: names: got {names!r}, expected a list of names, or one name for each number from 0 on")
 
 
-def _image_files(folder: Path, split: str) -> list[Path]:
+def _as_text(names: Sequence[Any], where: str) -> list[str]:
+    for number, name in enumerate(names):
+        if isinstance(name, bool | None | Mapping | Sequence) and not (isinstance(name, str) and name.strip()):
+            raise DataError(
+                f"{where}: names: number {number} reads as {name!r}, which is no name; put it in quotes, as in 'no'"
+            )
+    return [str(name).strip() for name in names]
+
+
+def _form_in(content: Any, where: str) -> LabelForm:
+    names = names_in(content, where)
+    stated, task = content.get("kpt_shape"), content.get("task")
+    if stated is None:
+        if task == "pose":
+            raise DataError(f"{where}: task: pose needs kpt_shape, such as [17, 3] for 17 keypoints of 3 numbers")
+        return LabelForm(names, polygons=task in ("segment", "obb"))
+    shape = [whole_number(number) for number in stated] if isinstance(stated, list) else []
+    if len(shape) != 2 or shape[0] is None or shape[0] < 1 or shape[1] not in (2, 3):
+        raise DataError(f"{where}: kpt_shape: got {stated!r}, expected [K, 2] or [K, 3] for K keypoints")
+    return LabelForm(names, keypoints=(shape[0], shape[1]))
+
+
+def _image_files(root: Path, folder: Path, split: str, found: list[Problem]) -> list[Path]:
     place = folder / split
-    if place.is_dir():
-        return find_images(place)
-    if place.suffix == ".txt" and place.is_file():
-        lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
-        # ultralytics' lists begin with ./ and are relative to the list.
-        return [_first_there([place.parent / line, folder / line]) for line in lines if line]
-    raise DataError(f"{place}: there is no such folder or list of images; check data.root and the split's name")
+    if os.path.isdir(place):
+        images = list_images(place)
+        found += others_problem(images.others, split)
+        return sorted(place / name for name in images.names)
+    if place.suffix.lower() != ".txt" or not os.path.isfile(place):
+        raise DataError(f"{place}: there is no such folder or list of images; check data.root and the split's name")
+    bases, anywhere = _stated_places(root, folder, split)
+    lines = read_lines(place)
+    files = read_all(lambda line: _listed_image(line, bases, anywhere), lines)
+    for line, file in zip(lines, files, strict=True):
+        if file is None:
+            detail = (
+                f"{line[:80]!r} lies neither below the list's folder nor in the set; left out. A list that is named by "
+                "its full path may name images anywhere"
+            )
+            found.append(Problem("name outside the set", shown(place, folder), detail))
+    return [file for file in files if file is not None]
 
 
-def _first_there(candidates: list[Path]) -> Path:
-    return next((path for path in candidates if path.is_file()), candidates[0])
+def _stated_places(root: Path, folder: Path, split: str) -> tuple[list[Path], bool]:
+    """The folders that a list's names are relative to, and whether the list may name images anywhere."""
+    place = folder / split
+    if not _is_yaml(root):
+        return [place.parent, folder], os.path.isabs(split)
+    content = read_data_yaml(root)
+    base = Path(str(content.get("path") or "."))
+    stated = [base / str(name) for key in ("train", "val", "test") for name in _as_list(content.get(key))]
+    full = {os.path.abspath(name) for name in stated if name.is_absolute()}
+    return [place.parent, folder / base, folder], os.path.abspath(place) in full
 
 
-def label_file(image: Path) -> Path:
-    """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it."""
-    parts = list(image.parts)
-    if "images" in parts[:-1]:
-        place = len(parts) - 2 - parts[-2::-1].index("images")
-        mirrored = Path(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
-        if mirrored.is_file():
-            return mirrored
-    return image.with_suffix(".txt")
+def _as_list(stated: Any) -> list[Any]:
+    return stated if isinstance(stated, list) else [stated] if stated else []
 
 
-def _read_boxes(image: Path, names: Sequence[str], exif: bool, found: list[Problem]) -> list[RawBox]:
-    labels = label_file(image)
-    if not labels.is_file():
-        return []
-    try:
-        height, width = read_header(image).size_as_read(exif)
-    except DataError:
-        return []  # index_images says so
-    boxes = []
-    for number, line in enumerate(labels.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        box = _parse_line(line.split(), names, width, height)
-        if box is None:
-            detail = f"line {number}: got {line.strip()[:60]!r}, expected class cx cy width height; left out"
-            found.append(Problem("annotation malformed", labels.name, detail))
+def _listed_image(line: str, bases: Sequence[Path], anywhere: bool) -> Path | None:
+    """The image that a line of a list names, the first that is there; None where it may not be read."""
+    # ultralytics' lists begin with ./ and are relative to the list.
+    paths = [base / form for form in forms_of(line) for base in bases]
+    allowed = [
+        path for path in paths if anywhere or any(below(os.path.abspath(path), base) is not None for base in bases)
+    ]
+    found = next((path for path in allowed if os.path.isfile(path)), allowed[0] if allowed else None)
+    return Path(absolute(found)) if found is not None and ".." in found.parts else found
+
+
+def _writable_names(files: Sequence[Path], found: list[Problem]) -> list[Path]:
+    """The files whose names are UTF-8: no others can be written into annotations."""
+    kept = []
+    for file in files:
+        try:
+            str(file).encode()
+            kept.append(file)
+        except UnicodeEncodeError:
+            found.append(Problem("image unreadable", printable(file.name), "its name is no UTF-8; rename it; left out"))
+    return kept
+
+
+def _one_image_a_label(
+    files: Sequence[Path], labels: Sequence[Path], folder: Path, found: list[Problem]
+) -> tuple[list[Path], list[Path]]:
+    """Of several images with one label file the photograph, which masks and drawings lie beside."""
+    sharing: dict[Path, set[Path]] = {}
+    for file, label in zip(files, labels, strict=True):
+        sharing.setdefault(label, set()).add(file)
+    kept = []
+    for file, label in zip(files, labels, strict=True):
+        others = sharing[label]
+        taken = min(others, key=lambda other: (not is_photograph(other.name), other)) if len(others) > 1 else file
+        if file == taken or not os.path.isfile(label):
+            kept.append((file, label))
         else:
-            boxes.append(box)
-    return boxes
+            detail = f"{taken.name} has the same label file, {shown(label, folder)}, and is taken; left out"
+            found.append(Problem("picture in doubt", shown(file, folder), detail))
+    return [file for file, _ in kept], [label for _, label in kept]
 
 
-def _parse_line(words: list[str], names: Sequence[str], width: int, height: int) -> RawBox | None:
-    try:
-        label, numbers = int(float(words[0])), [float(word) for word in words[1:]]
-    except (ValueError, OverflowError):
-        return None
-    if len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2):
-        return None
-    if not all(math.isfinite(number) for number in numbers):
-        return None
-    if len(numbers) == 4:
-        cx, cy, w, h = numbers
-        shares = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-    else:
-        xs, ys = numbers[::2], numbers[1::2]
-        shares = (min(xs), min(ys), max(xs), max(ys))
-    name = names[label] if 0 <= label < len(names) else f"class {label}"
-    x1, y1, x2, y2 = shares
-    return RawBox(name, (x1 * width, y1 * height, x2 * width, y2 * height))
+def _labels_of_none(place: Path, labels: Sequence[Path], folder: Path) -> list[Problem]:
+    """One line for the label files that no image of a folder has."""
+    mirrored = mirrored_folder(place)
+    if mirrored is None or not os.path.isdir(mirrored):
+        return []
+    used = set(labels)
+    there = [file for file in mirrored.rglob("*.[tT][xX][tT]") if not file.name.startswith(".")]
+    left = sorted(file for file in there if file not in used and file.name != "classes.txt")
+    if not left:
+        return []
+    names = ", ".join(printable(file.name) for file in left[:_SHOWN]) + (", …" if len(left) > _SHOWN else "")
+    return [Problem("file not read", shown(mirrored, folder), f"{len(left)} label files belong to no image: {names}")]
+
+
+def _image_ids(names: Sequence[str]) -> list[str]:
+    """The shortest of stem, path without ending and path that is another for every image."""
+    distinct = len(set(names))
+    stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
+    paths = [os.path.splitext(name)[0] for name in names]
+    return next((ids for ids in (stems, paths) if len(set(ids)) == distinct), list(names))

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.data.images import find_images, read_image
+from detres.data.image_files import find_images
+from detres.data.images import read_image
 from detres.errors import DataError
 from detres.experiments.output_folders import make_folder, unique_names
 from detres.prediction import Detector, NamedDetections

@@ -31,7 +31,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ours")
     model = FasterRCNN(resnet_fpn_backbone(backbone_name="resnet18", weights=None), 3)
     torch.save(model.state_dict(), folder / "theirs.pth")
-    (folder / "names.txt").write_text("cat\ndog\n")
+    (folder / "names.txt").write_bytes("\ufeffcat\r\ndog\r\n".encode())  # as Notepad writes it
     out = folder / "ours.safetensors"
     assert run("--from", "torchvision", folder / "theirs.pth", out, "--classes", folder / "names.txt") == 0
     (folder / "theirs.pth").unlink()

@@ -137,3 +137,62 @@ def test_what_is_no_classification_set_is_told(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text("format: imagenet\ncrops: 3\n")
     with pytest.raises(ConfigError, match=r"crops is unknown; did you mean crop"):
         load_classification_file(tmp_path / "d.yaml")
+
+
+# Paths.
+
+
+def test_links_stay_links(tmp_path: Path, write_picture) -> None:
+    """Labels are looked for beside the link to the images, and a yaml's folder is that of the link to it."""
+    write_picture(tmp_path / "store" / "pool" / "a.png")
+    (tmp_path / "store" / "given.yaml").write_text("train: images/train\nval: ../set/images/train\nnames: [cat]\n")
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    (tmp_path / "set" / "images" / "train").symlink_to("../../store/pool")
+    (tmp_path / "set" / "data.yaml").symlink_to("../store/given.yaml")
+    (tmp_path / "set" / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "set" / "labels" / "train" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "again").symlink_to("set")
+    for given in ("set", "set/data.yaml", "again/data.yaml"):
+        data = load_data_file(tmp_path / given)
+        assert data.train[0] == str(tmp_path / Path(given).parts[0] / "images" / "train")
+        assert [len(load_dataset(data, split).boxes) for split in ("train", "val")] == [1, 1]
+
+
+def test_the_root_of_a_yaml_of_ours_keeps_its_links(voc_root: Path) -> None:
+    (voc_root.parent / f"{voc_root.name}_linked").symlink_to(voc_root)
+    file = voc_root.parent / f"{voc_root.name}.yaml"
+    file.write_text(f"format: voc\nroot: {voc_root.name}_linked\ntrain: train\n")
+    assert load_data_file(file).root == f"{voc_root}_linked"
+    assert len(load_dataset(load_data_file(file), "train").boxes) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["train: 3", "train: {a: b}", "train: [1]", "train: [[images]]", "path: 3\ntrain: a", "path: [b]\ntrain: a"]
+)
+def test_what_is_no_name_of_a_place_is_told(tmp_path: Path, line: str) -> None:
+    (tmp_path / "data.yaml").write_text(f"names: [cat]\n{line}\n")
+    with pytest.raises(DataError, match="expected the name of a folder or of a list of files"):
+        load_data_file(tmp_path / "data.yaml")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\\0b", "/" + "x/" * 3000, "~nobody/x", ""])
+@pytest.mark.parametrize("own", [False, True])
+def test_names_that_no_file_can_have_are_plain_errors(tmp_path: Path, name: str, own: bool) -> None:
+    kind = "format: yolo\nroot: .\n" if own else "names: [cat]\n"
+    (tmp_path / "data.yaml").write_text(f'{kind}train: "{name}"\n')
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with pytest.raises((DataError, ConfigError)):
+        load_dataset(load_data_file(tmp_path / "data.yaml"), "train")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_yamls_of_any_editor_are_read(voc_root: Path, encoding: str) -> None:
+    (voc_root / "own.yaml").write_bytes("format: voc\r\nroot: .\r\ntrain: train\r\n".encode(encoding))
+    assert load_data_file(voc_root / "own.yaml").train == ("train",)
+
+
+def test_hidden_folders_are_no_classes(tmp_path: Path, write_picture) -> None:
+    write_picture(tmp_path / ".ipynb_checkpoints" / "a.png")
+    write_picture(tmp_path / "__MACOSX" / "a.png")
+    with pytest.raises(DataError, match="no folders with images"):
+        load_classification_file(tmp_path)

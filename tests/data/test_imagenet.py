@@ -127,3 +127,27 @@ def test_folders_that_are_no_synsets_are_refused(tmp_path: Path, write_picture: 
     write_picture(tmp_path / "train" / "cat" / "1.png", 8, 8)
     with pytest.raises(DataError, match=r"cat are no synsets of ImageNet's 1000 classes; data.format=folder"):
         load_imagenet(tmp_path, "train", train=["train"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("kaggle", [False, True])
+def test_labels_from_windows_lose_no_line(flat: Callable[..., Path], encoding: str, kaggle: bool) -> None:
+    root = flat([490, 1])
+    (root / "val" / "._ILSVRC2012_val_00000001.JPEG").touch()
+    text = "490\r\n1\r\n"
+    if kaggle:
+        rows = [f"ILSVRC2012_val_0000000{i},{wnid} 1 2 3 4" for i, wnid in ((1, SEA_SNAKE), (2, KIT_FOX))]
+        text = "\r\n".join(["ImageId,PredictionString", *rows, ""])
+    (root / ("LOC_val_solution.csv" if kaggle else DEVKIT)).write_bytes(text.encode(encoding))
+    images = load_imagenet(root, "val")
+    assert ([_label(images, i) for i in range(2)], images.problems) == (["sea snake", "kit fox"], ())
+
+
+def test_labels_in_a_code_page_or_of_no_digits_are_named(flat: Callable[..., Path]) -> None:
+    root = flat([490, 1])
+    (root / DEVKIT).write_bytes(b"490\n\xe9\n")
+    with pytest.raises(DataError, match=r"ground_truth\.txt: line 2 is no UTF-8 text"):
+        load_imagenet(root, "val")
+    (root / DEVKIT).write_text("490\n²\n")
+    with pytest.raises(DataError, match=r"ground_truth\.txt: line 2: got '²'"):
+        load_imagenet(root, "val")

@@ -137,3 +137,34 @@ def test_a_config_joins_train_and_val1_and_selects_classes(det_root: Path) -> No
     assert dataset.name == "imagenet-det-train-1000+imagenet-det-val1"
     assert len(dataset) == 5
     assert dataset.labels.tolist() == [1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_windows_lose_no_line(det_root: Path, encoding: str) -> None:
+    lists = det_root / "ILSVRC" / "ImageSets" / "DET"
+    for name in ("val", f"train_{DOG + 1}"):
+        text = (lists / f"{name}.txt").read_text().replace("\n", "\r\n").replace("/", "\\" if name == "val" else "/")
+        (lists / f"{name}.txt").write_bytes(text.encode(encoding))
+    assert len(load_imagenet_det(det_root, "val")) == len(VAL)
+    assert len(load_imagenet_det(det_root, "train")) == 3
+
+
+def test_a_list_in_a_code_page_is_named(det_root: Path) -> None:
+    (det_root / "val1.txt").write_bytes("ILSVRC2012_val_für".encode("latin-1"))
+    with pytest.raises(DataError, match=r"val1\.txt: line 1 is no UTF-8 text"):
+        load_imagenet_det(det_root, "val1")
+
+
+@pytest.mark.parametrize("line", ["val/../../../../secret", "/../../secret", "train/..\\..\\..\\secret", "val/../x 1"])
+def test_a_name_that_leads_out_of_the_set_is_left_out_and_said(det_root: Path, line: str) -> None:
+    (det_root / "val1.txt").write_text(f"{next(iter(VAL))}\n{line}\n")
+    images = load_imagenet_det(det_root, "val1")
+    assert len(images) == 1
+    assert [(problem.kind, problem.file) for problem in images.problems] == [("name outside the set", "val1")]
+
+
+def test_a_value_that_is_none_is_counted(det_root: Path) -> None:
+    file = det_root / "ILSVRC" / "Annotations" / "DET" / "val" / f"{next(iter(VAL))}.xml"
+    file.write_text(file.read_text().replace("<bndbox>", "<truncated>half</truncated><bndbox>"))
+    images = load_imagenet_det(det_root, "val")
+    assert (images.problem_counts(), len(images.boxes)) == ({"annotation malformed": 1}, 3)

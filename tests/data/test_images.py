@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from detres.data.classified import breaks_off
-from detres.data.images import find_images, is_whole, read_filled, read_header, read_image
+from detres.data.image_files import find_images
+from detres.data.images import is_whole, read_filled, read_header, read_image
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
 from detres.prediction.pictures import read_picture

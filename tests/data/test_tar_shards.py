@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detres.data.classified import breaks_off
-from detres.data.tar_shards import expand_shards, load_shards
+from detres.data.tar_shards import expand_shards, load_shards, read_class_names
 from detres.errors import DataError
 
 WriteShard = Callable[[Path, Mapping[str, bytes]], Path]
@@ -104,3 +104,9 @@ def test_a_shard_that_breaks_off_or_is_compressed_is_named(shards: Path) -> None
         opened.addfile(tarfile.TarInfo("k.jpg"), io.BytesIO())
     with pytest.raises(DataError, match=r"val-0.tar: no whole, uncompressed tar file"):
         load_shards(shards, "val-0.tar")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_classes_of_shards_from_any_editor(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "classes.txt").write_bytes("cat\r\n狗 \r\n".encode(encoding))
+    assert read_class_names(tmp_path, None) == ("cat", "狗")

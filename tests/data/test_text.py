@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.text import read_text
+from detres.data.text import read_lines, read_text
 from detres.errors import DataError
 
 
@@ -29,3 +29,14 @@ def test_a_code_page_is_refused_with_the_file_and_the_encoding(tmp_path: Path, c
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"b\.txt: cannot be read \(No such file"):
         read_text(tmp_path / "b.txt")
+
+
+def test_zero_bytes_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("cat\n".encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"a\.txt: it holds zero bytes, as UTF-16 without a byte order mark does"):
+        read_text(tmp_path / "a.txt")
+
+
+def test_lines_are_those_that_hold_anything_and_no_letter_ends_one(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" a \r\n\n\t\nb c\u2028d\x0ce", encoding="utf-8")
+    assert read_lines(tmp_path / "a.txt") == ["a", "b c\u2028d\x0ce"]

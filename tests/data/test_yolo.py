@@ -1,8 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from detres.data.yolo import label_file, load_yolo
+from detres.data.data_file import load_data_file
+from detres.data.datasets import load_dataset
+from detres.data.yolo import load_yolo
+from detres.data.yolo_labels import label_file
 from detres.errors import DataError
 
 
@@ -73,3 +77,199 @@ def test_missing_names_and_folders_are_said(yolo_root: Path) -> None:
         load_yolo(yolo_root, "images/train")
     (yolo_root / "classes.txt").write_text("cat\ndog\n")
     assert load_yolo(yolo_root, "images/train").class_names == ("cat", "dog")
+
+
+# Where pictures and labels lie.
+
+
+def files_of(images) -> list[str]:
+    return [images.file_name(i) for i in range(len(images))]
+
+
+def test_labels_of_a_linked_split_lie_beside_the_link(yolo_root: Path) -> None:
+    (yolo_root / "store").mkdir()
+    (yolo_root / "images" / "train").rename(yolo_root / "store" / "pool")
+    (yolo_root / "images" / "train").symlink_to("../store/pool")
+    content = "path: .\ntrain: images/train\nnames: [cat, dog]\n"
+    (yolo_root / "data.yaml").write_text(content)
+    (yolo_root / "own.yaml").write_text("format: yolo\nroot: .\ntrain: images/train\n")
+    for file in ("data.yaml", "own.yaml"):
+        images = load_dataset(load_data_file(yolo_root / file), "train")
+        assert (files_of(images)[0], len(images), len(images.boxes)) == ("images/train/a.png", 3, 3)
+
+
+def test_nested_and_linked_folders_of_images_have_nested_labels(yolo_root: Path, write_picture) -> None:
+    write_picture(yolo_root / "images" / "train" / "cam2" / "a.png")
+    (yolo_root / "images" / "train" / "cam2" / "loop").symlink_to("..")
+    (yolo_root / "labels" / "train" / "cam2").mkdir()
+    (yolo_root / "labels" / "train" / "cam2" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    images = load_yolo(yolo_root, "images/train")
+    assert files_of(images) == [f"images/train/{name}.png" for name in ("a", "b", "c", "cam2/a")]
+    assert len(images.target(3)) == 1
+
+
+def test_hidden_files_are_no_images_and_no_labels(yolo_root: Path, write_picture) -> None:
+    write_picture(yolo_root / "images" / "train" / ".ipynb_checkpoints" / "a-checkpoint.png")
+    (yolo_root / "images" / "train" / "._a.png").touch()
+    (yolo_root / "labels" / "train" / "._a.txt").touch()
+    (yolo_root / "labels" / "train" / "b.txt").unlink()
+    images = load_yolo(yolo_root, "images/train", strict=True)
+    assert (len(images), images.problems) == (3, ())
+
+
+def test_what_lies_there_and_is_not_read_is_told_in_a_line_and_nobodys_mistake(yolo_root: Path) -> None:
+    (yolo_root / "labels" / "train" / "b.txt").unlink()
+    for name in ("images/train/d.heic", "images/train/e.gif", "labels/train/d.txt", "labels/train/classes.txt"):
+        (yolo_root / name).touch()
+    images = load_yolo(yolo_root, "images/train", strict=True)
+    assert [(problem.kind, problem.file) for problem in images.problems] == [
+        ("file not read", "images/train"),
+        ("file not read", "labels/train"),
+    ]
+    assert "2 files are no images by their endings (.gif, .heic) and not read: d.heic, e.gif" in str(images.problems[0])
+    assert images.problems[1].detail == "1 label files belong to no image: d.txt"
+
+
+def test_a_mask_beside_a_photo_does_not_get_its_labels(yolo_root: Path, write_picture) -> None:
+    write_picture(yolo_root / "images" / "train" / "a.jpg")
+    write_picture(yolo_root / "images" / "train" / "c.jpg")
+    images = load_yolo(yolo_root, "images/train")
+    assert files_of(images) == [f"images/train/{name}" for name in ("a.jpg", "b.png", "c.jpg", "c.png")]
+    assert [images.image_id(i) for i in range(4)] == [
+        f"images/train/{name}" for name in ("a.jpg", "b.png", "c.jpg", "c.png")
+    ]
+    (problem,) = [problem for problem in images.problems if problem.kind == "picture in doubt"]
+    assert problem.file == "images/train/a.png"
+    assert problem.detail == "a.jpg has the same label file, labels/train/a.txt, and is taken; left out"
+
+
+def test_a_set_without_any_label_file_says_where_they_were_looked_for(yolo_root: Path) -> None:
+    (yolo_root / "labels").rename(yolo_root / "lables")
+    (problem,) = load_yolo(yolo_root, "images/train").problems
+    assert (problem.kind, problem.file) == ("set without annotations", "images/train")
+    assert f"such as a.txt in {yolo_root / 'labels' / 'train'} or beside it" in problem.detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["train.txt", "TRAIN.TXT"])
+def test_lists_of_any_editor_name_their_images(yolo_root: Path, write_picture, encoding: str, name: str) -> None:
+    write_picture(yolo_root / "images" / "train" / "IMG 001 (2).png")
+    lines = ["images/train/a.png ", "images\\train\\b.png", "", ".\\images\\train\\IMG 001 (2).png"]
+    (yolo_root / name).write_bytes("\r\n".join([*lines, f"{yolo_root}/images/train/c.png"]).encode(encoding))
+    images = load_yolo(yolo_root, name)
+    assert files_of(images) == [f"images/train/{stem}.png" for stem in ("a", "b", "IMG 001 (2)", "c")]
+    assert len(images.target(0)) == 2
+
+
+def test_a_name_that_is_no_utf_8_is_told(yolo_root: Path) -> None:
+    (yolo_root / "images" / "train" / "c.png").rename(yolo_root / "images" / "train" / os.fsdecode(b"\xe9.png"))
+    images = load_yolo(yolo_root, "images/train")
+    assert len(images) == 2
+    assert [str(problem) for problem in images.problems if problem.kind == "image unreadable"] == [
+        "image unreadable: \ufffd.png: its name is no UTF-8; rename it; left out"
+    ]
+
+
+# Names that lead out of the set.
+
+
+@pytest.fixture
+def secret(yolo_root: Path, tmp_path_factory: pytest.TempPathFactory, write_picture) -> Path:
+    return write_picture(tmp_path_factory.mktemp("private") / "secret.png")
+
+
+@pytest.mark.parametrize("form", ["{}", "images/../{up}", "{up}", "./{up}", "images/train/../../{up}"])
+def test_a_list_names_nothing_outside_the_set(yolo_root: Path, secret: Path, form: str) -> None:
+    line = form.format(secret, up=os.path.relpath(secret, yolo_root))
+    (yolo_root / "train.txt").write_text(f"images/train/a.png\n{line}\n")
+    for root in (yolo_root, yolo_root / "data.yaml"):
+        images = load_yolo(root, "train.txt")
+        assert files_of(images) == ["images/train/a.png"]
+        (problem,) = images.problems
+        assert (problem.kind, problem.file) == ("name outside the set", "train.txt")
+
+
+def test_a_list_that_is_named_by_its_full_path_names_images_anywhere(yolo_root: Path, secret: Path) -> None:
+    listed = yolo_root / "train.txt"
+    listed.write_text(f"images/train/a.png\n{secret}\n")
+    content = f"train: {listed}\nval: train.txt\nnames: [cat, dog]\n"
+    (yolo_root / "data.yaml").write_text(content)
+    assert len(load_dataset(load_data_file(yolo_root / "data.yaml"), "train")) == 2
+    (yolo_root / "own.yaml").write_text(f"format: yolo\nroot: .\ntrain: {listed}\nval: train.txt\n")
+    own = load_data_file(yolo_root / "own.yaml")
+    assert (len(load_dataset(own, "train")), len(load_dataset(own, "val"))) == (2, 1)
+    (yolo_root / "data.yaml").write_text(content.replace(f"train: {listed}", "train: train.txt"))
+    assert len(load_dataset(load_data_file(yolo_root / "data.yaml"), "train")) == 1
+
+
+def test_a_list_names_images_below_the_path_that_the_yaml_states(yolo_root: Path, secret: Path) -> None:
+    (yolo_root / "train.txt").write_text(f"images/train/a.png\n{secret}\nsecret.png\n")
+    yaml = f"path: {os.path.relpath(secret.parent, yolo_root)}\ntrain: train.txt\nnames: [cat, dog]\n"
+    (yolo_root / "data.yaml").write_text(yaml)
+    images = load_yolo(yolo_root / "data.yaml", "train.txt")
+    assert len(images) == 2
+    assert [problem.kind for problem in images.problems] == ["annotation malformed"]  # secret.png stands there twice
+
+
+# Classes.
+
+
+def test_a_yaml_of_ours_called_data_yaml_leaves_the_names_to_classes_txt(yolo_root: Path) -> None:
+    (yolo_root / "data.yaml").write_text("format: yolo\nroot: .\ntrain: images/train\n")
+    (yolo_root / "classes.txt").write_bytes("\ufeffcat \r\ndog\r\n\r\n".encode())
+    for given in (yolo_root, yolo_root / "data.yaml"):
+        images = load_dataset(load_data_file(given), "train")
+        assert (images.class_names, len(images.boxes)) == (("cat", "dog"), 3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("file", ["classes.txt", "data.yaml"])
+def test_class_names_of_any_editor(yolo_root: Path, encoding: str, file: str) -> None:
+    (yolo_root / "data.yaml").unlink()
+    text = "猫\r\nsalt & pepper\r\n" if file == "classes.txt" else "names:\r\n  - 猫\r\n  - salt & pepper\r\n"
+    (yolo_root / file).write_bytes(text.encode(encoding))
+    assert load_yolo(yolo_root, "images/train").class_names == ("猫", "salt & pepper")
+
+
+@pytest.mark.parametrize("file", ["classes.txt", "data.yaml"])
+def test_class_names_in_a_code_page_name_file_and_encoding(yolo_root: Path, file: str) -> None:
+    (yolo_root / "data.yaml").unlink()
+    (yolo_root / file).write_bytes("names:\n- 狗".encode("gbk"))
+    with pytest.raises(DataError, match=rf"{file}: line 2 is no UTF-8 text"):
+        load_yolo(yolo_root, "images/train")
+
+
+def test_an_empty_line_among_class_names_is_asked_about(yolo_root: Path) -> None:
+    (yolo_root / "data.yaml").unlink()
+    (yolo_root / "classes.txt").write_text("cat\n\ndog\n")
+    with pytest.raises(DataError, match="line 2 is empty, and lines are counted"):
+        load_yolo(yolo_root, "images/train")
+
+
+@pytest.mark.parametrize("names", ["{0: no, 1: yes}", "[cat, ~]", "[cat, [dog]]", "['', dog]"])
+def test_a_name_that_yaml_reads_as_something_else_is_refused(yolo_root: Path, names: str) -> None:
+    (yolo_root / "data.yaml").write_text(f"names: {names}\n")
+    with pytest.raises(DataError, match=r"names: number \d reads as .*put it in quotes"):
+        load_yolo(yolo_root, "images/train")
+
+
+@pytest.mark.parametrize("names", ["{'0': cat, 1: dog}", "{1: dog, 0: cat}", "{0.0: cat, '1': dog}"])
+def test_numbers_of_names_may_be_text(yolo_root: Path, names: str) -> None:
+    (yolo_root / "data.yaml").write_text(f"names: {names}\n")
+    assert load_yolo(yolo_root, "images/train").class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "names", ["{'²': cat, 1: dog}", "{0: cat, '0': dog}", "{true: cat, 0: dog}", f"{{{10**50}: cat}}"]
+)
+def test_numbers_of_names_that_are_none_are_refused(yolo_root: Path, names: str) -> None:
+    (yolo_root / "data.yaml").write_text(f"names: {names}\n")
+    with pytest.raises(DataError, match="one name for each number from 0 on"):
+        load_yolo(yolo_root, "images/train")
+
+
+def test_two_classes_of_one_name_are_one_and_said(yolo_root: Path) -> None:
+    (yolo_root / "data.yaml").write_text("names: [dog, dog, cat]\n")
+    images = load_yolo(yolo_root, "images/train")
+    assert images.class_names == ("dog", "cat")
+    assert str(images.problems[0]) == "class named twice: .: dog; its boxes are of one class"

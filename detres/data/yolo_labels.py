@@ -1,0 +1,179 @@
+"""YOLO's label files: a line an object, `class cx cy width height` in shares of the image's sides, or a polygon.
+
+Other tools write other things there (yolo_meanings.py). What lines mean is the data.yaml's to say (`kpt_shape`,
+`task`); where it does not, lines that fit another meaning are left out, and asked about.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from detres.data.annotations import Problem
+from detres.data.images import read_header
+from detres.data.indexing import RawBox, read_all
+from detres.data.text import read_text
+from detres.data.values import finite_number, whole_number
+from detres.data.yolo_meanings import meaning_of_odd, other_meaning
+from detres.errors import DataError
+
+# A label file of one image: a hundred thousand boxes.
+_MOST_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class LabelForm:
+    """How the lines of a set are to be read.
+
+    names: the classes by number. keypoints: how many follow each box, and of how many numbers (2 or 3). polygons:
+    whether it is stated that what has more numbers than a box is a polygon.
+    """
+
+    names: Sequence[str]
+    keypoints: tuple[int, int] | None = None
+    polygons: bool = False
+
+
+@dataclass(slots=True)
+class Labels:
+    """One label file. boxes: with the line's number, how many numbers stand behind its class, and its other meaning.
+
+    problems: what is wrong with other lines; whole: whether the file could be read.
+    """
+
+    boxes: list[tuple[RawBox, int, int, str | None]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    whole: bool = True
+
+
+def label_file(image: Path) -> Path:
+    """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it."""
+    mirrored = mirrored_folder(image.parent)
+    stem = os.path.splitext(image.name)[0]
+    folders = [folder for folder in (mirrored, image.parent) if folder is not None]
+    candidates = [folder / f"{stem}{ending}" for folder in folders for ending in (".txt", ".TXT")]
+    return next((file for file in candidates if os.path.isfile(file)), image.parent / f"{stem}.txt")
+
+
+def mirrored_folder(folder: Path) -> Path | None:
+    """The folder of labels for a folder of images: the last images/ of its path is labels/ there."""
+    parts = list(folder.parts)
+    if "images" not in parts:
+        return None
+    place = len(parts) - 1 - parts[::-1].index("images")
+    return Path(*parts[:place], "labels", *parts[place + 1 :])
+
+
+def read_labels(
+    images: Sequence[Path], files: Sequence[Path], form: LabelForm, root: Path, exif: bool, found: list[Problem]
+) -> list[list[RawBox] | None]:
+    """The boxes of each image, in pixels as it is read; None where its label file cannot be read.
+
+    files: the label file of each image, which need not be there.
+    """
+    pairs = list(zip(images, files, strict=True))
+    read = read_all(lambda pair: _read_file(*pair, form, root, exif), pairs)
+    doubt = not form.polygons and form.keypoints is None and _mostly_no_polygons(read)
+    boxes: list[list[RawBox] | None] = []
+    for (_, file), labels in zip(pairs, read, strict=True):
+        found += labels.problems
+        kept = []
+        for box, line, count, meaning in labels.boxes:
+            if doubt and count > 4:
+                found.append(Problem("label of other meaning", shown(file, root), _asked(line, count, meaning)))
+            else:
+                kept.append(box)
+        boxes.append(kept if labels.whole else None)
+    return boxes
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as problems name it: relative to the root where it lies below."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
+    """Whether half of the lines that may be polygons, or more, fit another meaning.
+
+    A polygon can look like a box with keypoints by chance, a set of them does not.
+    """
+    long = [meaning for labels in read for _, _, count, meaning in labels.boxes if count > 4]
+    return bool(long) and 2 * sum(meaning is not None for meaning in long) >= len(long)
+
+
+def _asked(line: int, count: int, meaning: str | None) -> str:
+    taken = f"taken for {meaning}" if meaning else "among lines that are no polygons"
+    return (
+        f"line {line} has {count} numbers behind its class, {taken}; if that is so, state kpt_shape in the data.yaml "
+        "or remove what stands behind the box; if it is a polygon, state task: segment there; left out"
+    )
+
+
+def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool) -> Labels:
+    if not os.path.isfile(file):
+        return Labels()
+    try:
+        height, width = read_header(image).size_as_read(exif)
+    except DataError:
+        return Labels()  # index_images says so
+    try:
+        if os.path.getsize(file) > _MOST_BYTES:
+            raise DataError(f"{file}: it is larger than {_MOST_BYTES >> 20} MiB, no labels of one image")
+        text = read_text(file)
+    except (DataError, OSError) as error:
+        detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
+        return Labels(problems=[Problem("annotation malformed", shown(file, root), detail)], whole=False)
+    labels = Labels()
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.split()
+        if not words:
+            continue
+        read = _read_line(words, form, width, height)
+        if isinstance(read, RawBox):
+            numbers = [float(word) for word in words[1:]]
+            labels.boxes.append((read, number, len(numbers), other_meaning(numbers)))
+        else:
+            kind, expected = read
+            detail = f"line {number}: got {line.strip()[:60]!r}, {expected}; left out"
+            labels.problems.append(Problem(kind, shown(file, root), detail))
+    return labels
+
+
+def _read_line(words: Sequence[str], form: LabelForm, width: int, height: int) -> RawBox | tuple[str, str]:
+    """The box of a line, or what kind of problem it is and what was expected."""
+    label, numbers = whole_number(words[0]), [finite_number(word) for word in words[1:]]
+    if label is None or None in numbers:
+        wrong = f"{words[0][:20]!r} is no number of a class" if label is None else "not all of it is finite numbers"
+        return "annotation malformed", f"{wrong}; expected class cx cy width height"
+    count = len(numbers)
+    problem = _wrong_count(count, form)
+    if problem is not None:
+        return problem
+    if count == 4 or form.keypoints:
+        cx, cy, w, h = numbers[:4]
+        shares = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+    else:
+        xs, ys = numbers[::2], numbers[1::2]
+        shares = (min(xs), min(ys), max(xs), max(ys))
+    name = form.names[label] if 0 <= label < len(form.names) else f"class {label}"
+    x1, y1, x2, y2 = shares
+    return RawBox(name, (x1 * width, y1 * height, x2 * width, y2 * height))
+
+
+def _wrong_count(count: int, form: LabelForm) -> tuple[str, str] | None:
+    """What is wrong with a line of this many numbers behind its class."""
+    if count < 4:
+        return "annotation malformed", "expected class cx cy width height"
+    if count == 4:
+        return None
+    if form.keypoints:
+        keypoints, each = form.keypoints
+        if count == 4 + keypoints * each:
+            return None
+        return "label of other meaning", (
+            f"expected {4 + keypoints * each} numbers behind the class, a box and what kpt_shape [{keypoints}, {each}] "
+            "says; mend the lines or kpt_shape"
+        )
+    return None if count % 2 == 0 else ("label of other meaning", meaning_of_odd(count))

@@ -1,0 +1,212 @@
+"""What the lines of YOLO's label files mean, by the data.yaml or by nothing but themselves."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detres.data.annotations import AnnotatedImages
+from detres.data.yolo import load_yolo
+from detres.data.yolo_meanings import other_meaning
+from detres.errors import DataError
+
+Load = Callable[..., AnnotatedImages]
+BOX = "0 0.5 0.5 0.2 0.2"
+PIXELS = [24.0, 16.0, 36.0, 24.0]  # of BOX on 60x40
+
+
+@pytest.fixture
+def load(tmp_path: Path, write_picture: Callable[..., Path]) -> Load:
+    def load(*labels: str | bytes, yaml: str = "names: [cat, dog]", ending: str = ".txt") -> AnnotatedImages:
+        """Images 0.png, 1.png and so on with these contents as labels."""
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        for number, content in enumerate(labels):
+            write_picture(tmp_path / "images" / f"{number}.png")
+            data = content.encode() if isinstance(content, str) else content
+            (tmp_path / "labels" / f"{number}{ending}").write_bytes(data)
+        (tmp_path / "data.yaml").write_text(yaml)
+        return load_yolo(tmp_path, "images")
+
+    return load
+
+
+def rounded(images: AnnotatedImages) -> list[list[float]]:
+    return np.round(images.boxes, 3).tolist()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(f"{BOX}\n", f"\n{BOX}  \r\n\r\n", f"{BOX}".replace(" ", "\t"), "0.0 5e-1 .5 +0.2 0.20", f"\ufeff{BOX}\n"),
+        *(f"{BOX}\r\n".encode("utf-16"), f"{BOX}\r".encode()),
+    ],
+)
+def test_a_box_is_read_from_any_editor(load: Load, content: str | bytes) -> None:
+    images = load(content)
+    assert (rounded(images), images.labels.tolist(), images.problems) == ([PIXELS], [0], ())
+
+
+def test_labels_with_an_upper_case_ending_are_found(load: Load) -> None:
+    assert rounded(load(BOX, ending=".TXT")) == [PIXELS]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("0.5 0.5 0.5 0.2 0.2", "cat 0.5 0.5 0.2 0.2", "nan 0.5 0.5 0.2 0.2", "1e400 0.5 0.5 0.2 0.2"),
+        *("0 nan 0.5 0.2 0.2", "0 inf 0.5 0.2 0.2", f"0 0.5 0.5 0.2 1{'0' * 400}", "0 0,5 0,5 0,2 0,2"),
+        *("0", "0 0.5 0.5", "0 0.5 0.5 0.2", "0,0.5,0.5,0.2,0.2", "0 1_0 0.5 0.2 0.2"),
+    ],
+)
+def test_a_line_that_is_no_label_is_counted_and_costs_only_itself(load: Load, line: str) -> None:
+    images = load(f"{BOX}\n{line}\n")
+    assert rounded(images) == [PIXELS]
+    (problem,) = images.problems
+    assert (problem.kind, problem.file) == ("annotation malformed", "labels/0.txt")
+    assert problem.detail.startswith("line 2: got ")
+
+
+def test_a_number_that_is_no_class_is_unknown(load: Load) -> None:
+    assert load(f"{BOX}\n-1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2").problem_counts() == {"unknown class": 2}
+
+
+def test_a_label_file_that_is_no_text_leaves_its_image_out(load: Load) -> None:
+    images = load(BOX, "0 0.5 0.5 0.2 0.2 # für".encode("latin-1"))
+    assert len(images) == 1
+    (problem,) = images.problems
+    assert (problem.kind, problem.file) == ("annotation malformed", "labels/1.txt")
+    assert "line 1 is no UTF-8 text" in problem.detail
+
+
+# What data.yaml says.
+
+
+@pytest.mark.parametrize(
+    ("shape", "keypoints"),
+    [
+        ("[3, 2]", "0.45 0.45 0 0 0.55 0.55"),
+        ("[2, 3]", "0.45 0.45 2 0.5 0.5 1"),
+        ("[1, 3]", "0.45 0.45 2"),
+        ("[4, 2]", "0.9 0.9 0.1 0.9 0.1 0.1 0.9 0.1"),
+        ("['2', 2.0]", "0.45 0.45 0.55 0.55"),
+    ],
+)
+def test_with_kpt_shape_the_first_four_numbers_are_the_box(load: Load, shape: str, keypoints: str) -> None:
+    images = load(f"{BOX} {keypoints}\n{BOX}\n", yaml=f"names: [cat]\nkpt_shape: {shape}\n")
+    assert (rounded(images), images.problems) == ([PIXELS, PIXELS], ())
+
+
+def test_a_line_that_is_not_as_kpt_shape_says_is_left_out(load: Load) -> None:
+    lines = f"{BOX}\n{BOX} 0.45 0.45\n{BOX} 0.4 0.4 0.6 0.4 0.6 0.6 0.4 0.6\n{BOX} 0.45 0.45 0.5 0.5 0.9\n"
+    images = load(lines, yaml="names: [cat]\nkpt_shape: [2, 2]\n")
+    assert rounded(images) == [PIXELS]
+    assert images.problem_counts() == {"label of other meaning": 3}
+    assert "expected 8 numbers behind the class" in images.problems[0].detail
+
+
+@pytest.mark.parametrize("shape", ["[17, 4]", "17", "[0, 2]", "[a, 2]", "[17]", "[1.5, 2]"])
+def test_a_kpt_shape_that_is_none_is_refused(load: Load, shape: str) -> None:
+    with pytest.raises(DataError, match=r"kpt_shape: got .*expected \[K, 2\] or \[K, 3\]"):
+        load(BOX, yaml=f"names: [cat]\nkpt_shape: {shape}\n")
+
+
+def test_a_pose_set_without_kpt_shape_is_refused(load: Load) -> None:
+    with pytest.raises(DataError, match="pose needs kpt_shape"):
+        load(BOX, yaml="names: [cat]\ntask: pose\n")
+
+
+def test_stated_polygons_are_polygons_whatever_they_look_like(load: Load) -> None:
+    images = load(f"{BOX} 0.45 0.45 0 0 0.55 0.55", yaml="names: [cat]\ntask: segment\n")
+    assert (rounded(images), images.problems) == ([[0, 0, 33, 22]], ())
+
+
+# What lines say by themselves.
+
+
+@pytest.mark.parametrize(
+    ("more", "taken"),
+    [
+        ("0.93", "a box and its confidence, or its track's id"),
+        ("7", "a box and its confidence, or its track's id"),
+        ("0.93 7", "a box, its confidence and its track's id"),
+        ("0.93 1", "a box, its confidence and its track's id"),
+        ("0.45 0.45", "a box, 1 keypoints of 2 numbers"),
+        ("0.45 0.45 2", r"a box and 1 keypoints of 3 numbers \(state kpt_shape: \[1, 3\]"),
+        ("0.45 0.45 0 0 0.55 0.55", "a box, 3 keypoints of 2 numbers"),
+        ("0.45 0.45 0.5 0.52 0.55 0.55", "a box, 3 keypoints of 2 numbers"),
+        ("0.45 0.45 2 0.5 0.5 1", "a box, 2 keypoints of 3 numbers"),
+        (
+            "0.45 0.45 2 0 0 0 0.5 0.5 1",
+            r"a box and 3 keypoints of 3 numbers \(state kpt_shape: \[3, 3\]",
+        ),
+        ("0.45 0.45 0.97 0.5 0.5 0.88", "a box, 2 keypoints of 3 numbers"),
+        ("0.45 0.45 0.97 0.5 0.5 0.88 0.55 0.5 0.1 0.92", "a box, 3 keypoints of 3 numbers and a confidence"),
+        ("0.45 0.45 0.55 0.55 0.92 3", "a box, 2 keypoints of 2 numbers, a confidence and a track's id"),
+        ("0.4 0.4 0.6 0.4 0.6 0.6 0.4 0.6 0.9", "a polygon or keypoints, and a confidence or a track's id"),
+    ],
+)
+def test_lines_of_other_meaning_are_asked_about_and_never_polygons(load: Load, more: str, taken: str) -> None:
+    images = load(f"{BOX} {more}", BOX)
+    assert rounded(images) == [PIXELS]
+    (problem,) = images.problems
+    assert (problem.kind, problem.file) == ("label of other meaning", "labels/0.txt")
+    with pytest.raises(AssertionError, match=taken):
+        raise AssertionError(problem.detail)
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        "0.1 0.1 0.3 0.1 0.3 0.5",
+        "0.2 0.2 0.8 0.2 0.8 0.8 0.2 0.8",
+        "0.45 0.3 0.62 0.41 0.55 0.58 0.38 0.47",
+        "0.5 0.2 0.9 0.5 0.5 0.9",
+        "0 0 1 0 1 1 0 1",
+        "0 0 1 0 0 1",
+        "0.9 0.9 0.95 0.9 0.95 0.95 0.93 0.97 0.9 0.95",
+    ],
+)
+def test_polygons_and_turned_boxes_stay_what_they_are(load: Load, corners: str) -> None:
+    images = load(f"0 {corners}")
+    xs, ys = np.array(corners.split(), dtype=float).reshape(-1, 2).T
+    expected = [xs.min() * 60, ys.min() * 40, xs.max() * 60, ys.max() * 40]
+    np.testing.assert_allclose(images.boxes[0], expected, rtol=1e-5)
+    assert not images.problems
+
+
+def _polygons(rng: np.random.Generator, corners: int) -> np.ndarray:
+    """(200, corners, 2) convex polygons of any size and place in the image."""
+    angles = np.sort(rng.uniform(0, 2 * np.pi, (200, corners)), axis=1)
+    radii = rng.uniform(0.005, 0.25, (200, 1, 2))
+    centres = radii[:, 0] + rng.uniform(0, 1, (200, 2)) * (1 - 2 * radii[:, 0])
+    return centres[:, None] + radii * np.stack([np.cos(angles), np.sin(angles)], axis=2)
+
+
+@pytest.mark.parametrize("corners", [3, 4, 6, 20])
+def test_of_a_set_of_polygons_hardly_any_fits_another_meaning(corners: int) -> None:
+    polygons = _polygons(np.random.default_rng(corners), corners).reshape(200, -1)
+    assert sum(other_meaning(each.tolist()) is not None for each in polygons) < 20
+
+
+@pytest.mark.parametrize(("points", "each"), [(1, 2), (4, 2), (17, 2), (2, 3), (17, 3)])
+def test_most_lines_of_a_set_of_poses_fit_keypoints(points: int, each: int) -> None:
+    rng = np.random.default_rng(points)
+    found = 0
+    for _ in range(200):
+        w, h = rng.uniform(0.02, 0.4, 2)
+        cx, cy = w / 2 + rng.uniform() * (1 - w), h / 2 + rng.uniform() * (1 - h)
+        xy = np.array([cx, cy]) + rng.uniform(-0.5, 0.5, (points, 2)) * (w, h)
+        rows = xy if each == 2 else np.concatenate([xy, rng.integers(0, 3, (points, 1))], axis=1)
+        numbers = [cx, cy, w, h, *rows.ravel().tolist()]
+        found += len(numbers) % 2 == 0 and other_meaning(numbers) is not None
+    assert found > 100 or (4 + points * each) % 2
+
+
+def test_a_polygon_that_looks_like_a_pose_is_one_among_polygons(load: Load) -> None:
+    pose, polygon = f"{BOX} 0.45 0.45 0.5 0.52 0.55 0.55", "0 0.2 0.2 0.8 0.2 0.8 0.8 0.2 0.8"
+    images = load(f"{pose}\n{polygon}\n{polygon}\n")
+    assert (len(images.boxes), images.problems) == (3, ())
+    images = load(f"{pose}\n{polygon}\n{pose}\n")
+    assert images.problem_counts() == {"label of other meaning": 3}
+    assert "among lines that are no polygons" in images.problems[1].detail
