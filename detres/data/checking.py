@@ -5,6 +5,7 @@ I images, T boxes, K classes, A anchor shapes of a level.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from detres.data.datasets import SplitName, load_dataset
 from detres.data.images import is_whole
 from detres.data.sizes import resized_size
 from detres.errors import DataError
+from detres.files.whole import write_whole
 
 # COCO's borders between small, medium and large: areas in pixels of the file.
 _MEDIUM, _LARGE = 32.0**2, 96.0**2
@@ -161,9 +163,9 @@ def _undecodable_problem(dataset: AnnotatedImages, i: int) -> Problem:
 
 
 def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:
-    """COCO files with the clipped boxes, one a split, and a data.yaml for --data.
+    """COCO files with the clipped boxes, one a split, and a data.yaml for --data, which names the images' folder.
 
-    Raises DataError where the folder holds a data.yaml already.
+    Raises DataError where the folder holds a data.yaml already, UserError where it cannot be written.
     """
     description = folder / "data.yaml"
     if description.exists():
@@ -174,12 +176,15 @@ def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> Non
         for annotation, box in zip(content["annotations"], dataset.boxes.tolist(), strict=True):
             x1, y1, x2, y2 = box
             annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-        for i, image in enumerate(content["images"]):
-            image["file_name"] = str(dataset.path(i).absolute())
+        paths = [os.path.abspath(dataset.path(i)) for i in range(len(dataset))]
+        # Nothing outside a set's folders is read: this one is the folder of the images, which the yaml names.
+        images_folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        for image, path in zip(content["images"], paths, strict=True):
+            image["file_name"] = os.path.relpath(path, images_folder)
         write_instances(content, folder / f"{split}.json")
-        named[split] = f"{split}.json"
+        named[split] = f"{split}.json:{images_folder}"
     classes = list(next(iter(splits.values())).class_names)
-    description.write_text(write_yaml({"format": "coco", "root": ".", **named, "classes": classes}), encoding="utf-8")
+    write_whole(description, write_yaml({"format": "coco", "root": ".", **named, "classes": classes}))
 
 
 def _named_splits(data: DataConfig) -> list[SplitName]:

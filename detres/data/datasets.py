@@ -23,7 +23,8 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
 from detres.data.annotations import AnnotatedImages, concatenate
-from detres.data.coco import GET_COCO, load_coco
+from detres.data.coco import load_coco
+from detres.data.coco_json import GET_COCO
 from detres.data.imagenet_det import GET_DET, load_imagenet_det
 from detres.data.shapes import load_shapes
 from detres.data.voc import GET_VOC, load_voc
