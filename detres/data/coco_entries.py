@@ -128,12 +128,13 @@ def read_images(
         for image in of_id:
             detail = f"its id {image_id} is that of {len(of_id)} images; they are left out with the id's {boxes} boxes"
             complaints.add("image id twice", detail, image.file)
-    mended = {"image ids": index.mended, "category ids": categories.names.mended, "backslashes": places.mended}
-    if any(mended.values()):
-        counts = ", ".join(f"{what} {count}" for what, count in mended.items() if count)
+    if index.mended or categories.names.mended:
         detail = (
-            f"ids as text and as numbers are matched, backslashes are read as slashes, nothing is left out: {counts}"
+            f"{index.mended} image ids and {categories.names.mended} category ids of annotations are text where the "
         )
+        complaints.add("written otherwise", f"{detail}entries have numbers, or the reverse; they are matched")
+    if places.mended:
+        detail = f"{places.mended} file names have backslashes, which are read as slashes"
         complaints.add("written otherwise", detail)
     return [image for image in known if image.file]
 

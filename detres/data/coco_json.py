@@ -19,7 +19,7 @@ GET_COCO = (
     "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"
 )
 
-_OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)\.json")
+_OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)")
 # Python's int() refuses texts of more digits; nothing of an annotation file has as many.
 _MOST_DIGITS = 400
 _LISTS = ("images", "categories", "annotations")
@@ -29,7 +29,8 @@ Entry = dict[str, Any]
 
 def how_to_get(file_name: str) -> str:
     """Where COCO's own files come from, to end a message with; nothing for a file of one's own."""
-    return f". {GET_COCO}" if _OFFICIAL.fullmatch(Path(file_name).name) else ""
+    name = Path(file_name.partition(".json:")[0]).name.removesuffix(".json")
+    return f". {GET_COCO}" if _OFFICIAL.fullmatch(name) else ""
 
 
 def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str, list[Entry]]:

@@ -107,10 +107,16 @@ def _image_folder(root: Path, file: Path, named: str, own: str, samples: Sequenc
         # test-dev and test-challenge are lists of some of test's images.
         ending = own or re.sub(r"^test-[a-z]+", "test", file.stem.rsplit("_", 1)[-1])
         candidates = [root / ending, root / "images" / ending, root / "images", file.parent, root]
-    spellings = dict.fromkeys([*samples, *(sample.replace("\\", "/") for sample in samples)])
-    for folder in candidates:
-        if any(os.path.isfile(os.path.join(folder, name)) for name in spellings if _can_be_named(name)):
-            return folder
+    spellings = [*samples, *(sample.replace("\\", "/") for sample in samples)]
+    names = [name for name in dict.fromkeys(spellings) if _can_be_named(name) and not name.startswith(("/", "\\"))]
+    if samples and not names and all(sample.startswith(("/", "\\")) for sample in samples):
+        return root / named  # they say themselves where they lie
+    # Plain names first: one with ../ is there in more than one folder's view.
+    for steps_up in (False, True):
+        for folder in candidates:
+            here = [os.path.normpath(os.path.join(folder, name)) for name in names if (".." in name) == steps_up]
+            if any(map(os.path.isfile, here)):
+                return folder
     looked = ", ".join(dict.fromkeys(str(folder) for folder in candidates))
     raise DataError(
         f"{file}: its images (such as {shown(samples[0])}) were looked for in {looked} and not found; "

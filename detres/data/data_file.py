@@ -15,6 +15,7 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
+from detres.data.coco_folder import coco_splits, is_coco_folder
 from detres.data.datasets import datasets_root, places_of_set
 from detres.data.images import find_images
 from detres.data.yolo import names_in, read_data_yaml
@@ -24,7 +25,7 @@ _ROBOFLOW_FILE = "_annotations.coco.json"
 _DATA_YAMLS = ("data.yaml", "data.yml")
 _SPLITS = ("train", "val", "test")
 _VAL_FOLDERS = ("val", "valid", "validation")
-_SET_APART = 0.1  # of a folder of images that has no val
+_SET_APART = 0.1  # of a folder of images that has neither val nor test
 
 D = TypeVar("D", DataConfig, ClassificationDataConfig)
 
@@ -76,7 +77,7 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
     path = Path(path).expanduser()
     if path.is_dir():
         described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any((path / name).is_file() for name in _DATA_YAMLS)
-        return "detection" if described else "classification"
+        return "detection" if described or is_coco_folder(path) else "classification"
     if not path.is_file() or path.suffix == ".json":
         return "detection"
     content = read_data_yaml(path)
@@ -106,7 +107,14 @@ def _load_folder(folder: Path) -> DataConfig:
     for name in _DATA_YAMLS:
         if (folder / name).is_file():
             return load_data_file(folder / name)
-    raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
+    if is_coco_folder(folder):
+        splits = coco_splits(folder)
+        fraction = 0.0 if "val" in splits or "test" in splits else _SET_APART
+        return DataConfig(format="coco", root=str(folder.resolve()), **splits, val_fraction=fraction)
+    raise DataError(
+        f"--data {folder}: a folder needs a data.yaml, COCO's annotation files, or {_ROBOFLOW_FILE} in train/, valid/ "
+        "and test/"
+    )
 
 
 def _from_ours(path: Path, schema: type[D]) -> D:

@@ -209,8 +209,10 @@ def _check_boxes(
         good[i] = False
         found.append(Problem("box stands twice", images[owner[i]].file, f"{_where(boxes[i])}; kept once"))
     stated = np.array([np.nan if box.area is None else box.area for box in boxes], dtype=np.float64)
-    with np.errstate(over="ignore"):  # of sides that no image has
+    with np.errstate(over="ignore"):
         products = sides.prod(axis=1)
+    # Sides whose product is no number are no image's: what is left of them is.
+    products = np.where(np.isfinite(products), products, _sides(final).astype(np.float64).prod(axis=1))
     counts = np.bincount(owner[good], minlength=len(images))
     return {
         "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),

@@ -146,7 +146,7 @@ def test_an_unknown_part_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
 
 
 def test_all_on_a_gpu_is_what_runs_there() -> None:
-    asked_for = ("train_cls_memory", "test", "report")
+    asked_for = ("train_cls_memory", "test", "annotations", "report")
     assert suite.parts_named(["all"], CPU) == [name for name in suite.PARTS if name not in asked_for]
     assert suite.parts_named(["all"], torch.device("cuda")) == ["backbone", "detector", "train", "train_cls"]
     assert suite.parts_named(["eval", "data", "eval"], CPU) == ["eval", "data"]
