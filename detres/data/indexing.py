@@ -100,19 +100,19 @@ def _check_images(
 ) -> tuple[list[RawImage], NDArray[np.int64], NDArray[np.bool_]]:
     """The images that can be read and whose size is not in doubt, with size as read and whether EXIF is applied."""
     headers = read_all(lambda image: _header(root / image.file), images)
-    kept, sizes, turned, ids = [], [], [], set()
+    kept, sizes, turned = [], [], []
+    ids: dict[int | str, str] = {}
     for image, header in zip(images, headers, strict=True):
         if isinstance(header, Problem):
             found.append(Problem(header.kind, image.file, header.detail))
             continue
         if image.image_id in ids:
-            detail = f"its id {image.image_id} stands twice in the list; read once"
-            found.append(Problem("image repeated", image.file, detail))
+            found.append(_of_known_id(image, ids[image.image_id]))
             continue
         turn = _settle_turn(image, header, exif, found)
         if turn is None:
             continue
-        ids.add(image.image_id)
+        ids[image.image_id] = image.file
         kept.append(image)
         sizes.append(header.size_as_read(turn))
         turned.append(turn)
@@ -142,6 +142,12 @@ def ids_array(ids: Sequence[int | str]) -> NDArray:
     if all(isinstance(each, int) and _SMALLEST <= each <= _LARGEST for each in ids):
         return np.array(ids, dtype=np.int64)
     return np.array([str(each) for each in ids])
+
+
+def _of_known_id(image: RawImage, file: str) -> Problem:
+    if image.file == file:
+        return Problem("image repeated", file, "it is listed twice; read once")
+    return Problem("image id twice", image.file, f"its id {image.image_id} is that of {file}; left out")
 
 
 def _repeated_files(images: Sequence[RawImage]) -> list[Problem]:
