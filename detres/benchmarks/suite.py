@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from detres.benchmarks.annotations import AnnotationFile, measure_annotations
 from detres.benchmarks.backbone import Pictures, measure_backbone
 from detres.benchmarks.cifar_training import CifarWork, measure_cifar
 from detres.benchmarks.classification_data import WORKS, CropWork, measure_crops
@@ -137,6 +138,15 @@ PARTS: dict[str, Part] = {
         quick=Loading(Photos(count=8), [replace(work, count=4) for work in WORKS]),
         plan=Plan(rounds=7),
         on_device=False,
+    ),
+    "annotations": Part(
+        measure_annotations,
+        on_cpu=AnnotationFile(),
+        on_gpu=AnnotationFile(),
+        quick=AnnotationFile(images=1000, boxes=7000),
+        plan=Plan(rounds=3, warm_up=False),
+        on_device=False,
+        in_all=False,
     ),
     "eval": Part(
         measure_evaluation,

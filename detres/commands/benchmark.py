@@ -23,7 +23,7 @@ COLUMNS = ("name", "ours", "peer", "unit", "ratio", "target", "of the limit", "s
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    known = "backbone, detector, train, train_cls, train_cls_memory (named only: minutes), data, eval or all"
+    known = "backbone, detector, train, train_cls, data, eval, all; annotations, train_cls_memory (named only: minutes)"
     parser.add_argument("parts", nargs="*", metavar="PART", help=known)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file, after every part")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds; no figures to quote")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from detres.config.localization_schema import LocalizationDataConfig
     from detres.config.schema import Config
     from detres.data.annotations import Problem
-    from detres.data.checking import DataReport
+    from detres.data.checking import DataReport, UnusableSplit
     from detres.data.classification_checking import ClassificationReport
 
 # Of more classes, only the extremes are told.
@@ -80,8 +80,12 @@ def _check_detection(config: Config, fix: Path | None) -> None:
         print(f"cleaned annotations: {fix}; use them with --data {fix / 'data.yaml'}")
 
 
-def lines_of(report: DataReport) -> list[str]:
+def lines_of(report: DataReport | UnusableSplit) -> list[str]:
     """What a split holds in five lines or fewer, then a line for each problem."""
+    from detres.data.checking import UnusableSplit
+
+    if isinstance(report, UnusableSplit):
+        return [f"{report.split}: cannot be used: {report.reason}"]
     (low, narrow), (high, broad) = report.image_sizes
     shortest, median, longest = report.box_sides
     lines = [
@@ -92,8 +96,12 @@ def lines_of(report: DataReport) -> list[str]:
         f"  sizes: {_counted(report.boxes_by_size)}; sides from {shortest:.0f} to {longest:.0f} pixels, half of them "
         f"below {median:.0f}",
     ]
-    if report.uncovered is not None:
-        lines.append(f"  {report.uncovered} boxes that no anchor covers (model.anchors.sizes)")
+    if report.uncovered:
+        share = report.uncovered / (report.boxes - report.ignored)
+        lines.append(
+            f"  {report.uncovered} boxes ({share:.1%}) overlap so little with every anchor that they look like "
+            "background; should these be found, change model.anchors.sizes, or data.shortest_side for larger images"
+        )
     return lines + _problem_lines(report.problems)
 
 

@@ -6,8 +6,9 @@ I images, T boxes of all images together, K classes. Boxes of image i are the ro
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -39,10 +40,19 @@ ProblemKind = Literal[
     "picture in doubt",
     "label of other meaning",
     "class named twice",
+    "image id twice",
+    "image name unusable",
+    "category id twice",
+    "category repeated",
+    "box stands twice",
+    "written otherwise",
+    "nothing to learn from",
 ]
 
-# What is said, but is nobody's mistake: strict accepts it.
-HARMLESS: frozenset[ProblemKind] = frozenset({"empty supercategory", "set without annotations", "file not read"})
+# What is said, but costs nothing: strict accepts it.
+HARMLESS: frozenset[ProblemKind] = frozenset(
+    {"empty supercategory", "set without annotations", "file not read", "written otherwise"}
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class AnnotatedImages:
     name: what the set is called, such as voc-2007/test. root: the folder that file names are relative to.
     class_names: K names; labels index them. category_ids: K ids of the COCO file, or None for other formats.
     file_names: the UTF-8 names of all images in one uint8 array, image i's in file_offsets[i]:file_offsets[i + 1].
-    image_ids: (I,) int64 for COCO, text elsewhere (a file's stem) and where COCO's file has text.
+    image_ids: (I,) int64 for COCO, text elsewhere (a file's stem) and where COCO's file has text or more than 64 bits.
     sizes: (I, 2) int64, height and width as read.
     turned: (I,) bool, whether EXIF orientation is applied when an image is read.
     boxes: (T, 4) float32, xyxy inside the image, each with area. labels: (T,) int64.
@@ -77,7 +87,7 @@ class AnnotatedImages:
     name: str
     root: Path
     class_names: tuple[str, ...]
-    category_ids: tuple[int, ...] | None
+    category_ids: tuple[int | str, ...] | None
     file_names: NDArray[np.uint8]
     file_offsets: NDArray[np.int64]
     image_ids: NDArray
@@ -97,7 +107,8 @@ class AnnotatedImages:
         return len(self.sizes)
 
     def file_name(self, i: int) -> str:
-        return self.file_names[self.file_offsets[i] : self.file_offsets[i + 1]].tobytes().decode()
+        name = self.file_names[self.file_offsets[i] : self.file_offsets[i + 1]]
+        return name.tobytes().decode(errors="surrogateescape")
 
     def path(self, i: int) -> Path:
         return self.root / self.file_name(i)
@@ -131,7 +142,7 @@ class AnnotatedImages:
         return dict(Counter(problem.kind for problem in self.problems).most_common())
 
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> AnnotatedImages:
-        """Some images, in the order given, with their boxes. The problems stay with the whole set."""
+        """Some images, in the order given, with their boxes; without the problems that are of other images."""
         images = np.asarray(indices, dtype=np.int64)
         rows = gather_ranges(self.offsets, images)
         letters = gather_ranges(self.file_offsets, images)
@@ -143,8 +154,14 @@ class AnnotatedImages:
             sizes=self.sizes[images],
             turned=self.turned[images],
             offsets=offsets_of(np.diff(self.offsets)[images]),
-            problems=(),
+            problems=self._problems_without(np.setdiff1d(np.arange(len(self)), images)),
         )
+
+    def _problems_without(self, images: NDArray[np.int64]) -> tuple[Problem, ...]:
+        if not self.problems:
+            return ()
+        others = {self.file_name(i) for i in images.tolist()}
+        return tuple(problem for problem in self.problems if problem.file not in others)
 
     def select_boxes(self, rows: NDArray) -> AnnotatedImages:
         """The boxes of `rows` (a mask or ascending indices); every image stays."""
@@ -164,14 +181,13 @@ class AnnotatedImages:
     def digest(self) -> str:
         """16 hex digits that change with any annotation, class, file name or size, and with nothing else."""
         state = hashlib.blake2b(digest_size=8)
-        state.update("\n".join(self.class_names).encode())
+        state.update("\n".join(self.class_names).encode(errors="surrogatepass"))
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 state.update(f"{field.name}{value.shape}".encode())
-                state.update(
-                    "\n".join(map(str, value.tolist())).encode() if value.dtype.kind == "U" else value.tobytes()
-                )
+                texts = "\n".join(map(str, value.tolist())) if value.dtype.kind == "U" else None
+                state.update(value.tobytes() if texts is None else texts.encode(errors="surrogatepass"))
         return state.hexdigest()
 
 
@@ -181,7 +197,8 @@ _BOX_FIELDS = ("boxes", "labels", "ignore", "crowd", "truncated", "areas", "anno
 def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
     """All images of one or more sets of the same classes, in order.
 
-    Where an image id would stand twice, ids become text: the set's place, a slash, the id.
+    Where an image id would stand twice, ids become text: the set's place, a slash, the id. Files that stand in two of
+    them stay, and are a problem each.
     Raises DataError where the classes differ.
     """
     first = sets[0]
@@ -205,9 +222,20 @@ def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
         sizes=np.concatenate([part.sizes for part in sets]),
         turned=np.concatenate([part.turned for part in sets]),
         offsets=offsets_of(np.concatenate([np.diff(part.offsets) for part in sets])),
-        problems=tuple(problem for part in sets for problem in part.problems),
+        problems=(*(problem for part in sets for problem in part.problems), *_in_two_sets(sets)),
         **{name: np.concatenate([getattr(part, name) for part in sets]) for name in _BOX_FIELDS},
     )
+
+
+def _in_two_sets(sets: Sequence[AnnotatedImages]) -> Iterator[Problem]:
+    first_in: dict[str, AnnotatedImages] = {}
+    for part in sets:
+        root = os.path.join(os.path.abspath(part.root), "")
+        for i in range(len(part)):
+            name = part.file_name(i)
+            first = first_in.setdefault(os.path.normpath(root + name if name[:1] != "/" else name), part)
+            if first is not part:
+                yield Problem("image repeated", name, f"it is in {first.name} and in {part.name}; both are kept")
 
 
 def _some(class_names: Sequence[str]) -> str:
@@ -215,8 +243,11 @@ def _some(class_names: Sequence[str]) -> str:
 
 
 def pack_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Names as one array of bytes and the offsets (I + 1,) where each begins and the last ends."""
-    encoded = [name.encode() for name in names]
+    """Names as one array of bytes and the offsets (I + 1,) where each begins and the last ends.
+
+    Names that are no UTF-8 keep their bytes.
+    """
+    encoded = [name.encode(errors="surrogateescape") for name in names]
     packed = np.frombuffer(b"".join(encoded), dtype=np.uint8)
     return packed, offsets_of(np.array([len(name) for name in encoded], dtype=np.int64))
 

@@ -5,6 +5,7 @@ I images, T boxes, K classes, A anchor shapes of a level.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import write_yaml
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.coco import coco_ground_truth, write_instances
-from detres.data.datasets import SplitName, load_dataset
+from detres.data.datasets import SplitName, load_split, nothing_to_learn
 from detres.data.images import is_whole
+from detres.data.shared_images import shared_images
 from detres.data.sizes import resized_size
 from detres.errors import DataError
+from detres.files.whole import write_whole
 
 # COCO's borders between small, medium and large: areas in pixels of the file.
 _MEDIUM, _LARGE = 32.0**2, 96.0**2
@@ -28,19 +31,23 @@ _MEDIUM, _LARGE = 32.0**2, 96.0**2
 
 @dataclass(frozen=True)
 class AnchorShapes:
-    """What the RPN lays out: for each level the (A, 2) widths and heights of its anchors, and its stride, in pixels."""
+    """What the RPN lays out: for each level the (A, 2) widths and heights of its anchors, and its stride, in pixels.
+
+    negative_iou: anchors that overlap no box as much are background.
+    """
 
     sides: tuple[NDArray[np.float64], ...]
     strides: tuple[int, ...]
-    positive_iou: float
+    negative_iou: float
 
 
 @dataclass(frozen=True)
 class DataReport:
     """What one split holds. boxes_per_class: without ignored ones; box_sides: shortest, median and longest, pixels.
 
-    uncovered: boxes of which no anchor overlaps as much as a positive must, after the resize of tests (None: not asked
-    for). The RPN still learns from them, by the anchor that overlaps most, but finds them less reliably.
+    uncovered: boxes, not ignored ones, that every anchor overlaps so little that it would be background for them, after
+    the resize of tests (None: not asked for). Each box is learned by the anchor that overlaps it most, so that sets
+    train well of which most boxes are below what makes an anchor positive by itself; these few look like background.
     """
 
     split: str
@@ -59,6 +66,14 @@ class DataReport:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class UnusableSplit:
+    """A split that the config names and of which nothing can be used, such as one that is not there."""
+
+    split: str
+    reason: str
+
+
 def check(
     data: DataConfig,
     *,
@@ -66,26 +81,46 @@ def check(
     anchors: AnchorShapes | None = None,
     decode: bool = True,
     fix: Path | None = None,
-) -> list[DataReport]:
+) -> list[DataReport | UnusableSplit]:
     """A report of every split the config names, in the order train, val, test.
 
     decode: read every image to its last byte, not its header alone. fix: a folder, where COCO files of what is good and
     a data.yaml that names them are written, ready for --data; images stay where they are.
-    Raises DataError where a split is missing or nothing of it can be used; data.strict is not heeded.
+    A split that cannot be used at all is an UnusableSplit in its place; the rest is reported.
+    Raises DataError where that holds of every split, or none is named; data.strict is not heeded.
     """
     lenient = data.model_copy(update={"strict": False})
-    reports, cleaned = [], {}
+    reports: list[DataReport | UnusableSplit] = []
+    train: AnnotatedImages | None = None
+    cleaned = {}
     for split in _named_splits(data):
-        dataset = load_dataset(lenient, split, base=base)
+        try:
+            dataset = load_split(lenient, split, base=base)
+        except DataError as error:
+            reports.append(UnusableSplit(split, str(error)))
+            continue
+        train = dataset if split == "train" else train
         broken = undecodable(dataset) if decode else []
         uncovered = None if anchors is None else count_uncovered(dataset, anchors, data)
-        reports.append(describe(dataset, split, uncovered, [_undecodable_problem(dataset, i) for i in broken]))
+        more = [_undecodable_problem(dataset, i) for i in broken]
+        if split == "train" and (nothing := nothing_to_learn(dataset, data)) is not None:
+            more.append(Problem("nothing to learn from", dataset.name, f"{nothing}; training refuses it"))
+        if split != "train" and train is not None:
+            more += shared_images(train, dataset, contents=decode)
+        reports.append(describe(dataset, split, uncovered, more))
         cleaned[split] = dataset.subset(np.setdiff1d(np.arange(len(dataset)), broken)) if broken else dataset
+    _refuse_useless(reports)
+    if fix is not None:
+        write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
+    return reports
+
+
+def _refuse_useless(reports: Sequence[DataReport | UnusableSplit]) -> None:
     if not reports:
         raise DataError("the config names no split to check; set data.train, data.val or data.test")
-    if fix is not None:
-        write_cleaned(cleaned, fix)
-    return reports
+    reasons = [report.reason for report in reports if isinstance(report, UnusableSplit)]
+    if len(reasons) == len(reports):
+        raise DataError("\n".join(dict.fromkeys(reasons)))
 
 
 def describe(
@@ -117,7 +152,7 @@ def describe(
 
 
 def count_uncovered(dataset: AnnotatedImages, anchors: AnchorShapes, data: DataConfig) -> int:
-    """How many boxes, ignored ones aside, no anchor reaches positive_iou with, in images resized as in tests."""
+    """How many boxes, ignored ones aside, no anchor reaches negative_iou with, in images resized as in tests."""
     sizes = np.array(
         [
             resized_size(dataset.size(i), data.shortest_side[-1], data.longest_side, data.rounding)
@@ -127,7 +162,7 @@ def count_uncovered(dataset: AnnotatedImages, anchors: AnchorShapes, data: DataC
     owner = dataset.box_images()[~dataset.ignore]
     scale = (sizes / dataset.sizes)[owner][:, [1, 0, 1, 0]]
     best = best_anchor_iou(dataset.boxes[~dataset.ignore] * scale, sizes[owner], anchors)
-    return int((best < anchors.positive_iou).sum())
+    return int((best < anchors.negative_iou).sum())
 
 
 def best_anchor_iou(boxes: NDArray, image_sizes: NDArray, anchors: AnchorShapes) -> NDArray[np.float64]:
@@ -161,25 +196,30 @@ def _undecodable_problem(dataset: AnnotatedImages, i: int) -> Problem:
 
 
 def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:
-    """COCO files with the clipped boxes, one a split, and a data.yaml for --data.
+    """COCO files with the clipped boxes, one a split, and a data.yaml for --data, which names the images' folder.
 
-    Raises DataError where the folder holds a data.yaml already.
+    Raises DataError where the folder holds a data.yaml already, UserError where it cannot be written.
     """
     description = folder / "data.yaml"
     if description.exists():
         raise DataError(f"--fix {folder}: {description} is there already; name another folder")
+    if not splits:
+        raise DataError(f"--fix {folder}: no image of any split can be decoded, so that there is nothing to write")
     named = {}
     for split, dataset in splits.items():
         content = coco_ground_truth(dataset)
         for annotation, box in zip(content["annotations"], dataset.boxes.tolist(), strict=True):
             x1, y1, x2, y2 = box
             annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-        for i, image in enumerate(content["images"]):
-            image["file_name"] = str(dataset.path(i).absolute())
+        paths = [os.path.abspath(dataset.path(i)) for i in range(len(dataset))]
+        # Nothing outside a set's folders is read: this one is the folder of the images, which the yaml names.
+        images_folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        for image, path in zip(content["images"], paths, strict=True):
+            image["file_name"] = os.path.relpath(path, images_folder)
         write_instances(content, folder / f"{split}.json")
-        named[split] = f"{split}.json"
+        named[split] = f"{split}.json:{images_folder}"
     classes = list(next(iter(splits.values())).class_names)
-    description.write_text(write_yaml({"format": "coco", "root": ".", **named, "classes": classes}), encoding="utf-8")
+    write_whole(description, write_yaml({"format": "coco", "root": ".", **named, "classes": classes}))
 
 
 def _named_splits(data: DataConfig) -> list[SplitName]:

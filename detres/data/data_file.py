@@ -17,6 +17,7 @@ from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import read_yaml
 from detres.data.class_folders import list_folders
+from detres.data.coco_folder import coco_splits, is_coco_folder
 from detres.data.datasets import datasets_root, places_of_set
 from detres.data.image_files import find_images
 from detres.data.inside import absolute
@@ -28,7 +29,7 @@ _ROBOFLOW_FILE = "_annotations.coco.json"
 _DATA_YAMLS = ("data.yaml", "data.yml")
 _SPLITS = ("train", "val", "test")
 _VAL_FOLDERS = ("val", "valid", "validation")
-_SET_APART = 0.1  # of a folder of images that has no val
+_SET_APART = 0.1  # of a folder of images that has neither val nor test
 
 D = TypeVar("D", DataConfig, ClassificationDataConfig)
 
@@ -80,7 +81,7 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
     path = Path(path).expanduser()
     if os.path.isdir(path):
         described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any(os.path.isfile(path / name) for name in _DATA_YAMLS)
-        return "detection" if described else "classification"
+        return "detection" if described or is_coco_folder(path) else "classification"
     if not os.path.isfile(path) or path.suffix == ".json":
         return "detection"
     content = read_data_yaml(path)
@@ -110,7 +111,14 @@ def _load_folder(folder: Path) -> DataConfig:
     for name in _DATA_YAMLS:
         if os.path.isfile(folder / name):
             return load_data_file(folder / name)
-    raise DataError(f"--data {folder}: a folder needs a data.yaml, or {_ROBOFLOW_FILE} in train/, valid/ and test/")
+    if is_coco_folder(folder):
+        splits = coco_splits(folder)
+        fraction = 0.0 if "val" in splits or "test" in splits else _SET_APART
+        return DataConfig(format="coco", root=str(folder.resolve()), **splits, val_fraction=fraction)
+    raise DataError(
+        f"--data {folder}: a folder needs a data.yaml, COCO's annotation files, or {_ROBOFLOW_FILE} in train/, valid/ "
+        "and test/"
+    )
 
 
 def _from_ours(path: Path, schema: type[D]) -> D:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +22,10 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
 from detres.data.annotations import AnnotatedImages, concatenate
-from detres.data.coco import GET_COCO, load_coco
+from detres.data.coco import load_coco
+from detres.data.coco_json import GET_COCO, how_to_get
 from detres.data.imagenet_det import GET_DET, load_imagenet_det
+from detres.data.indexing import listed
 from detres.data.shapes import load_shapes
 from detres.data.voc import GET_VOC, load_voc
 from detres.data.yolo import load_yolo
@@ -40,23 +41,41 @@ def load_dataset(data: DataConfig, split: SplitName, *, base: Path | None = None
     base: the folder that a relative root is looked for in first. Where there is no val, val_fraction of the training
     images are val and the rest are train; which ones depends on nothing but their number.
     data.difficult is a matter of training: AnnotatedImages.with_difficult.
-    Raises DataError where the root, the split or a file is missing, and with data.strict where anything is wrong.
+    Raises DataError where the root, the split or a file is missing, with data.strict where anything is wrong, and for
+    train where nothing is left to learn from.
     """
+    dataset = load_split(data, split, base=base)
+    nothing = nothing_to_learn(dataset, data) if split == "train" else None
+    if nothing is not None:
+        raise DataError(f"{dataset.name}: {nothing}; check data.train" + listed(dataset.problems))
+    return dataset
+
+
+def load_split(data: DataConfig, split: SplitName, *, base: Path | None = None) -> AnnotatedImages:
+    """load_dataset for those who only look at a set: a train that teaches nothing is as good as any."""
     if split == "val" and not data.val and data.val_fraction:
         return _set_apart(load_listed(data, data.train, base), data.val_fraction, chosen=True)
-    listed = {"train": data.train, "val": data.val, "test": data.test}[split]
-    if not listed:
+    named = {"train": data.train, "val": data.val, "test": data.test}[split]
+    if not named:
         raise DataError(describe_missing_split(data, split))
-    dataset = load_listed(data, listed, base)
-    if split == "train" and not len(dataset.boxes):
-        reasons = [f" ({problem})" for problem in dataset.problems if problem.kind == "set without annotations"]
-        raise DataError(
-            f"{dataset.name}: none of its {len(dataset)} images has a box to learn from{''.join(reasons)}; check "
-            "data.train"
-        )
+    dataset = load_listed(data, named, base)
     if split == "train" and not data.val and data.val_fraction:
         return _set_apart(dataset, data.val_fraction, chosen=False)
     return dataset
+
+
+def nothing_to_learn(dataset: AnnotatedImages, data: DataConfig) -> str | None:
+    """Why a detector would learn nothing from these images, with the key that may mend it; None where it would."""
+    images, boxes = len(dataset), len(dataset.boxes)
+    if not boxes:
+        return f"none of its {images} images has a box to learn from"
+    if dataset.ignore.all() and data.difficult != "positive":
+        crowd = int(dataset.crowd.sum())
+        return (
+            f"none of its {images} images has a box to learn from: all {boxes} boxes are to be ignored ({crowd} crowd, "
+            f"{boxes - crowd} difficult), as some converters mark every box; data.difficult=positive learns from them"
+        )
+    return None
 
 
 def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = None) -> AnnotatedImages:
@@ -69,7 +88,9 @@ def find_root(data: DataConfig, base: Path | None = None) -> Path:
     """The folder of the set (for yolo, or its data.yaml); where it is looked for is find_set's to say."""
     if data.format == "shapes":
         return find_made_set(data.root, "shapes", base)
-    mend = {"coco": GET_COCO, "voc": GET_VOC, "imagenet_det": GET_DET}.get(data.format)
+    # Where a set of one's own is not found, COCO is no mend.
+    coco = GET_COCO if any(how_to_get(name) for name in (*data.train, *data.val, *data.test)) else None
+    mend = {"coco": coco, "voc": GET_VOC, "imagenet_det": GET_DET}.get(data.format)
     return find_set(data.root or data.format, data.format, base, mend=mend)
 
 
@@ -121,9 +142,7 @@ def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> An
         raise DataError(f"{dataset.name}: data.val_fraction={fraction} of {len(dataset)} image leaves none to train on")
     order = numpy_generator(0, Purpose.DATA_SET, len(dataset)).permutation(len(dataset))
     count = min(max(round(fraction * len(dataset)), 1), len(dataset) - 1)
-    part = dataset.subset(np.sort(order[:count] if chosen else order[count:]))
-    # Both parts come from one reading: what was wrong with it is said with the one that is trained on.
-    return part if chosen else replace(part, problems=dataset.problems)
+    return dataset.subset(np.sort(order[:count] if chosen else order[count:]))
 
 
 def describe_missing_split(

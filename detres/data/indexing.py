@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from detres.data.annotations import HARMLESS, AnnotatedImages, Problem, pack_names
 from detres.data.images import ImageHeader, read_header
+from detres.data.repeated_boxes import repeated_rows
 from detres.errors import DataError
 
 # Coordinates are written with two decimals or as whole pixels: less than this beyond an edge is rounding, no mistake.
 OUTSIDE_TOLERANCE = 0.5
 
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _PROBLEMS_SHOWN = 20
 _BLOCK = 512
 
@@ -72,10 +74,11 @@ def index_images(
     found = list(problems)
     kept, sizes, turned = _check_images(images, root, exif, found)
     packed = _check_boxes(kept, sizes, known_classes, classes, found)
+    found += _repeated_files(kept)
     if strict:
         _refuse(found, name)
     if not kept:
-        raise DataError(f"{name}: no image of {len(images)} can be used below {root}" + _listed(found))
+        raise DataError(f"{name}: no image can be used below {root}" + listed(found))
     file_names, file_offsets = pack_names([image.file for image in kept])
     return AnnotatedImages(
         name=name,
@@ -84,7 +87,7 @@ def index_images(
         category_ids=None if category_ids is None else tuple(category_ids),
         file_names=file_names,
         file_offsets=file_offsets,
-        image_ids=np.array([image.image_id for image in kept]),
+        image_ids=ids_array([image.image_id for image in kept]),
         sizes=sizes,
         turned=turned,
         problems=tuple(found),
@@ -97,20 +100,19 @@ def _check_images(
 ) -> tuple[list[RawImage], NDArray[np.int64], NDArray[np.bool_]]:
     """The images that can be read and whose size is not in doubt, with size as read and whether EXIF is applied."""
     headers = read_all(lambda image: _header(root / image.file), images)
-    kept, sizes, turned, ids = [], [], [], set()
+    kept, sizes, turned = [], [], []
+    ids: dict[int | str, str] = {}
     for image, header in zip(images, headers, strict=True):
         if isinstance(header, Problem):
             found.append(Problem(header.kind, image.file, header.detail))
             continue
         if image.image_id in ids:
-            found.append(
-                Problem("annotation malformed", image.file, f"image id {image.image_id} stands twice; left out")
-            )
+            found.append(_of_known_id(image, ids[image.image_id]))
             continue
         turn = _settle_turn(image, header, exif, found)
         if turn is None:
             continue
-        ids.add(image.image_id)
+        ids[image.image_id] = image.file
         kept.append(image)
         sizes.append(header.size_as_read(turn))
         turned.append(turn)
@@ -135,6 +137,31 @@ def _header(path: Path) -> ImageHeader | Problem:
         return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out")
 
 
+def ids_array(ids: Sequence[int | str]) -> NDArray:
+    """int64, or text where any id is text or has more than 64 bits: never objects, never rounded."""
+    if all(isinstance(each, int) and _SMALLEST <= each <= _LARGEST for each in ids):
+        return np.array(ids, dtype=np.int64)
+    return np.array([str(each) for each in ids])
+
+
+def _of_known_id(image: RawImage, file: str) -> Problem:
+    if image.file == file:
+        return Problem("image repeated", file, "it is listed twice; read once")
+    return Problem("image id twice", image.file, f"its id {image.image_id} is that of {file}; left out")
+
+
+def _repeated_files(images: Sequence[RawImage]) -> list[Problem]:
+    """Files that are listed under more ids than one, as in a file merged of two; all of them are kept."""
+    first = {image.file: image for image in reversed(images)}
+    if len(first) == len(images):
+        return []
+    return [
+        Problem("image repeated", image.file, f"listed as {first[image.file].image_id} and {image.image_id}; both kept")
+        for image in images
+        if first[image.file] is not image
+    ]
+
+
 def _settle_turn(image: RawImage, header: ImageHeader, exif: bool, found: list[Problem]) -> bool | None:
     """Whether to apply EXIF orientation; None where the stated size fits neither way: its boxes cannot be trusted."""
     stated = image.size
@@ -144,7 +171,7 @@ def _settle_turn(image: RawImage, header: ImageHeader, exif: bool, found: list[P
         how = "unturned" if exif else "turned"
         found.append(Problem("turned by EXIF", image.file, f"its boxes were drawn on the {how} image; it is read so"))
         return not exif
-    if 0 in stated:
+    if min(stated) <= 0:
         found.append(
             Problem("size disagrees", image.file, f"stated {_wh(stated)}; the file's {_wh(header.size)} is used")
         )
@@ -181,10 +208,17 @@ def _check_boxes(
     for i in np.flatnonzero(strange | ~finite | gone | beyond):
         kind, what = _judge(boxes[i], strange[i], not finite[i], flat[i], gone[i])
         found.append(Problem(kind, images[owner[i]].file, what))
-    good = finite & ~gone & (labels >= 0)
-    stated = np.array([np.nan if box.area is None else box.area for box in boxes], dtype=np.float64)
     crowd = np.array([box.crowd for box in boxes], dtype=bool)
     difficult = np.array([box.difficult for box in boxes], dtype=bool)
+    good = finite & ~gone & (labels >= 0)
+    for i in repeated_rows(owner, labels, xyxy, crowd | difficult, good):
+        good[i] = False
+        found.append(Problem("box stands twice", images[owner[i]].file, f"{_where(boxes[i])}; kept once"))
+    stated = np.array([np.nan if box.area is None else box.area for box in boxes], dtype=np.float64)
+    with np.errstate(over="ignore"):
+        products = sides.prod(axis=1)
+    # Sides whose product is no number are no image's: what is left of them is.
+    products = np.where(np.isfinite(products), products, _sides(final).astype(np.float64).prod(axis=1))
     counts = np.bincount(owner[good], minlength=len(images))
     return {
         "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -193,13 +227,13 @@ def _check_boxes(
         "ignore": (crowd | difficult)[good],
         "crowd": crowd[good],
         "truncated": np.array([box.truncated for box in boxes], dtype=bool)[good],
-        "areas": np.where(np.isnan(stated), sides.prod(axis=1), stated)[good],
+        "areas": np.where(np.isnan(stated), products, stated)[good],
         "annotated": np.concatenate([xyxy[:, :2], sides], axis=1)[good],
     }
 
 
 def _judge(box: RawBox, strange: bool, not_finite: bool, flat: bool, gone: bool) -> tuple[str, str]:
-    where = f"{box.name} at {', '.join(f'{value:g}' for value in box.xyxy)}"
+    where = _where(box)
     if strange:
         return "unknown class", f"{where}; left out"
     if not_finite:
@@ -207,6 +241,10 @@ def _judge(box: RawBox, strange: bool, not_finite: bool, flat: bool, gone: bool)
     if flat:
         return "box without area", f"{where}; left out"
     return "box outside the image", f"{where}; {'left out' if gone else 'clipped'}"
+
+
+def _where(box: RawBox) -> str:
+    return f"{box.name} at {', '.join(f'{value:g}' for value in box.xyxy)}"
 
 
 def _sides(boxes: NDArray) -> NDArray:
@@ -218,11 +256,12 @@ def _refuse(found: Sequence[Problem], name: str) -> None:
     if bad:
         raise DataError(
             f"{name}: {len(bad)} problems, and data.strict=true accepts none. Mend them (tools/check_data.py --fix DIR"
-            f" writes a cleaned copy) or set data.strict=false, which leaves them out:{_listed(bad)}"
+            f" writes a cleaned copy) or set data.strict=false, which leaves them out:{listed(bad)}"
         )
 
 
-def _listed(found: Sequence[Problem]) -> str:
+def listed(found: Sequence[Problem]) -> str:
+    """A line for each of the first problems, to end a message with."""
     lines = [f"\n  {problem}" for problem in found[:_PROBLEMS_SHOWN]]
     more = len(found) - _PROBLEMS_SHOWN
     return "".join(lines) + (f"\n  and {more} more" if more > 0 else "")

@@ -107,4 +107,4 @@ def anchor_shapes(model: ModelConfig) -> AnchorShapes:
     strides = {"c4": (16,), "dc5": (16,), "fpn": (4, 8, 16, 32, 64)}[model.layout]
     sizes = model.anchors.sizes or default_sizes(len(strides))
     cells = [cell_anchors(s, model.anchors.ratios, rounded=model.anchors.rounded).double().numpy() for s in sizes]
-    return AnchorShapes(tuple(cell[:, 2:] - cell[:, :2] for cell in cells), strides, model.rpn.positive_iou)
+    return AnchorShapes(tuple(cell[:, 2:] - cell[:, :2] for cell in cells), strides, model.rpn.negative_iou)

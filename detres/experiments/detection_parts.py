@@ -9,10 +9,11 @@ import torch
 from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
 from detres.data.datasets import load_dataset
+from detres.data.shared_images import shared_images
 from detres.detection.detector_files import settings_of
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.testing import Member
-from detres.distributed import share_buffers
+from detres.distributed import is_main, share_buffers
 from detres.errors import ConfigError
 from detres.experiments.assembly import load_once
 from detres.experiments.detection_data import training_batches, training_set
@@ -47,7 +48,7 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
         metadata=settings.to_metadata(),
         batches=batches,
         accumulate=accumulate,
-        evaluate=_evaluator(model, config, device, say),
+        evaluate=_evaluator(model, config, images, device, say),
         warnings=lambda: [str(problem) for problem in dataset.undecodable()],
     )
 
@@ -64,7 +65,9 @@ def load_training_images(config: Config, say: Say = lambda line: None) -> Annota
     return images
 
 
-def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say) -> Evaluate | None:
+def _evaluator(
+    model: FasterRCNN, config: Config, learned: AnnotatedImages, device: torch.device, say: Say
+) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated."""
     split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
     if split is None:
@@ -74,6 +77,7 @@ def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say
         say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
         return None
     map_classes(model.class_names, images.class_names)  # A contradiction shows now, not after the training.
+    _tell_shared(learned, images, say)
     if split == "test" and config.training.eval_every:
         say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
 
@@ -83,3 +87,10 @@ def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say
         return measured.metrics if measured else None
 
     return evaluate
+
+
+def _tell_shared(learned: AnnotatedImages, images: AnnotatedImages, say: Say) -> None:
+    shared = shared_images(learned, images) if is_main() else []
+    if shared:
+        what = f"{len(shared)} of the {len(images)} images of {images.name} are trained on as well"
+        say(f"warning: {what}, such as {shared[0].file}: {shared[0].detail}; figures of them come out too high")

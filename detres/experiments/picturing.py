@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
-from detres.data.datasets import SplitName, load_dataset
+from detres.data.datasets import SplitName, load_split
 from detres.data.images import read_image
 from detres.detection.detector_files import build_from_settings, load_strictly, read_detector
 from detres.detection.published import locate_detector
@@ -52,7 +52,7 @@ def draw_set(
     if not isinstance(config, Config):
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
     split = split or (default_split(config) if weights else "train")
-    images = load_dataset(config.data, split)
+    images = load_split(config.data, split)
     detector = _detector(locate_detector(weights), config, device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()

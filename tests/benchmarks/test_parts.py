@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detres.benchmarks import backbone, data, evaluation, machine, suite
+from detres.benchmarks import annotations, backbone, data, evaluation, machine, suite
 from detres.benchmarks.cifar_training import CifarWork
 from detres.benchmarks.classification_data import CropWork
 from detres.benchmarks.contenders import Contender
@@ -30,6 +30,7 @@ TOYS = {
         ImagenetWork(backbone.Pictures("resnet18", images=4, side=64), steps=1),
     ),
     "data": suite.Loading(PHOTOS, [CropWork("area", AreaCropping(32), 150, 200, 0.1, 1.0, count=3, batch=2)]),
+    "annotations": annotations.AnnotationFile(images=20, boxes=100, classes=3, corners=3),
     "eval": evaluation.Results(images=20, detections=10, classes=3),
 }
 KEYS = {"name", "ours", "peer", "unit", "ratio", "limit_share", "peer_name", "device", "versions", "threads"}
@@ -53,7 +54,7 @@ def test_every_part_runs_and_its_work_is_the_same(part: str, toy_machine: machin
         assert row.check.passed, row.check.what
         assert row.ratio is not None
         assert row.ratio > 0
-        assert (row.limit_share is None) == (part in ("data", "eval"))
+        assert (row.limit_share is None) == (part in ("data", "annotations", "eval"))
 
 
 def test_every_part_runs_here_or_is_named_apart() -> None:
@@ -100,6 +101,14 @@ def test_other_images_or_boxes_fail_the_check_of_batches(tmp_path: Path) -> None
     assert "image 3" in check("one", "other").what
 
 
+def test_other_boxes_fail_the_check_of_annotations(tmp_path: Path) -> None:
+    TOYS["annotations"].write(tmp_path)
+    ours, theirs = annotations.make_ours(tmp_path)(), annotations.make_theirs(tmp_path)()
+    assert annotations.same_boxes(ours, theirs).passed
+    theirs.anns[7]["bbox"][2] += 0.01
+    assert not annotations.same_boxes(ours, theirs).passed
+
+
 def test_another_average_precision_fails_the_check_of_evaluation() -> None:
     results = TOYS["eval"]
     ours, theirs = evaluation.make_ours(results)(), evaluation.make_theirs(results)()
@@ -137,7 +146,7 @@ def test_an_unknown_part_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
 
 
 def test_all_on_a_gpu_is_what_runs_there() -> None:
-    asked_for = ("train_cls_memory", "test", "report")
+    asked_for = ("train_cls_memory", "test", "annotations", "report")
     assert suite.parts_named(["all"], CPU) == [name for name in suite.PARTS if name not in asked_for]
     assert suite.parts_named(["all"], torch.device("cuda")) == ["backbone", "detector", "train", "train_cls"]
     assert suite.parts_named(["eval", "data", "eval"], CPU) == ["eval", "data"]

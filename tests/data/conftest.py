@@ -7,14 +7,21 @@ import json
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from detres.data.annotations import AnnotatedImages
+from detres.data.coco import load_coco
 from detres.data.voc_writing import VocObject, write_annotation
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def annotation(**more: Any) -> dict[str, Any]:
+    return {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 10, 20], "area": 200, "iscrowd": 0} | more
 
 
 @pytest.fixture
@@ -93,6 +100,29 @@ def coco_root(tmp_path: Path, write_picture: Callable[..., Path]) -> Path:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(content))
     return tmp_path
+
+
+@pytest.fixture
+def load_entries(tmp_path: Path, write_picture: Callable[..., Path]) -> Callable[..., AnnotatedImages]:
+    """Write a COCO file of these entries beside a.png and b.png, 60 by 40 pixels, and load it.
+
+    images, annotations, categories: None for what is sound. raw: the file's bytes instead.
+    """
+    for seed, name in enumerate(("a.png", "b.png")):
+        write_picture(tmp_path / name, seed=seed)
+
+    def load(
+        images: Any = None, annotations: Any = None, categories: Any = None, raw: bytes | None = None, **options: Any
+    ) -> AnnotatedImages:
+        content = {
+            "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}] if images is None else images,
+            "annotations": [annotation()] if annotations is None else annotations,
+            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}] if categories is None else categories,
+        }
+        (tmp_path / "train.json").write_bytes(json.dumps(content).encode() if raw is None else raw)
+        return load_coco(tmp_path, "train.json", **options)
+
+    return load
 
 
 @pytest.fixture

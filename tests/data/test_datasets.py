@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from detres.config.schema import DataConfig
-from detres.data.datasets import datasets_root, find_root, load_dataset
+from detres.data.datasets import datasets_root, find_root, load_dataset, load_split
+from detres.data.voc_writing import VocObject, write_annotation
 from detres.errors import DataError
 
 
@@ -69,6 +70,45 @@ def test_nothing_to_learn_from_is_an_error_in_training_alone(voc_root: Path) -> 
     with pytest.raises(DataError, match="none of its 2 images has a box"):
         load_dataset(config, "train")
     assert len(load_dataset(config, "test")) == 3
+
+
+@pytest.mark.parametrize("val_fraction", [0.0, 0.5])
+def test_boxes_that_are_all_ignored_are_nothing_to_learn_from(voc_root: Path, val_fraction: float) -> None:
+    for stem in ("a", "b"):
+        file = voc_root / "Annotations" / f"{stem}.xml"
+        write_annotation(file, f"{stem}.png", (40, 60), [VocObject("cat", (5, 5, 60, 40), difficult=True)])
+    config = DataConfig(format="voc", root=str(voc_root), train=("train",), val_fraction=val_fraction)
+    with pytest.raises(DataError, match=r"has a box to learn from: all \d boxes are to be ignored.*difficult=positive"):
+        load_dataset(config, "train")
+    with pytest.raises(DataError, match="has a box to learn from"):
+        load_dataset(config.model_copy(update={"difficult": "drop"}), "train")
+    assert len(load_dataset(config.model_copy(update={"difficult": "positive"}), "train"))
+    assert len(load_split(config, "train"))
+
+
+def test_a_refusal_to_learn_from_nothing_lists_the_problems(voc_root: Path) -> None:
+    for stem in ("a", "b"):
+        file = voc_root / "Annotations" / f"{stem}.xml"
+        write_annotation(file, f"{stem}.png", (40, 60), [VocObject("cat", (5, 5, 5, 5))])
+    with pytest.raises(DataError, match=r"has a box to learn from; check data.train\n  box without area: \S*a.png"):
+        load_dataset(DataConfig(format="voc", root=str(voc_root), train=("train",)), "train")
+
+
+def test_both_parts_of_a_set_tell_what_is_wrong_with_them(voc_root: Path) -> None:
+    """Each its own images' problems; what belongs to no image that is there is told by both."""
+    bad = VocObject("cat", (5, 5, 5, 5))
+    for stem in ("a", "b"):
+        write_annotation(
+            voc_root / "Annotations" / f"{stem}.xml", f"{stem}.png", (40, 60), [VocObject("dog", (1, 1, 9, 9)), bad]
+        )
+    with (voc_root / "ImageSets" / "Main" / "train.txt").open("a") as stream:
+        stream.write("gone\n")
+    config = _voc(voc_root, val_fraction=0.5)
+    told = {split: load_dataset(config, split).problems for split in ("train", "val")}
+    assert [[problem.kind for problem in problems] for problems in told.values()] == [
+        ["annotation missing", "box without area"]
+    ] * 2
+    assert told["train"][1].file != told["val"][1].file
 
 
 def test_reading_annotations_imports_no_albumentations() -> None:

@@ -1,0 +1,86 @@
+"""A folder with images and COCO's annotation files in it, which nobody described: which file is which split.
+
+Files are looked for in the folder, in annotations/ and in the folders below it, and known by their keys, of which only
+the beginning and the end of a file are read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from detres.errors import DataError
+
+_SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_LOOK = 1 << 16
+_MOST_FOLDERS = 200
+
+
+def is_coco_folder(folder: Path) -> bool:
+    return any(_candidates(folder))
+
+
+def coco_splits(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The annotation file of each split, by its path from the folder.
+
+    A split is told by a word of the file's name, or of its folder's; a single file of no such name is train. Of
+    several files for one, COCO's instances_… is meant.
+    Raises DataError where it cannot be told.
+    """
+    files = list(_candidates(folder))
+    named: dict[str, list[Path]] = {}
+    for file in files:
+        split = _split_of(file, folder)
+        if split:
+            named.setdefault(split, []).append(file)
+    if not named and len(files) == 1:
+        named["train"] = files
+    for split, of_split in named.items():
+        instances = [file for file in of_split if file.name.startswith("instances")]
+        named[split] = instances if len(instances) == 1 else of_split
+    if not named or any(len(of_split) > 1 for of_split in named.values()):
+        there = ", ".join(file.relative_to(folder).as_posix() for file in files)
+        raise DataError(
+            f"--data {folder}: it holds the annotation files {there}, and which of them is which split is not told by "
+            f"their names; write a yaml such as\n  format: coco\n  root: {folder}\n  train: "
+            f"{files[0].relative_to(folder).as_posix()}\n  val_fraction: 0.1"
+        )
+    return {split: (named[split][0].relative_to(folder).as_posix(),) for split in _SPLIT_WORDS if split in named}
+
+
+def _split_of(file: Path, folder: Path) -> str | None:
+    """By the name first: annotations/train/ may hold a val.json, but hardly the reverse."""
+    for name in (file.stem, "/".join(file.relative_to(folder).parts[:-1])):
+        words = set(re.findall(r"[a-z]+", name.lower()))
+        found = [split for split, known in _SPLIT_WORDS.items() if words & set(known)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _candidates(folder: Path) -> Iterable[Path]:
+    """JSON files with the keys of COCO's instances, in the folder and in those right below it."""
+    below = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    for place in [folder, *map(Path, below[:_MOST_FOLDERS])]:
+        try:
+            files = sorted(file for file in place.glob("*.json") if file.is_file())
+        except OSError:
+            continue
+        yield from (file for file in files if _looks_like_coco(file))
+
+
+def _looks_like_coco(file: Path) -> bool:
+    """Whether it has images, and annotations or categories, each a list."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_LOOK)
+            stream.seek(max(file.stat().st_size - _LOOK, len(head)))
+            ends = head + stream.read(_LOOK)
+    except OSError:
+        return False
+    # UTF-16's zeros stand between letters.
+    keys = {match[1] for match in _KEYS.finditer(ends.replace(b"\0", b""))}
+    return len(keys) >= 2 and (b"images" in keys or len(head) == _LOOK)

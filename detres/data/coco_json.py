@@ -1,0 +1,110 @@
+"""The lists of a COCO annotation file: its JSON read whole, whatever people's tools wrote, and told what is none."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from detres.data.annotations import Problem
+from detres.data.text import decode_text
+from detres.errors import DataError
+
+GET_COCO = (
+    "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"
+)
+
+_OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)")
+# Python's int() refuses texts of more digits; nothing of an annotation file has as many.
+_MOST_DIGITS = 400
+_LISTS = ("images", "categories", "annotations")
+
+Entry = dict[str, Any]
+
+
+def how_to_get(file_name: str) -> str:
+    """Where COCO's own files come from, to end a message with; nothing for a file of one's own."""
+    name = Path(file_name.partition(".json:")[0]).name.removesuffix(".json")
+    return f". {GET_COCO}" if _OFFICIAL.fullmatch(name) else ""
+
+
+def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str, list[Entry]]:
+    """images, categories and annotations of a file, each a list of objects; empty where annotations are not there.
+
+    where: what the problems call the file. An entry that is no object is left out, and a problem.
+    Raises DataError where there is no such file, or it has no images or categories, or what it has is no list of
+    objects.
+    """
+    content = _parse(file)
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: this is no COCO instances file: it holds a {type(content).__name__}, not an object")
+    content = {"annotations": [], **content}
+    lists = {}
+    for key in _LISTS:
+        if key not in content:
+            raise DataError(f"{file}: this is no COCO instances file: it has no {key}")
+        entries = content[key]
+        objects = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        if not isinstance(entries, list) or (entries and not objects):
+            raise DataError(
+                f"{file}: this is no COCO instances file: its {key} are no list of objects; export it again"
+            )
+        for place, entry in enumerate(entries if len(objects) < len(entries) else ()):
+            if not isinstance(entry, dict):
+                detail = f"{key}[{place}] is a {type(entry).__name__}, not an object; left out"
+                problems.append(Problem("annotation malformed", where, detail))
+        lists[key] = objects
+    return lists
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Python's search for circles is off: it goes through millions of new objects again and again, and finds none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _parse(file: Path) -> Any:
+    try:
+        text = _text_of(file)
+        try:
+            return json.loads(text, object_hook=_without_polygons)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # a number of thousands of digits
+            return json.loads(text, object_hook=_without_polygons, parse_int=_whole_or_infinite)
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such annotation file{how_to_get(file.name)}") from None
+    except RecursionError:
+        raise DataError(f"{file}: this is no COCO instances file: it is nested a thousand deep") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        raise DataError(f"{file}: this is no JSON: {error}; download or export it again") from None
+
+
+def _text_of(file: Path) -> str:
+    """UTF-8 with or without a byte order mark; UTF-16 and UTF-32, which JSON tells by its zeros, too."""
+    content = file.read_bytes()
+    encoding = json.detect_encoding(content)
+    return decode_text(content, str(file)) if encoding.startswith("utf-8") else content.decode(encoding)
+
+
+def _without_polygons(entry: Entry) -> Entry:
+    # Most of a file is polygons, which nothing here reads: they go as they come.
+    entry.pop("segmentation", None)
+    return entry
+
+
+def _whole_or_infinite(digits: str) -> int | float:
+    return int(digits) if len(digits) < _MOST_DIGITS else math.inf

@@ -1,0 +1,91 @@
+"""check_data tells what is wrong and reports what it can; training tells the same, and refuses what teaches nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Done = Callable[..., str]
+SHORT = ("training.steps=1", "--device", "cpu")
+
+
+@pytest.fixture
+def tiny_copy(tiny: Any, tmp_path: Path) -> Path:
+    """The tiny set, to be spoilt; coco.yaml names its COCO files."""
+    return Path(shutil.copytree(tiny.root, tmp_path / "set"))
+
+
+def _spoil(folder: Path, split: str, spoil: Callable[[dict[str, Any]], None]) -> None:
+    file = folder / "coco" / f"{split}.json"
+    content = json.loads(file.read_text())
+    spoil(content)
+    file.write_text(json.dumps(content))
+
+
+def _train_on(folder: Path, tiny: Any, out: Path) -> tuple[str | Path, ...]:
+    return ("train_det", "--cfg", tiny.cfg, "--data", folder / "coco.yaml", "--out", out, *SHORT)
+
+
+def test_a_test_that_is_named_and_absent_hides_nothing(done: Done, tiny_copy: Path) -> None:
+    (tiny_copy / "coco" / "test.json").unlink()
+    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    assert "train: coco-train, 7 images" in told
+    assert "test: cannot be used: " in told
+    assert "test.json: there is no such annotation file" in told
+    assert "prepare_coco" not in told
+
+
+def test_a_set_of_crowds_is_refused_by_training_and_explained_by_check_data(
+    done: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
+) -> None:
+    _spoil(tiny_copy, "train", lambda content: [each.update(iscrowd=1) for each in content["annotations"]])
+    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    assert "nothing to learn from 1" in told
+    message = refused(*_train_on(tiny_copy, tiny, run_folder), kind="DataError")
+    for said in (told, message):
+        assert "all 12 boxes are to be ignored (12 crowd, 0 difficult)" in said
+        assert "data.difficult=positive" in said
+    assert not (run_folder / "checkpoints").exists()
+
+
+def test_a_set_whose_boxes_are_all_left_out_says_why(
+    done: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
+) -> None:
+    _spoil(tiny_copy, "train", lambda content: [each.update(category_id="cat") for each in content["annotations"]])
+    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    assert "unknown class 12" in told
+    message = refused(*_train_on(tiny_copy, tiny, run_folder), kind="DataError")
+    assert "unknown class: JPEGImages/000001.png: category cat at" in message
+
+
+def test_images_that_are_trained_and_measured_on_are_told(
+    done: Done, tiny_copy: Path, tiny: Any, run_folder: Path
+) -> None:
+    taken = json.loads((tiny_copy / "coco" / "train.json").read_text())["images"][:2]
+    _spoil(tiny_copy, "test", lambda content: content["images"].extend(taken))
+    assert "image repeated 2" in done("check_data", "--data", tiny_copy / "coco.yaml")
+    told = done(*_train_on(tiny_copy, tiny, run_folder))
+    assert "warning: 2 of the 7 images of coco-test are trained on as well, such as JPEGImages/000001.png" in told
+
+
+def test_a_folder_of_coco_files_is_checked_as_what_it_is(done: Done, tiny_copy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    shutil.copytree(tiny_copy / "JPEGImages", folder / "images")
+    shutil.copytree(tiny_copy / "coco", folder / "annotations")
+    told = done("check_data", "--data", folder)
+    assert "train: coco-train, 7 images" in told
+    assert "test: coco-test, 5 images" in told
+
+
+def test_anchors_are_spoken_of_where_boxes_look_like_background(done: Done, tiny_copy: Path) -> None:
+    small = ("data.shortest_side=64", "data.longest_side=96", "model.layout=c4")
+    for sizes, alarmed in (("[[16, 32]]", False), ("[[512]]", True)):
+        told = done("check_data", "--data", tiny_copy / "coco.yaml", *small, f"model.anchors.sizes={sizes}")
+        assert ("look like background" in told) == alarmed
+    assert "boxes (100.0%) overlap so little" in told
