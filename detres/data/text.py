@@ -1,36 +1,5 @@
-"""Text files as people's editors write them: UTF-8 with or without a byte order mark, UTF-16 with one."""
+"""Where the readers of sets find detres.files.text."""
 
-from __future__ import annotations
+from detres.files.text import decode_text, read_text
 
-import codecs
-from pathlib import Path
-
-from detres.errors import DataError
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def read_text(file: Path) -> str:
-    """The text of a file, without its byte order mark and with line ends as \\n.
-
-    Raises DataError, naming file and encoding, where it cannot be read or is neither UTF-8 nor UTF-16 with a mark:
-    a local code page can only be guessed, and a wrong guess changes names in silence.
-    """
-    try:
-        return decode_text(file.read_bytes(), str(file))
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-
-
-def decode_text(content: bytes, where: str) -> str:
-    """As read_text, of bytes; `where` is what errors name."""
-    encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{where}: line {line} is no {'UTF-16' if encoding == 'utf-16' else 'UTF-8'} text (byte "
-            f"{content[error.start]:#04x}); it may be in a local code page: save it again as UTF-8"
-        ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+__all__ = ["decode_text", "read_text"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.text import read_text
+from detres.files.text import read_text
 from detres.errors import DataError
 
 
