@@ -12,6 +12,7 @@ import yaml
 
 # A config has hundreds of values; the 21,841 class names of all ImageNet, as a mapping, twice as many as these names.
 MOST_CHARACTERS = 2_000_000
+MOST_BYTES = 4 * MOST_CHARACTERS
 MOST_VALUES = 100_000
 MOST_DEPTH = 64
 
@@ -38,7 +39,8 @@ class BoundedLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         event = self.peek_event()
         if getattr(event, "tag", None) is not None:
-            raise _problem(f"tags such as {event.tag[:40]} are not read; leave it out", event.start_mark)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")[:40]
+            raise _problem(f"tags such as {tag} are not read; leave it out", event.start_mark)
         self._depth, self._values = self._depth + 1, self._values + 1
         if self._depth > MOST_DEPTH:
             raise _problem(f"values lie more than {MOST_DEPTH} deep in each other", event.start_mark)

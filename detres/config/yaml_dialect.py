@@ -97,8 +97,8 @@ def _read(dialect: type[BoundedLoader], text: str, source: str, use: Callable[[A
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        kind = "" if isinstance(error, RefusedYamlError) else "this is no YAML: "
-        raise ConfigError(f"{source}: {kind}{error.problem}{line}") from None
+        kind = "this is no YAML that is read" if isinstance(error, RefusedYamlError) else "this is no YAML"
+        raise ConfigError(f"{source}: {kind}: {error.problem}{line}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
@@ -138,7 +138,8 @@ def _refuse_doubled_keys(node: yaml.Node, seen: set[int]) -> None:
     if isinstance(node, yaml.MappingNode):
         first: dict[tuple[str, str], int] = {}
         # Merge keys may stand more than once.
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge")):
+        names = (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"))
+        for key in names:
             line = key.start_mark.line + 1
             if (key.tag, key.value) in first:
                 lines = f"lines {first[key.tag, key.value]} and {line}"

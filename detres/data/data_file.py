@@ -12,13 +12,16 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from detres.config.classification_schema import ClassificationDataConfig
+from detres.config.code_names import code_names
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
+from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml
 from detres.data.datasets import datasets_root, places_of_set
 from detres.data.images import find_images
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
+from detres.files.text import read_text
 
 _ROBOFLOW_FILE = "_annotations.coco.json"
 _DATA_YAMLS = ("data.yaml", "data.yml")
@@ -110,9 +113,15 @@ def _load_folder(folder: Path) -> DataConfig:
 
 
 def _from_ours(path: Path, schema: type[D]) -> D:
-    content, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    content, lines = read_yaml(read_text(path, most=MOST_BYTES), str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, expected keys such as format, root, train, val, test")
+    for name in code_names({"data": content}):
+        line = lines.get(name.key[1:], 1)
+        raise ConfigError(
+            f"{path}: {name}, which a data file never may: it could be anyone's (line {line}); if you mean it, state "
+            f"it in your own --cfg file, or as {'.'.join(name.key)}=..."
+        )
     values = {key: [value] if key in _SPLITS and isinstance(value, str) else value for key, value in content.items()}
     values = {key: [] if key in _SPLITS and value is None else value for key, value in values.items()}
     try:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from detres.config.yaml_bounds import MOST_BYTES
+from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
 from detres.data.images import find_images, read_header
 from detres.data.indexing import RawBox, RawImage, index_images
-from detres.errors import DataError
+from detres.errors import ConfigError, DataError
+from detres.files.text import read_text
 
 
 def load_yolo(
@@ -67,9 +68,9 @@ def read_names(root: Path) -> list[str]:
 def read_data_yaml(file: Path) -> Any:
     """A data.yaml as ultralytics reads it, in YAML 1.1 (our own dialect takes no numbers as keys)."""
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{file}: cannot be read as yaml: {error}") from None
+        return read_yaml_1_1(read_text(file, most=MOST_BYTES), str(file))
+    except ConfigError as error:
+        raise DataError(str(error)) from None
 
 
 def names_in(content: Any, where: str) -> list[str]:

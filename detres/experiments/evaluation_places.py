@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from detres.backbones.weight_files import sha256
-from detres.config.loading import AnyConfig, Layer, load_config
+from detres.config.code_names import without_code
+from detres.config.loading import AnyConfig, Layer, load_config, read_layer, resolve
 from detres.data.datasets import SplitName
 from detres.errors import ConfigError
 
@@ -20,7 +22,9 @@ def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], default
     if cfg:
         return load_config(cfg)
     if run_config is not None and run_config.is_file():
-        return load_config(run_config)
+        # The folder may be another's. What its config names of code belongs to the training, which is not done here.
+        layer = read_layer(run_config)
+        return resolve([replace(layer, values=without_code(layer.values), trusted=False)])
     if layers:
         return defaults
     raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
