@@ -42,7 +42,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
         layers.append(layer)
     loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg))
     for scaled in loaded.scaled:
-        say(f"scaled to training.batch={loaded.config.training.batch}: {scaled}")
+        say(f"scaled to {scaled.to}: {scaled}")
     if arguments.dry_run:
         dry_run(
             loaded.config,

@@ -19,7 +19,7 @@ from detres.config.classification_schema import ClassificationConfig
 from detres.config.code_names import code_names
 from detres.config.localization_schema import LocalizationConfig
 from detres.config.problems import describe_problems, nearest
-from detres.config.scaling import Scaled, scale_to_batch
+from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.schema import Config
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml, write_yaml
@@ -56,7 +56,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config, and what was scaled because its batch is not the recipe's."""
+    """A config, and what was scaled because its batch or its length is not the recipe's."""
 
     config: AnyConfig
     scaled: tuple[Scaled, ...]
@@ -68,8 +68,9 @@ def load_config(
     """The config of a file below configs/ (by its stem) or of a path, with `layers` and then `overrides` laid over it.
 
     overrides: "optimizer.lr=0.02", the value as in yaml. Where they change training.batch, lr and steps are scaled from
-    the recipe's, save those that overrides state. trusted: whether the user named this file as a config; one that was
-    found in a run's folder, which may be another's, is not, and names no code.
+    the recipe's, and where training.steps, milestones beyond them, save those that overrides state.
+    trusted: whether the user named this file as a config; one that was found in a run's folder, which may be another's,
+    is not, and names no code.
     Raises ConfigError with every problem at once, one a line.
     """
     return read_config(name_or_path, overrides, layers=layers, trusted=trusted).config
@@ -84,10 +85,14 @@ def read_config(
     recipe = [Layer("the file's name", {"recipe": path.stem}), file, *layers]
     stated = [read_override(text) for text in overrides]
     config = resolve([*recipe, *stated])
-    if not any(_get(layer.values, ("training", "batch")) for layer in stated):
-        return LoadedConfig(config, ())
     explicit = {key for layer in stated for key in _leaves(layer.values)}
-    return LoadedConfig(*scale_to_batch(config, recipe_batch=resolve(recipe).training.batch, explicit=explicit))
+    if not explicit.intersection([("training", "batch"), ("training", "steps")]) or not trusted:
+        return LoadedConfig(config, ())  # A run's own config is what became of its recipe, not one.
+    written = _checked(*_laid_over(recipe), recipe).training
+    config, to_batch = scale_to_batch(config, recipe_batch=written.batch, explicit=explicit)
+    steps = written.steps * written.batch / config.training.batch
+    config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
+    return LoadedConfig(config, (*to_batch, *to_steps))
 
 
 def task_of(name_or_path: str | Path) -> str:
@@ -101,15 +106,25 @@ def resolve(layers: Sequence[Layer]) -> AnyConfig:
     The last `task` that a layer states decides what a config may hold; detection where none does.
     Raises ConfigError with every problem; also where a value names code and no trusted layer does.
     """
+    schema, values = _laid_over(layers)
+    _refuse_foreign_code(values, layers)
+    return _checked(schema, values, layers)
+
+
+def _laid_over(layers: Sequence[Layer]) -> tuple[type[AnyConfig], dict[str, Any]]:
+    """The schema of the layers' task, and all values, unchecked."""
     task = _task_in(layers)
     if task not in SCHEMAS:
-        raise ConfigError(f"task: got {task!r}, expected one of {', '.join(SCHEMAS)}")
+        raise ConfigError(f"task: got {task[:80]!r}, expected one of {', '.join(SCHEMAS)}")
     schema = SCHEMAS[task]
     # A group with nothing under it (`model:`) is null in yaml, and states nothing.
     values = schema().model_dump()
     for layer in layers:
         _merge(values, layer.values)
-    _refuse_foreign_code(values, layers)
+    return schema, values
+
+
+def _checked(schema: type[AnyConfig], values: Mapping[str, Any], layers: Sequence[Layer]) -> AnyConfig:
     try:
         return schema.model_validate(values)
     except ValidationError as error:

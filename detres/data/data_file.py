@@ -21,6 +21,7 @@ from detres.data.datasets import datasets_root, places_of_set
 from detres.data.images import find_images
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
+from detres.files.places import local_place
 from detres.files.text import read_text
 
 _ROBOFLOW_FILE = "_annotations.coco.json"
@@ -40,7 +41,7 @@ def load_data_file(path: str | Path) -> DataConfig:
     _annotations.coco.json; or a folder that holds a data.yaml.
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
-    path = Path(path).expanduser()
+    path = local_place(path, f"--data {path}")
     if path.is_dir():
         return _load_folder(path)
     if not path.is_file():
@@ -66,7 +67,7 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
     is set apart. A yaml that names no split means train and val.
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
-    path = Path(path).expanduser()
+    path = local_place(path, f"--data {path}")
     if path.is_dir():
         return _from_class_folders(path)
     if not path.is_file():
@@ -76,7 +77,7 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
 
 def task_of_data_file(path: str | Path) -> Literal["detection", "classification"]:
     """What the set that --data names is for, by its format; an embedded set of shapes is taken for detection's."""
-    path = Path(path).expanduser()
+    path = local_place(path, f"--data {path}")
     if path.is_dir():
         described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any((path / name).is_file() for name in _DATA_YAMLS)
         return "detection" if described else "classification"
@@ -135,7 +136,7 @@ def _from_ours(path: Path, schema: type[D]) -> D:
         return data
     # A root stands relative to the file that names it. Where nothing is there, it may be where any set may be; and
     # where it is not, the place beside the file is the one to be told of.
-    root = Path(data.root or ".").expanduser()
+    root = local_place(data.root or ".", f"{path}: root: {data.root}")
     beside = path.parent / root
     if not beside.exists() and any(place.exists() for place in places_of_set(root)):
         return data

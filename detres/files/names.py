@@ -33,13 +33,13 @@ def safe_name(text: str, *, most: int = 120) -> str:
     return f"{_cut(name, most - _DIGEST - 1)}-{digest}"
 
 
-def unique_names(names: Iterable[str]) -> list[str]:
+def unique_names(names: Iterable[str], *, most: int = 120) -> list[str]:
     """safe_name of each, in order, and no two of them one file, also where systems do not tell capitals apart.
 
     A name that is safe as it is stays so, as long as no other with it is the same file; the others get -2, -3, ...
     """
     names = list(names)
-    safe = [safe_name(name) for name in names]
+    safe = [safe_name(name, most=most) for name in names]
     chosen: dict[int, str] = {}
     taken: set[str] = set()
     for place, name in enumerate(safe):
@@ -48,17 +48,17 @@ def unique_names(names: Iterable[str]) -> list[str]:
             taken.add(_as_file(name))
     for place, name in enumerate(safe):
         if place not in chosen:
-            chosen[place] = _numbered(name, taken)
+            chosen[place] = _numbered(name, taken, most)
             taken.add(_as_file(chosen[place]))
     return [chosen[place] for place in range(len(names))]
 
 
-def _numbered(name: str, taken: Container[str]) -> str:
+def _numbered(name: str, taken: Container[str], most: int) -> str:
     """`name`, or the first of name-2, name-3, ... that is no file in `taken`."""
     numbered, number = name, 1
     while _as_file(numbered) in taken:
         number += 1
-        numbered = safe_name(f"{_cut(name, 110)}-{number}")
+        numbered = safe_name(f"{_cut(name, most - 10)}-{number}", most=most)
     return numbered
 
 
