@@ -25,6 +25,7 @@ from detres.experiments.predicting import write_picture
 from detres.files.names import safe_name
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
+from detres.report.fonts import illegible
 from detres.structures import Detections
 
 SHEET_PICTURES = 12
@@ -61,6 +62,8 @@ def draw_set(
     names = unique_names(files)
     for line in renamed_lines(files, names):
         say(line)
+    if told := illegible(images.class_names):
+        say(told)
     out, drawn = make_folder(out or folder), []
     for i, name in zip(chosen, names, strict=True):
         try:

@@ -19,6 +19,7 @@ from detres.errors import DataError
 from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
 from detres.files.places import local_place
 from detres.prediction import Detector, NamedDetections
+from detres.report.fonts import illegible
 
 VIDEO_ENDINGS = frozenset(
     (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".flv", ".3gp", ".gif")
@@ -92,6 +93,8 @@ def predict_files(
     with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
         for line in renamed_lines([item.path for item in inputs], [item.name for item in inputs]):
             say(line)
+        if draw and (told := illegible(detector.class_names)):
+            say(told)
         images = [item for item in inputs if not item.is_video]
         pictures = _read_images(images, detector.exif, done, say)
         while chunk := list(islice(pictures, batch)):
