@@ -13,6 +13,7 @@ from detres.backbones.network import Network
 from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
 from detres.backbones.weight_tags import fetch, find_published, is_tag
 from detres.errors import WeightsError
+from detres.files.places import local_place
 from detres.training.checkpoints import MODEL_FILE, find_checkpoint
 
 _COUNTER = "num_batches_tracked"  # of trainable batch norm: bookkeeping, not a weight
@@ -27,7 +28,7 @@ def find_weights(weights: str | Path, architecture: str) -> WeightsFile:
         published = find_published(weights, architecture)
         file = read_weights(fetch(published), metadata=published.metadata)
     else:
-        path = Path(weights).expanduser()
+        path = local_place(weights, f"model.backbone.weights={weights}")
         file = read_weights(find_checkpoint(path) / MODEL_FILE if path.is_dir() else path)
     if file.metadata.architecture != architecture:
         raise WeightsError(

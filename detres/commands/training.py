@@ -40,9 +40,9 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     if arguments.weights:
         arguments.weights, layer = model_layer(arguments.weights, task)
         layers.append(layer)
-    loaded = read_config(cfg, arguments.overrides, layers=layers)
+    loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg))
     for scaled in loaded.scaled:
-        say(f"scaled to training.batch={loaded.config.training.batch}: {scaled}")
+        say(f"scaled to {scaled.to}: {scaled}")
     if arguments.dry_run:
         dry_run(
             loaded.config,

@@ -12,6 +12,7 @@ from detres.config.sections import (
     Names,
     OptimizerConfig,
     Positive,
+    Root,
     Section,
     Sizes,
     TrainingConfig,
@@ -37,7 +38,7 @@ class ClassifierConfig(Section):
 
 class ClassificationDataConfig(Section):
     format: Literal["imagenet", "folder", "cifar10", "webdataset", "shapes"] = "imagenet"
-    root: str | None = None
+    root: Root | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
     train: Names = ("train",)
     """Splits to train on: folders of class folders below the root; of a webdataset, shards such as a-{000..146}.tar."""

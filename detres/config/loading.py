@@ -1,26 +1,30 @@
 """From the name of a config and a few overrides to a checked, complete Config, and back to text.
 
 A *layer* is one source of values: the config's file, then what a caller adds, then the overrides, later ones winning.
-A *path* is a tuple of keys from the top of the config. A *stem* is a file's name without .yaml.
+A *path* is a tuple of keys from the top of the config. A *stem* is a file's name without .yaml. Only a *trusted* layer,
+the user's own word, may name code (code_names.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from detres.config.classification_schema import ClassificationConfig
+from detres.config.code_names import code_names
 from detres.config.localization_schema import LocalizationConfig
 from detres.config.problems import describe_problems, nearest
-from detres.config.scaling import Scaled, scale_to_batch
+from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.schema import Config
+from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml, write_yaml
-from detres.errors import ConfigError
+from detres.errors import ConfigError, DataError
+from detres.files.text import read_text
 
 KeyPath = tuple[str, ...]
 AnyConfig = Config | ClassificationConfig | LocalizationConfig
@@ -33,65 +37,94 @@ SCHEMAS: Mapping[str, type[AnyConfig]] = {
 """What a config may hold, by its task."""
 
 
+_SHOWN = 120  # characters of an override in a message
+_DEEPEST = 16  # groups in each other; the schemas have four
+
+
 @dataclass(frozen=True)
 class Layer:
-    """Values from one source, nested as in a config; `lines` says at which line a key stands, where that is known."""
+    """Values from one source, nested as in a config; `lines` says at which line a key stands, where that is known.
+
+    trusted: whether it is the user's own config file or command line, or made of such, and may name code.
+    """
 
     source: str
     values: Mapping[str, Any]
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config, and what was scaled because its batch is not the recipe's."""
+    """A config, and what was scaled because its batch or its length is not the recipe's."""
 
     config: AnyConfig
     scaled: tuple[Scaled, ...]
 
 
-def load_config(name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = ()) -> AnyConfig:
+def load_config(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = (), trusted: bool = True
+) -> AnyConfig:
     """The config of a file below configs/ (by its stem) or of a path, with `layers` and then `overrides` laid over it.
 
     overrides: "optimizer.lr=0.02", the value as in yaml. Where they change training.batch, lr and steps are scaled from
-    the recipe's, save those that overrides state.
+    the recipe's, and where training.steps, milestones beyond them, save those that overrides state.
+    trusted: whether the user named this file as a config; one that was found in a run's folder, which may be another's,
+    is not, and names no code.
     Raises ConfigError with every problem at once, one a line.
     """
-    return read_config(name_or_path, overrides, layers=layers).config
+    return read_config(name_or_path, overrides, layers=layers, trusted=trusted).config
 
 
 def read_config(
-    name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = ()
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = (), trusted: bool = True
 ) -> LoadedConfig:
     """load_config, which also says what was scaled."""
     path = find_config(name_or_path)
-    recipe = [Layer("the file's name", {"recipe": path.stem}), read_layer(path), *layers]
+    file = replace(read_layer(path), trusted=trusted)
+    recipe = [Layer("the file's name", {"recipe": path.stem}), file, *layers]
     stated = [read_override(text) for text in overrides]
     config = resolve([*recipe, *stated])
-    if not any(_get(layer.values, ("training", "batch")) for layer in stated):
-        return LoadedConfig(config, ())
     explicit = {key for layer in stated for key in _leaves(layer.values)}
-    return LoadedConfig(*scale_to_batch(config, recipe_batch=resolve(recipe).training.batch, explicit=explicit))
+    if not explicit.intersection([("training", "batch"), ("training", "steps")]) or not trusted:
+        return LoadedConfig(config, ())  # A run's own config is what became of its recipe, not one.
+    written = _checked(*_laid_over(recipe), recipe).training
+    config, to_batch = scale_to_batch(config, recipe_batch=written.batch, explicit=explicit)
+    steps = written.steps * written.batch / config.training.batch
+    config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
+    return LoadedConfig(config, (*to_batch, *to_steps))
 
 
 def task_of(name_or_path: str | Path) -> str:
     """What a config's file is for, read before anything in it is checked."""
-    return read_layer(find_config(name_or_path)).values.get("task", "detection")
+    return _task_in([read_layer(find_config(name_or_path))])
 
 
 def resolve(layers: Sequence[Layer]) -> AnyConfig:
     """Lay the layers over each other and the defaults; groups are merged key by key, lists are replaced whole.
 
     The last `task` that a layer states decides what a config may hold; detection where none does.
+    Raises ConfigError with every problem; also where a value names code and no trusted layer does.
     """
-    tasks = [layer.values["task"] for layer in layers if "task" in layer.values]
-    schema = SCHEMAS.get(tasks[-1] if tasks else "detection")
-    if schema is None:
-        raise ConfigError(f"task: got {tasks[-1]!r}, expected one of {', '.join(SCHEMAS)}")
+    schema, values = _laid_over(layers)
+    _refuse_foreign_code(values, layers)
+    return _checked(schema, values, layers)
+
+
+def _laid_over(layers: Sequence[Layer]) -> tuple[type[AnyConfig], dict[str, Any]]:
+    """The schema of the layers' task, and all values, unchecked."""
+    task = _task_in(layers)
+    if task not in SCHEMAS:
+        raise ConfigError(f"task: got {task[:80]!r}, expected one of {', '.join(SCHEMAS)}")
+    schema = SCHEMAS[task]
     # A group with nothing under it (`model:`) is null in yaml, and states nothing.
     values = schema().model_dump()
     for layer in layers:
         _merge(values, layer.values)
+    return schema, values
+
+
+def _checked(schema: type[AnyConfig], values: Mapping[str, Any], layers: Sequence[Layer]) -> AnyConfig:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -99,27 +132,45 @@ def resolve(layers: Sequence[Layer]) -> AnyConfig:
         raise ConfigError("\n".join(_locate(path, sentence, layers) for path, sentence in problems)) from None
 
 
+def _task_in(layers: Sequence[Layer]) -> str:
+    tasks = [layer.values["task"] for layer in layers if "task" in layer.values]
+    return str(tasks[-1]) if tasks else "detection"
+
+
+def _refuse_foreign_code(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
+    named = code_names(values)
+    own = {name for layer in layers if layer.trusted for name in code_names(layer.values)} if named else set()
+    problems = []
+    for name in named:
+        if name not in own:
+            said = f"{name}, which only your own --cfg file or key=value may do; if you mean it, state it there"
+            problems.append(_locate(name.key, said, [layer for layer in layers if not layer.trusted]))
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
 def read_layer(path: Path) -> Layer:
-    """The layer a yaml file states; ConfigError where it cannot be read or is no group of keys."""
+    """The layer a yaml file states, the user's own; ConfigError where it cannot be read or is no group of keys."""
     source = _short(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source}: cannot be read: {error}") from None
+        text = read_text(path, most=MOST_BYTES)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     values, lines = read_yaml(text, source)
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{source}: got a {type(values).__name__}, expected groups of keys such as `model:`")
-    return Layer(source, values or {}, lines)
+    return Layer(source, values or {}, lines, trusted=True)
 
 
 def read_override(text: str) -> Layer:
     """The layer of one `optimizer.lr=0.02`; the value is read as yaml, so lists are written [1, 2]."""
     key, equals, value = text.partition("=")
     path = tuple(key.strip().split("."))
-    if not equals or not all(path):
-        raise ConfigError(f"{text}: this is no override; write key=value, such as optimizer.lr=0.02")
-    parsed, _ = read_yaml(value, text)
-    return Layer(text, _nest(path, parsed))
+    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    if not equals or not all(path) or len(path) > _DEEPEST:
+        raise ConfigError(f"{shown}: this is no override; write key=value, such as optimizer.lr=0.02")
+    parsed, _ = read_yaml(value, shown)
+    return Layer(shown, _nest(path, parsed), trusted=True)
 
 
 def dump_config(config: AnyConfig) -> str:

@@ -14,6 +14,7 @@ from detres.config.sections import (
     Names,
     OptimizerConfig,
     Positive,
+    Root,
     Section,
     Sizes,
     TrainingConfig,
@@ -68,7 +69,7 @@ class LocalizerConfig(Section):
 
 class LocalizationDataConfig(Section):
     format: Literal["imagenet", "shapes"] = "imagenet"
-    root: str | None = None
+    root: Root | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it). Boxes lie in its Annotations/CLS-LOC/."""
     train: Names = ("train",)
     """Splits to train on: folders below the root; images without boxes are left out."""

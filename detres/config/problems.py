@@ -14,17 +14,30 @@ from pydantic import BaseModel, ValidationError
 
 Path = tuple[str, ...]
 
+MOST_PROBLEMS = 50
+_LONGEST_KEY = 80
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 3]}..."
+
 
 def describe_problems(error: ValidationError, schema: type[BaseModel]) -> list[tuple[Path, str]]:
-    """One (path, sentence) for every problem pydantic found; the sentence begins with the dotted key."""
+    """One (path, sentence) for every problem pydantic found; the sentence begins with the dotted key.
+
+    Of more than MOST_PROBLEMS, the first are told.
+    """
     known = tuple(all_keys(schema))
     problems = []
-    for detail in error.errors(include_url=False):
-        path = tuple(str(part) for part in detail["loc"])
+    details = error.errors(include_url=False)
+    for detail in details[:MOST_PROBLEMS]:
+        path = tuple(_short(str(part)) for part in detail["loc"])
         if detail["type"] == "extra_forbidden":
             problems.append((path, _unknown(path, known)))
         else:
             problems.append((path, _wrong_value(path, detail)))
+    if len(details) > MOST_PROBLEMS:
+        problems.append(((), f"and {len(details) - MOST_PROBLEMS} more problems"))
     return problems
 
 

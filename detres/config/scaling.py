@@ -4,6 +4,9 @@ Images seen, and the rate an image is learned at, stay those of the recipe (Goya
 Scaled are the rate and the counts that stand for an amount of images: the length of the run, of the warm-up, the
 milestones, and how often the model is evaluated or kept. `log_every` and `checkpoint_every` guard against lost time,
 and stay.
+
+A run that is made shorter (`training.steps=400`) ends before what its recipe does late in the run. So the milestones
+and the warm-up are scaled with its length where they would lie beyond its end, and told.
 """
 
 from __future__ import annotations
@@ -12,7 +15,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from detres.config.problems import describe_problems
 from detres.config.sections import ExperimentConfig
+from detres.errors import ConfigError
 
 _RATES = (("optimizer", "lr"),)
 _COUNTS = (
@@ -26,11 +33,12 @@ _COUNTS = (
 
 @dataclass(frozen=True)
 class Scaled:
-    """One value that was scaled; `key` is dotted. str() is the line to print."""
+    """One value that was scaled, to what; `key` is dotted. str() is the line to print."""
 
     key: str
     recipe: Any
     value: Any
+    to: str = ""
 
     def __str__(self) -> str:
         return f"{self.key}: {_text(self.recipe)} -> {_text(self.value)}"
@@ -54,8 +62,37 @@ def scale_to_batch(
             continue
         new = old * factor if (group, key) in _RATES else _scale_count(old, factor)
         values[group][key] = new
-        scaled.append(Scaled(f"{group}.{key}", old, new))
-    return type(config).model_validate(values), tuple(scaled)
+        scaled.append(Scaled(f"{group}.{key}", old, new, f"training.batch={config.training.batch}"))
+    return _checked(type(config), values), tuple(scaled)
+
+
+def scale_to_steps(
+    config: ExperimentConfig, *, recipe_steps: float, explicit: Collection[tuple[str, ...]]
+) -> tuple[ExperimentConfig, tuple[Scaled, ...]]:
+    """Bring milestones and warm-up into a run of training.steps, which the user set, where they lie beyond its end.
+
+    recipe_steps: the length that they were chosen for. explicit: paths the user set, which are never scaled.
+    """
+    steps = config.training.steps
+    if ("training", "steps") not in explicit or steps >= recipe_steps:
+        return config, ()
+    values = config.model_dump()
+    schedule, scaled = values["schedule"], []
+    for key in ("milestones", "warmup_steps"):
+        old = schedule[key]
+        last = old if isinstance(old, int) else max(old, default=0)
+        if last >= steps and ("schedule", key) not in explicit:
+            schedule[key] = _scale_count(old, recipe_steps / steps)
+            scaled.append(Scaled(f"schedule.{key}", old, schedule[key], f"training.steps={steps}"))
+    return (_checked(type(config), values), tuple(scaled)) if scaled else (config, ())
+
+
+def _checked(schema: type[ExperimentConfig], values: dict[str, Any]) -> ExperimentConfig:
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        lines = "\n".join(text for _, text in describe_problems(error, schema))
+        raise ConfigError(f"scaled to training.batch={values['training']['batch']}: {lines}") from None
 
 
 def _scale_count(count: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:

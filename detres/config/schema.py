@@ -14,6 +14,7 @@ from detres.config.sections import (
     ExperimentConfig,
     Names,
     Positive,
+    Root,
     Section,
     Sizes,
     TrainingConfig,
@@ -183,7 +184,7 @@ class ModelConfig(Section):
 
 class DataConfig(Section):
     format: Literal["coco", "voc", "yolo", "imagenet_det", "shapes"] = "coco"
-    root: str | None = None
+    root: Root | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
     train: Names = ()
     """Splits to train on: annotation files (COCO), YEAR/SPLIT lists (VOC), folders or lists (YOLO), lists (DET)."""

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from detres.files.places import is_address, what_is_wrong_with
+
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Weights4 = tuple[Positive, Positive, Positive, Positive]
@@ -24,14 +26,32 @@ def _some(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
+def _possible(place: str) -> str:
+    # Shards are text in braces, commands and addresses as well; files/shard_names.py looks at those.
+    wrong = what_is_wrong_with(place)
+    if wrong and ("\0" in place or not any(mark in place for mark in "{:")):
+        raise ValueError(f"got {place[:60]!r}, which names no file: {wrong}")
+    return place
+
+
+def _local(place: str) -> str:
+    if is_address(_possible(place)):
+        raise ValueError(f"got {place}, an address; sets are read from disks: download it, and name the folder")
+    return place
+
+
 # Lists that most often have one entry, which may then stand alone: `train: instances.json`.
-Names = Annotated[tuple[str, ...], BeforeValidator(one_as_list)]
+Names = Annotated[tuple[Annotated[str, AfterValidator(_possible)], ...], BeforeValidator(one_as_list)]
+# The folder of a set.
+Root = Annotated[str, AfterValidator(_local)]
 # Pixels.
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(one_as_list), AfterValidator(_some)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class BackboneConfig(Section):

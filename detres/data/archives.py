@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from detres.data.tar_reading import DAMAGE, Header
 from detres.errors import DataError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
@@ -97,14 +99,15 @@ def unpack(archive: Path, target: Path) -> None:
 
 def unpack_nested(archive: Path, target: Path) -> None:
     """Unpack a tar of tars, NAME.tar into target/NAME/; of what is there in full, headers alone are read."""
-    with _told_by_name(archive), tarfile.open(archive) as outer:
+    with _told_by_name(archive), tarfile.open(archive, tarinfo=Header) as outer:
         for member in outer:
             stream = outer.extractfile(member)
             if stream is None or not member.name.endswith(".tar"):
                 continue
-            with tarfile.open(fileobj=stream) as inner:
+            folder = _below(target, PurePosixPath(member.name).stem)
+            with tarfile.open(fileobj=stream, tarinfo=Header) as inner:
                 for name, size, open_member in _tar_members(inner):
-                    _unpack_one(target / PurePosixPath(member.name).stem, name, size, open_member)
+                    _unpack_one(folder, name, size, open_member)
 
 
 @contextmanager
@@ -112,7 +115,9 @@ def _told_by_name(archive: Path) -> Iterator[None]:
     """Turn what a damaged archive raises into a DataError that names it."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except DataError:
+        raise
+    except (*DAMAGE, zipfile.BadZipFile, struct.error, RuntimeError) as error:
         raise DataError(f"{archive}: cannot be unpacked: {error}; download it again") from None
 
 
@@ -124,12 +129,14 @@ def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO | 
                 if not item.is_dir():
                     yield item.filename, item.file_size, lambda item=item: opened.open(item)
         return
-    with tarfile.open(archive) as opened:
+    with tarfile.open(archive, tarinfo=Header) as opened:
         yield from _tar_members(opened)
 
 
 def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, Callable[[], BinaryIO | None]]]:
     for member in opened:
+        if member.issparse():  # a few bytes would fill the disk with zeros
+            raise tarfile.ReadError(f"{member.name[:80]!a} is sparse")
         if member.isfile():
             yield member.name, member.size, lambda member=member: opened.extractfile(member)
         # tarfile would remember every one of a million members.
@@ -137,10 +144,7 @@ def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, Callable[[
 
 
 def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], BinaryIO | None]) -> None:
-    parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts:
-        raise DataError(f"{name}: the archive wants to write outside {target}; it is not the publisher's")
-    file = target / parts
+    file = _below(target, name)
     if file.is_file() and file.stat().st_size == size:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,3 +152,11 @@ def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], Bi
     with open_member() as stream, partial.open("wb") as out:
         shutil.copyfileobj(stream, out, _CHUNK)
     os.replace(partial, file)
+
+
+def _below(target: Path, name: str) -> Path:
+    """Where a member goes; DataError where its name leads elsewhere, or nowhere."""
+    parts = PurePosixPath(name).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise DataError(f"{name[:80]!a}: the archive wants to write outside {target}; it is not the publisher's")
+    return target.joinpath(*parts)

@@ -27,8 +27,9 @@ from detres.data.imagenet_classes import imagenet_synsets
 from detres.data.shape_drawing import SHAPES
 from detres.data.shapes_classes import load_shapes_classes
 from detres.data.shard_stream import ShardedImages
-from detres.data.tar_shards import expand_shards, is_streamed, load_shards, read_class_names
+from detres.data.tar_shards import expand_shards, load_shards, read_class_names
 from detres.errors import DataError
+from detres.files.shard_names import is_streamed
 
 _GET = {"imagenet": GET_IMAGENET, "cifar10": GET_CIFAR10}
 

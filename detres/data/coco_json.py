@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from detres.data.annotations import Problem
-from detres.data.text import decode_text
 from detres.errors import DataError
+from detres.files.text import decode_text
 
 GET_COCO = (
     "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"

@@ -13,17 +13,20 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from detres.config.classification_schema import ClassificationDataConfig
+from detres.config.code_names import code_names
 from detres.config.problems import describe_problems
 from detres.config.schema import DataConfig
+from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml
 from detres.data.class_folders import list_folders
 from detres.data.coco_folder import coco_splits, is_coco_folder
 from detres.data.datasets import datasets_root, places_of_set
 from detres.data.image_files import find_images
 from detres.data.inside import absolute
-from detres.data.text import read_text
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
+from detres.files.places import local_place
+from detres.files.text import read_text
 
 _ROBOFLOW_FILE = "_annotations.coco.json"
 _DATA_YAMLS = ("data.yaml", "data.yml")
@@ -42,7 +45,7 @@ def load_data_file(path: str | Path) -> DataConfig:
     _annotations.coco.json; or a folder that holds a data.yaml.
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
-    path = Path(path).expanduser()
+    path = local_place(path, f"--data {path}")
     if os.path.isdir(path):
         return _load_folder(path)
     if not os.path.isfile(path):
@@ -68,7 +71,7 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
     is set apart. A yaml that names no split means train and val.
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
-    path = Path(path).expanduser()
+    path = local_place(path, f"--data {path}")
     if os.path.isdir(path):
         return _from_class_folders(path)
     if not os.path.isfile(path):
@@ -78,7 +81,7 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
 
 def task_of_data_file(path: str | Path) -> Literal["detection", "classification"]:
     """What the set that --data names is for, by its format; an embedded set of shapes is taken for detection's."""
-    path = Path(path).expanduser()
+    path = local_place(path, f"--data {path}")
     if os.path.isdir(path):
         described = any(path.glob(f"*/{_ROBOFLOW_FILE}")) or any(os.path.isfile(path / name) for name in _DATA_YAMLS)
         return "detection" if described or is_coco_folder(path) else "classification"
@@ -122,9 +125,15 @@ def _load_folder(folder: Path) -> DataConfig:
 
 
 def _from_ours(path: Path, schema: type[D]) -> D:
-    content, lines = read_yaml(read_text(path), str(path))
+    content, lines = read_yaml(read_text(path, most=MOST_BYTES), str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, expected keys such as format, root, train, val, test")
+    for name in code_names({"data": content}):
+        line = lines.get(name.key[1:], 1)
+        raise ConfigError(
+            f"{path}: {name}, which a data file never may: it could be anyone's (line {line}); if you mean it, state "
+            f"it in your own --cfg file, or as {'.'.join(name.key)}=..."
+        )
     values = {key: [value] if key in _SPLITS and isinstance(value, str) else value for key, value in content.items()}
     values = {key: [] if key in _SPLITS and value is None else value for key, value in values.items()}
     try:
@@ -138,7 +147,7 @@ def _from_ours(path: Path, schema: type[D]) -> D:
         return data
     # A root stands relative to the file that names it. Where nothing is there, it may be where any set may be; and
     # where it is not, the place beside the file is the one to be told of.
-    root = Path(data.root or ".").expanduser()
+    root = local_place(data.root or ".", f"{path}: root: {data.root}")
     beside = path.parent / root
     if not os.path.exists(beside) and any(os.path.exists(place) for place in places_of_set(root)):
         return data

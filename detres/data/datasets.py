@@ -31,6 +31,7 @@ from detres.data.voc import GET_VOC, load_voc
 from detres.data.yolo import load_yolo
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
+from detres.files.places import local_place
 
 SplitName = Literal["train", "val", "test"]
 
@@ -121,7 +122,7 @@ def find_made_set(given: str | None, usual: str, base: Path | None = None) -> Pa
 
 def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:
     """Where a set's folder is looked for, as find_set says, first to last."""
-    folder, below = Path(given).expanduser(), datasets_root()
+    folder, below = local_place(given, f"data.root={given}"), datasets_root()
     inside = Path(*folder.parts[1:]) if folder.parts[:1] == ("datasets",) else folder
     # Joining an absolute path to a folder leaves it as it is.
     candidates = [*([base / folder] if base else []), Path.cwd() / folder, below / inside]

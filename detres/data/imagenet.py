@@ -21,8 +21,8 @@ from detres.data.classes import select_classes
 from detres.data.classified import UNKNOWN, ClassifiedImages, classified
 from detres.data.image_files import IMAGE_SUFFIXES, names_in
 from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.text import read_text
 from detres.errors import DataError
+from detres.files.text import read_text
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 GET_IMAGENET = "download ImageNet's archives from image-net.org and unpack them with datasets/prepare_imagenet.py"

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import itertools
 import random
-import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ from detres.data.classification_transforms import ClassificationTransform
 from detres.data.classified import breaks_off
 from detres.data.loaders import GREY, ImageLoader
 from detres.data.samplers import split_batch
-from detres.data.tar_shards import image_of, is_wanted, label_of
+from detres.data.tar_reading import stream_files, told_of_tar
+from detres.data.tar_shards import LABEL_ENDINGS, image_of, is_wanted, key_and_ending, label_bytes, label_of
 from detres.draws import Purpose, key, numpy_generator
 from detres.errors import ConfigError, DataError
 from detres.structures import ClassificationBatch
@@ -80,34 +81,58 @@ def read_lane(
     mine = [shards[i] for i in order[lane::lanes]]
     for turn in itertools.count():
         draws = random.Random(key(seed, Purpose.ORDER, epoch, lane, turn))
-        samples = webdataset.DataPipeline(
-            webdataset.SimpleShardList(mine),
-            webdataset.tarfile_to_samples(select_files=is_wanted),
-            webdataset.shuffle(buffer, initial=buffer, rng=draws),
-        )
+        read = itertools.chain.from_iterable(map(_samples, mine))
         count = 0
-        for sample in _named_errors(iter(samples), mine):
+        for sample in webdataset.shuffle(buffer, initial=buffer, rng=draws)(read):
             count += 1
             yield _encoded(sample, class_count)
         if not count:
             raise DataError(f"{', '.join(mine[:3])}: there is no image in these shards")
 
 
-def _named_errors(samples: Iterator[dict[str, Any]], shards: Sequence[str]) -> Iterator[dict[str, Any]]:
-    try:
-        yield from samples
-    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
-        # webdataset adds the address to what an error was raised with.
-        named = next((text for text in map(str, error.args[1:]) if text in shards), ", ".join(shards[:3]))
-        raise DataError(f"{named}: this shard cannot be read ({error.args[0] if error.args else error})") from None
+class _Sample(NamedTuple):
+    """The files of one sample, as they stand in its shard, by their endings."""
+
+    shard: str
+    key: str
+    parts: dict[str, bytes]
 
 
-def _encoded(sample: dict[str, Any], class_count: int) -> EncodedImage:
-    shard = sample["__url__"].rpartition("/")[2].rstrip("'\"")
-    parts = {name: value for name, value in sample.items() if not name.startswith("__")}
-    image_id = f"{shard}/{sample['__key__']}"
-    _, data = image_of(parts, image_id)
-    return EncodedImage(image_id, data, label_of(parts, class_count, image_id))
+def _samples(shard: str) -> Iterator[_Sample]:
+    """A shard's samples: neighbours of one key. DataError that names the shard where it cannot be read."""
+    from webdataset.gopen import gopen
+
+    with told_of_tar(f"{shard}: this shard cannot be read", "copy it again"), ExitStack() as stack:
+        source = gopen(shard)
+        stack.callback(_close, source)
+        current: _Sample | None = None
+        for name, size, read in stream_files(source):
+            at, ending = key_and_ending(name)
+            if not at or not is_wanted(name):
+                continue
+            if current is None or current.key != at:
+                if current is not None:
+                    yield current
+                current = _Sample(shard, at, {})
+            if ending in current.parts:
+                raise DataError(f"{shard}: {at}.{ending} stands twice; which of them is meant?")
+            is_label = ending in LABEL_ENDINGS
+            current.parts[ending] = label_bytes(size, read, f"{shard}: {at}") if is_label else read()
+        if current is not None:
+            yield current
+
+
+def _close(source: BinaryIO) -> None:
+    """A command whose output is not read to its end ends as it likes."""
+    with suppress(OSError):
+        source.close()
+
+
+def _encoded(sample: _Sample, class_count: int) -> EncodedImage:
+    shard = sample.shard.rpartition("/")[2].rstrip("'\"")
+    image_id = f"{shard}/{sample.key}"
+    _, data = image_of(sample.parts, image_id)
+    return EncodedImage(image_id, data, label_of(sample.parts, class_count, image_id))
 
 
 class ShardDataset(IterableDataset[ClassificationBatch]):

@@ -9,10 +9,8 @@ one after the other.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,13 +19,18 @@ import numpy as np
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages, classified, with_classes
 from detres.data.image_files import IMAGE_SUFFIXES
-from detres.data.text import read_lines
+from detres.data.tar_reading import MOST_LABEL_BYTES, open_tar, plain_files, told_of_tar
 from detres.errors import DataError
+from detres.files.shard_names import expand_names, is_address, is_streamed
+from detres.files.text import read_lines
 
 T = TypeVar("T")
 
 IMAGE_ENDINGS = frozenset(suffix[1:] for suffix in IMAGE_SUFFIXES)
 LABEL_ENDINGS = ("cls", "json")
+
+# Schemes beside http(s) that webdataset starts a program for; it must be the user who names them.
+_PROGRAMS = ("pipe", "gs", "hf", "ais", "htgs", "sftp", "ftps", "scp")
 
 _META = re.compile(r"__[^/]*__/")
 
@@ -52,7 +55,7 @@ def load_shards(root: Path, split: str, *, classes: Sequence[str] | None = None,
                 f"{shard}: shards of a pipe or an address can be streamed for training, but nowhere else: an "
                 "evaluation takes each image by its place. Copy them to a disk"
             )
-        shown = Path(shard).relative_to(root).as_posix()
+        shown = _shown_below(root, shard)
         for key, parts in _samples(Path(shard)).items():
             ending, span = image_of(parts, f"{shard}: {key}")
             labels.append(label_of(parts, len(known), f"{shard}: {key}"))
@@ -75,11 +78,15 @@ def load_shards(root: Path, split: str, *, classes: Sequence[str] | None = None,
 def expand_shards(root: Path, split: str) -> list[str]:
     """The shards of a split, in order: paths, pipes (pipe:COMMAND) and addresses (https://…), braces expanded.
 
-    Raises DataError where a path is no file.
+    Whoever wrote the split may not have been the user: config/code_names.py refuses commands of others before this.
+    Raises DataError where a path is no file, and where an address is none that can be fetched.
     """
-    from webdataset.shardlists import expand_urls
-
-    shards = [url if is_streamed(url) else str(root / url) for url in expand_urls(split)]
+    # Absolute: webdataset would take a folder that is called as a command is for one.
+    shards = [url if is_streamed(url) else str((root / url).absolute()) for url in expand_names(split)]
+    for shard in shards:
+        scheme = shard.partition(":")[0]
+        if "://" in shard and not is_address(shard) and scheme not in _PROGRAMS:
+            raise DataError(f"{shard}: this is no address of a shard; https://HOST/PATH.tar and pipe:COMMAND are")
     missing = [shard for shard in shards if not is_streamed(shard) and not Path(shard).is_file()]
     if missing:
         raise DataError(
@@ -87,11 +94,6 @@ def expand_shards(root: Path, split: str) -> list[str]:
             "data.root and the range in braces, such as train-{000..146}.tar"
         )
     return shards
-
-
-def is_streamed(url: str) -> bool:
-    """Whether a shard can be read from its beginning alone."""
-    return url.startswith("pipe:") or "://" in url
 
 
 def read_class_names(root: Path, stated: Sequence[str] | None) -> tuple[str, ...]:
@@ -117,7 +119,7 @@ def image_of(parts: Mapping[str, T], where: str) -> tuple[str, T]:
     """The ending and the value of a sample's image; DataError where there is none or more than one."""
     endings = sorted(ending for ending in parts if ending in IMAGE_ENDINGS)
     if len(endings) != 1:
-        raise DataError(f"{where}: it has {', '.join(parts)}, expected one image such as jpg")
+        raise DataError(f"{where}: it has {', '.join(parts)[:80]}, expected one image such as jpg")
     return endings[0], parts[endings[0]]
 
 
@@ -129,11 +131,13 @@ def label_of(parts: Mapping[str, object], classes: int, where: str) -> int:
     elif "json" in parts:
         try:
             content = json.loads(parts["json"])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}.json: cannot be read: {error}") from None
         stated = content.get("label") if isinstance(content, dict) else None
-    if not re.fullmatch(r"\d+", str(stated)):
-        raise DataError(f"{where}: got label {stated!r}, expected a number in its .cls, or under `label` in its .json")
+    if isinstance(stated, bool) or not re.fullmatch(r"[0-9]{1,9}", str(stated)):
+        raise DataError(
+            f"{where}: got label {repr(stated)[:60]}, expected a number in its .cls, or under `label` in its .json"
+        )
     label = int(str(stated))
     if label >= classes:
         raise DataError(f"{where}: label {label} is out of range, there are {classes} classes (from 0)")
@@ -143,22 +147,46 @@ def label_of(parts: Mapping[str, object], classes: int, where: str) -> int:
 def _samples(shard: Path) -> dict[str, dict[str, tuple[int, int] | bytes]]:
     """Of each sample, where its image lies (offset and length), and the bytes of its labels."""
     found: dict[str, dict[str, tuple[int, int] | bytes]] = {}
-    try:
-        with tarfile.open(shard, "r:") as opened:
-            for member in opened:
-                folder, slash, name = member.name.rpartition("/")
-                key, _, ending = name.partition(".")
-                if not member.isfile() or not key or not is_wanted(member.name):
-                    continue
-                parts, ending = found.setdefault(folder + slash + key, {}), ending.lower()
-                if ending in IMAGE_ENDINGS:
-                    parts[ending] = (member.offset_data, member.size)
-                else:
-                    parts[ending] = opened.extractfile(member).read()
-        with shard.open("rb") as file:
-            file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
-            if any(file.read()):  # tarfile takes a copy that was cut between two files for a whole one
-                raise tarfile.ReadError("it breaks off")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{shard}: no whole, uncompressed tar file ({error}); copy it again or unpack its gz") from None
+    with (
+        told_of_tar(f"{shard}: no whole, uncompressed tar file", "copy it again or unpack its gz"),
+        open_tar(shard) as opened,
+    ):
+        for member in plain_files(opened, size=shard.stat().st_size):
+            key, ending = key_and_ending(member.name)
+            if not key or not is_wanted(member.name):
+                continue
+            parts = found.setdefault(key, {})
+            if ending in parts:
+                raise DataError(f"{shard}: {key}.{ending} stands twice; which of them is meant?")
+            if ending in IMAGE_ENDINGS:
+                parts[ending] = (member.offset_data, member.size)
+            else:
+                parts[ending] = label_bytes(member.size, opened.extractfile(member).read, f"{shard}: {key}")
     return found
+
+
+def key_and_ending(file_name: str) -> tuple[str, str]:
+    """A sample's key, with its folder, and what the file is of it: a/b.seg.PNG is seg.png of a/b.
+
+    What is no text in the name is written out.
+    """
+    folder, slash, name = file_name.rpartition("/")
+    key, _, ending = name.partition(".")
+    whole = (folder + slash + key) if key else ""
+    return whole.encode(errors="backslashreplace").decode(), ending.lower()
+
+
+def label_bytes(size: int, read: Callable[[], bytes], where: str) -> bytes:
+    """What a cls or json holds; DataError where it is no label's size."""
+    if size > MOST_LABEL_BYTES:
+        raise DataError(f"{where}: its label has {size:,} bytes; it is a number, or a json of at most 1 MiB")
+    return read()
+
+
+def _shown_below(root: Path, shard: str) -> str:
+    """A shard's name below the root, which the names of its images begin with, up to their first `.tar/`."""
+    path = Path(shard)
+    shown = path.relative_to(root.absolute()).as_posix() if path.is_relative_to(root.absolute()) else path.as_posix()
+    if shown.partition(".tar")[1:] != (".tar", ""):
+        raise DataError(f"{shard}: a shard's name ends in .tar, and no folder's name on the way to it does; rename it")
+    return shown

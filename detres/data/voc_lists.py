@@ -15,7 +15,7 @@ from detres.data.annotations import Problem
 from detres.data.image_files import IMAGE_SUFFIXES, is_photograph, names_in
 from detres.data.indexing import read_all
 from detres.data.inside import below, forms_of
-from detres.data.text import read_lines
+from detres.files.text import read_lines
 
 # A list of one class (aeroplane_train.txt) says in a second column whether the class is there.
 _OF_ONE_CLASS = re.compile(r"(.*\S)\s+(-1|0|1)")

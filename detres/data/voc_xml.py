@@ -14,9 +14,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from detres.data.indexing import RawBox
-from detres.data.text import decode_text
 from detres.data.values import finite_number, flag
 from detres.errors import DataError
+from detres.files.text import decode_text
 
 # An image's annotation: 13,000 boxes. What a parser makes of a file of nothing but tags is fifty times its size.
 _MOST_BYTES = 4 * 2**20

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from detres.config.yaml_bounds import MOST_BYTES
+from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
 from detres.data.image_files import is_photograph, list_images, others_problem, printable
 from detres.data.indexing import RawImage, index_images, read_all
 from detres.data.inside import absolute, below, forms_of
-from detres.data.text import read_lines, read_text
 from detres.data.values import whole_number
 from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
-from detres.errors import DataError
+from detres.errors import ConfigError, DataError
+from detres.files.text import read_lines, read_text
 
 _SHOWN = 3
 
@@ -111,9 +111,9 @@ def _is_yaml(path: Path) -> bool:
 def read_data_yaml(file: Path) -> Any:
     """A data.yaml as ultralytics reads it, in YAML 1.1 (our own dialect takes no numbers as keys)."""
     try:
-        return yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
-        raise DataError(f"{file}: cannot be read as yaml: {error}") from None
+        return read_yaml_1_1(read_text(file, most=MOST_BYTES), str(file))
+    except ConfigError as error:
+        raise DataError(str(error)) from None
 
 
 def names_in(content: Any, where: str) -> list[str]:

@@ -13,12 +13,12 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import StrideIn
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights, write_weights
-from detres.data.text import read_lines
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
 from detres.detection.detectron2_weights import read_detectron2
 from detres.detection.mmdetection_weights import read_mmdetection
 from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import WeightsError
+from detres.files.text import read_lines
 from detres.structures import IMAGENET_STATS
 
 

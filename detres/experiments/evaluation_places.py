@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from detres.backbones.weight_files import sha256
-from detres.config.loading import AnyConfig, Layer, load_config
+from detres.config.code_names import without_code
+from detres.config.loading import AnyConfig, Layer, load_config, read_layer, resolve
 from detres.data.datasets import SplitName
 from detres.errors import ConfigError
+from detres.files.names import safe_name
 
 
 def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], defaults: AnyConfig) -> AnyConfig:
@@ -20,7 +23,9 @@ def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], default
     if cfg:
         return load_config(cfg)
     if run_config is not None and run_config.is_file():
-        return load_config(run_config)
+        # The folder may be another's. What its config names of code belongs to the training, which is not done here.
+        layer = read_layer(run_config)
+        return resolve([replace(layer, values=without_code(layer.values), trusted=False)])
     if layers:
         return defaults
     raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
@@ -41,20 +46,20 @@ def default_folder(file: Path, set_name: str, split: str, *, others: int = 0) ->
 
     others: how many more weights are tested with it, as an ensemble.
     """
-    checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
+    checkpoint = file.resolve().parent.name if run_folder(file) else safe_name(file.stem)
     checkpoint += f"-and-{others}-more" if others else ""
     return default_place(file) / "eval" / f"{set_and_split(set_name, split)}-{checkpoint}"
 
 
 def set_and_split(set_name: str, split: str) -> str:
     """SET-SPLIT, as a folder may be called."""
-    name = set_name.replace("/", "-")
+    name = safe_name(set_name.replace("/", "-"))
     return name if name.endswith(split) else f"{name}-{split}"
 
 
 def default_place(file: Path) -> Path:
     """Where what is made of a weights file goes: its run, else runs/NAME (the file may lie in a cache)."""
-    return run_folder(file) or Path("runs") / file.stem
+    return run_folder(file) or Path("runs") / safe_name(file.stem)
 
 
 def file_digest(file: Path) -> str:

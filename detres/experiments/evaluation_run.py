@@ -174,7 +174,7 @@ def evaluation_config(
         "test": settings.test.model_dump(mode="json"),
         "training": {"compile": False},
     }
-    layered = [Layer("config", base.model_dump(mode="json")), *layers, Layer(str(file), own)]
+    layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(str(file), own)]
     config = resolve([*layered, *(read_override(text) for text in overrides)])
     if config.model.class_names != settings.model.class_names:
         raise ConfigError(

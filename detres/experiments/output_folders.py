@@ -7,12 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.errors import ConfigError
+from detres.files import names
+
+MOST_BYTES = 200
+"""Of a picture's name; its ending is added."""
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Stems; of those that stand more than once, all get their place in the list in front."""
+    """Stems; of those that stand more than once, all get their place in the list in front. Each is one file's name."""
     counts = Counter(path.stem for path in paths)
-    return [path.stem if counts[path.stem] == 1 else f"{i:06d}_{path.stem}" for i, path in enumerate(paths)]
+    stems = [path.stem if counts[path.stem] == 1 else f"{i:06d}_{path.stem}" for i, path in enumerate(paths)]
+    return names.unique_names(stems, most=MOST_BYTES)
+
+
+def renamed_lines(paths: Sequence[Path], chosen: Sequence[str]) -> list[str]:
+    """A line for people where names had to change to be files' names."""
+    changed = [(path.stem, name) for path, name in zip(paths, chosen, strict=True) if not name.endswith(path.stem)]
+    if not changed:
+        return []
+    first = f"{changed[0][0][:60]!a} is written as {changed[0][1]}"
+    return [f"{len(changed)} names are no names of files on every system: {first}"]
 
 
 def make_folder(folder: Path) -> Path:

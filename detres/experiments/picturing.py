@@ -19,11 +19,13 @@ from detres.errors import ConfigError, DataError
 from detres.experiments.evaluating import map_classes
 from detres.experiments.evaluation_places import config_of_data, default_place, default_split
 from detres.experiments.evaluation_run import evaluation_config
-from detres.experiments.output_folders import make_folder, unique_names
+from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
 from detres.experiments.parts import Say
 from detres.experiments.predicting import write_picture
+from detres.files.names import safe_name
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
+from detres.report.fonts import illegible
 from detres.structures import Detections
 
 SHEET_PICTURES = 12
@@ -56,7 +58,12 @@ def draw_set(
     detector = _detector(locate_detector(weights), config, device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
-    names = unique_names([Path(images.file_name(i)) for i in chosen])
+    files = [Path(images.file_name(i)) for i in chosen]
+    names = unique_names(files)
+    for line in renamed_lines(files, names):
+        say(line)
+    if told := illegible(images.class_names):
+        say(told)
     out, drawn = make_folder(out or folder), []
     for i, name in zip(chosen, names, strict=True):
         try:
@@ -106,7 +113,8 @@ def _what(
         base = config_of_data(file, cfg, layers, Config())
         return evaluation_config(read_detector(file)[1], file, base, layers, overrides), folder
     if cfg is not None:
-        return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / Path(cfg).stem
+        return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / safe_name(Path(cfg).stem)
     if layers:
-        return resolve([*layers, *map(read_override, overrides)]), Path("runs/pictures") / Path(layers[0].source).stem
+        source = safe_name(Path(layers[0].source).resolve().stem)  # a folder may be called as ..
+        return resolve([*layers, *map(read_override, overrides)]), Path("runs/pictures") / source
     raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")

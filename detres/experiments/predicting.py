@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from detres.data.image_files import find_images
 from detres.data.images import read_image
 from detres.errors import DataError
-from detres.experiments.output_folders import make_folder, unique_names
+from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
+from detres.files.places import local_place
 from detres.prediction import Detector, NamedDetections
+from detres.report.fonts import illegible
 
 VIDEO_ENDINGS = frozenset(
     (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".flv", ".3gp", ".gif")
@@ -55,7 +57,7 @@ def find_inputs(given: Sequence[str]) -> tuple[list[Input], list[Path]]:
     paths: list[Path] = []
     absent: list[Path] = []
     for text in given:
-        path = Path(text).expanduser()
+        path = local_place(text, text)
         if path.is_dir():
             found = find_images(path)
         elif path.is_file():
@@ -90,6 +92,10 @@ def predict_files(
     for path in absent:
         say(f"left out: {_describe_absent(path)}")
     with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
+        for line in renamed_lines([item.path for item in inputs], [item.name for item in inputs]):
+            say(line)
+        if draw and (told := illegible(detector.class_names)):
+            say(told)
         images = [item for item in inputs if not item.is_video]
         pictures = _read_images(images, detector.exif, done, say)
         while chunk := list(islice(pictures, batch)):

@@ -17,6 +17,7 @@ from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.tasks import TASKS
+from detres.files.names import safe_name
 from detres.files.whole import write_whole
 from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, completed_steps, find_checkpoint
 from detres.training.ema import MovingAverage
@@ -40,7 +41,7 @@ def train(
     checkpoint. terminal: where progress is shown. say: told what was loaded and left out, a line at a time.
     Raises UserError; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
     """
-    where, run = local_device(device), Path(out or f"runs/{config.recipe or config.task}")
+    where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
     with process_group(where), ExitStack() as stack:
         if is_main():
             stack.enter_context(only_run_in(make_folder(run)))

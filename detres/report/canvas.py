@@ -6,14 +6,14 @@ H×W pixels of the picture given; everything drawn is in proportion to its size.
 from __future__ import annotations
 
 import colorsys
-import functools
 import math
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from detres.report.fonts import font, legible
 
 Rgb = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]
@@ -73,18 +73,19 @@ class Canvas:
     def pixels(self) -> NDArray[np.uint8]:
         """The picture with everything on it, (H, W, 3) uint8. Labels given last are placed first."""
         taken: list[Rectangle] = []
-        placed: list[tuple[Rectangle, str, Rgb]] = []
+        placed: list[tuple[Rectangle, str, ImageFont.FreeTypeFont, Rgb]] = []
         padding = max(2, round(self._font.size * 0.28))
         height = round(self._font.size * 1.36)
         for box, text, colour in reversed(self._labels):
-            text = shortened(text, self._font, self.width - 2 * padding)
-            width = math.ceil(self._font.getlength(text)) + 2 * padding
+            text, typeface = legible(text, self._font)
+            text = shortened(text, typeface, self.width - 2 * padding)
+            width = math.ceil(typeface.getlength(text)) + 2 * padding
             place = self._place(box, width, height, taken)
             taken.append(place)
-            placed.append((place, text, colour))
-        for (x1, y1, x2, y2), text, colour in reversed(placed):
+            placed.append((place, text, typeface, colour))
+        for (x1, y1, x2, y2), text, typeface, colour in reversed(placed):
             self._draw.rectangle((x1, y1, x2 - 1, y2 - 1), fill=(*colour, 255), outline=(0, 0, 0, 110))
-            self._draw.text((x1 + padding, (y1 + y2) / 2), text, font=self._font, fill=text_colour(colour), anchor="lm")
+            self._draw.text((x1 + padding, (y1 + y2) / 2), text, font=typeface, fill=text_colour(colour), anchor="lm")
         self._labels.clear()
         return np.array(self._image)
 
@@ -114,15 +115,6 @@ class Canvas:
             hidden = sum(_shared_area(place, other) for other in taken) / (width * height)
             candidates.append((hidden + 0.01 * rank + 0.1 * moved, place))
         return min(candidates)[1]
-
-
-@functools.lru_cache(maxsize=64)
-def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along, `size` pixels high."""
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
 def shortened(text: str, typeface: ImageFont.FreeTypeFont, width: float) -> str:

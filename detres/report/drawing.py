@@ -15,7 +15,8 @@ from torch import Tensor
 
 from detres.evaluation.flat_boxes import FlatDetections, FlatObjects
 from detres.evaluation.voc_ap import FALSE_ALARM, HIT, NEITHER, judge_detections
-from detres.report.canvas import INK, WHITE, Canvas, LineStyle, Rgb, class_colour, font, shortened
+from detres.report.canvas import INK, WHITE, Canvas, LineStyle, Rgb, class_colour, shortened
+from detres.report.fonts import font, legible
 from detres.structures import Detections, DetectionTarget
 
 Picture = NDArray[np.uint8]
@@ -127,15 +128,17 @@ def picture_sheet(
     sheet = Image.new("RGB", (width, top + sum(heights) + len(rows) * (gap + caption_height)), WHITE)
     draw = ImageDraw.Draw(sheet)
     if title:
-        text = shortened(title, title_font, width - 2 * gap)
-        draw.text((gap, (gap + top) / 2), text, font=title_font, fill=INK, anchor="lm")
+        title, face = legible(title, title_font)
+        text = shortened(title, face, width - 2 * gap)
+        draw.text((gap, (gap + top) / 2), text, font=face, fill=INK, anchor="lm")
     for row, height in zip(rows, heights, strict=True):
         x = gap
         for i in row:
             sheet.paste(cells[i], (x, top))
             if captions:
-                text = shortened(captions[i], caption_font, cells[i].width)
-                draw.text((x, top + height + caption_height / 2), text, font=caption_font, fill=INK, anchor="lm")
+                caption, face = legible(captions[i], caption_font)
+                text = shortened(caption, face, cells[i].width)
+                draw.text((x, top + height + caption_height / 2), text, font=face, fill=INK, anchor="lm")
             x += cells[i].width + gap
         top += height + caption_height + gap
     return np.array(sheet)

@@ -29,7 +29,7 @@ def figure_of_panels(
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     if title:
-        figure.suptitle(title, fontweight="bold", color=INK)
+        figure.suptitle(title, fontweight="bold", color=INK, parse_math=False)  # $ is a letter of names
     return figure, panels
 
 

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.errors import ConfigError, UserError, WeightsError
+from detres.files.places import local_place
 
 MODEL_FILE = "model.safetensors"
 TRAINER_FILE = "trainer.pt"
@@ -123,7 +124,7 @@ def find_checkpoint(run: Path) -> Path:
 
 def find_weights_file(weights: str | Path) -> Path:
     """The safetensors file that --weights names: a file, a checkpoint folder, or a run's best, else its last."""
-    path = Path(weights).expanduser()
+    path = local_place(weights, f"--weights {weights}")
     if path.is_file():
         return path
     if path.is_dir():

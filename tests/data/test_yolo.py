@@ -208,7 +208,7 @@ def test_a_list_names_images_below_the_path_that_the_yaml_states(yolo_root: Path
     (yolo_root / "data.yaml").write_text(yaml)
     images = load_yolo(yolo_root / "data.yaml", "train.txt")
     assert len(images) == 2
-    assert [problem.kind for problem in images.problems] == ["annotation malformed"]  # secret.png stands there twice
+    assert [problem.kind for problem in images.problems] == ["image repeated"]  # secret.png stands there twice
 
 
 # Classes.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.text import read_lines, read_text
 from detres.errors import DataError
+from detres.files.text import read_lines, read_text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -10,14 +10,19 @@ from detres.errors import DataError
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, *, most: int | None = None) -> str:
     """The text of a file, without its byte order mark and with line ends as \\n.
 
+    most: bytes it may have; no more are read.
     Raises DataError, naming file and encoding, where it cannot be read or is neither UTF-8 nor UTF-16 with a mark:
     a local code page can only be guessed, and a wrong guess changes names in silence.
     """
     try:
-        return decode_text(file.read_bytes(), str(file))
+        with file.open("rb") as stream:
+            content = stream.read(-1 if most is None else most + 1)
+        if most is not None and len(content) > most:
+            raise DataError(f"{file}: it has more than {most:,} bytes; is it the right file?")
+        return decode_text(content, str(file))
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
 

@@ -1,0 +1,134 @@
+"""Tar files of others, read so that a damaged or hostile one ends in a DataError, within bounds of time and memory.
+
+Nothing here writes a file or follows a name: links, devices and sparse members are passed over or refused.
+"""
+
+from __future__ import annotations
+
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from detres.errors import DataError
+
+MOST_LABEL_BYTES = 1 << 20
+MOST_IMAGE_BYTES = 1 << 28
+
+# A stream may be compressed. Photographs are not shrunk by it; zeros are, a thousandfold.
+_MOST_UNPACKED = 20
+_UNPACKED_ANYWAY = 1 << 26
+
+DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError, zlib.error, lzma.LZMAError)
+"""What tarfile raises for damage; not all of it are its own errors."""
+
+
+# Headers of headers: long names and the like. Python's patterns take time by the square of their length.
+_LONG_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_MOST_HEADER_BYTES = 1 << 13
+
+
+class Header(tarfile.TarInfo):
+    """A member's header that is sound, or a ReadError: tarfile takes a damaged one, or none, for the tar's end.
+
+    No size is negative, at which tarfile would walk back and read for ever.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
+        try:
+            return super().fromtarfile(tarfile)
+        except _DAMAGED_HEADER as error:
+            what = "it breaks off" if isinstance(error, _NO_HEADER) and tarfile.offset else str(error)
+            raise _damage(what) from None
+
+    def _block(self, count: int) -> int:
+        if count < 0:
+            raise _damage("a header states a negative size")
+        return super()._block(count)
+
+    def _proc_member(self, opened: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _LONG_HEADERS and self.size > _MOST_HEADER_BYTES:
+            raise _damage(f"a header has {self.size:,} bytes, for a name or the like")
+        return super()._proc_member(opened)
+
+
+_NO_HEADER = (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError)
+_DAMAGED_HEADER = (*_NO_HEADER, tarfile.InvalidHeaderError, tarfile.SubsequentHeaderError)
+
+
+def _damage(what: str) -> tarfile.ReadError:
+    return tarfile.ReadError(what)
+
+
+def open_tar(file: Path) -> tarfile.TarFile:
+    """A tar that lies on a disk uncompressed, so that members have their places in it."""
+    return tarfile.open(file, "r:", tarinfo=Header)
+
+
+def plain_files(opened: tarfile.TarFile, *, size: int) -> Iterator[tarfile.TarInfo]:
+    """The members that are files, whole within the tar's `size` bytes."""
+    for member in opened:
+        opened.members = []  # tarfile would remember every one of a million
+        if not member.isreg():
+            continue
+        _check_whole(member)
+        if not 0 <= member.size <= size - member.offset_data:
+            raise _damage(f"{member.name[:80]!a} has more bytes than are there")
+        yield member
+
+
+def stream_files(source: BinaryIO) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
+    """Name and size of each file in a tar that can only be read onwards, compressed or not, and how to read it."""
+    counted = _Counted(source)
+    with tarfile.open(fileobj=counted, mode="r|*", tarinfo=Header) as opened:
+        for member in opened:
+            opened.members = []
+            _check_growth(opened.offset, counted.count)
+            if not member.isreg():
+                continue
+            _check_whole(member)
+            if not 0 <= member.size <= MOST_IMAGE_BYTES:
+                raise _damage(f"{member.name[:80]!a} states {member.size:,} bytes, no image's size")
+            yield member.name, member.size, lambda member=member: opened.extractfile(member).read()
+
+
+def _check_whole(member: tarfile.TarInfo) -> None:
+    # Of a sparse file a few bytes stand for as many zeros as it likes.
+    if member.issparse():
+        raise _damage(f"{member.name[:80]!a} is sparse; write it whole")
+
+
+def _check_growth(unpacked: int, packed: int) -> None:
+    if unpacked > _UNPACKED_ANYWAY + _MOST_UNPACKED * packed:
+        raise _damage(f"it unpacks to more than {_MOST_UNPACKED} times its size")
+
+
+class _Counted:
+    """A stream that knows how many bytes were read of it."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self.source, self.count = source, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.source.read(size)
+        self.count += len(data)
+        return data
+
+
+@contextmanager
+def told_of_tar(shown: str, mend: str) -> Iterator[None]:
+    """Turn whatever a damaged tar raises into a DataError that names it."""
+    try:
+        yield
+    except DataError:
+        raise
+    except DAMAGE as error:
+        what = error.args[0] if error.args else type(error).__name__
+        raise DataError(f"{shown}: {what if len(str(what)) < 200 else 'it is damaged'}; {mend}") from None

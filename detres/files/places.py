@@ -1,0 +1,52 @@
+"""Places as people and files name them, as far as any system can have them: an address of the web is none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from detres.errors import UserError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,3}[^/]")  # one letter is a disk of Windows
+_MOST_BYTES = 4095
+_MOST_OF_A_NAME = 255
+
+
+def what_is_wrong_with(place: str) -> str | None:
+    """Why no file or folder can be called so, or None."""
+    if "\0" in place:
+        return "it holds a NUL character"
+    encoded = place.encode("utf-8", errors="surrogateescape" if _is_bytes(place) else "replace")
+    if len(encoded) > _MOST_BYTES or any(len(name) > _MOST_OF_A_NAME for name in encoded.split(b"/")):
+        return f"it is longer than a file's name can be ({_MOST_OF_A_NAME} bytes a folder, {_MOST_BYTES} in all)"
+    return None
+
+
+def is_address(place: str) -> bool:
+    """Whether this is an address such as https://… or s3://…; as a path it would lose a slash."""
+    return _ADDRESS.match(place) is not None and not Path(place).exists()
+
+
+def local_place(text: str | Path, shown: str) -> Path:
+    """The path that `text` names, with ~ for the home. shown: what errors call it, such as `--data data.yaml`.
+
+    Raises UserError, with the text as it was given, for an address, and for what no file can be called.
+    """
+    text = str(text)
+    if wrong := what_is_wrong_with(text):
+        raise UserError(f"{shown if len(shown) <= 120 else shown[:117] + '...'}: {wrong}")
+    if is_address(text):
+        raise UserError(f"{shown}: this is an address, and files are read from disks; download it, and name the file")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~nobody
+        raise UserError(f"{shown}: whose home {text.partition('/')[0]} is, is not known; write the path out") from None
+
+
+def _is_bytes(place: str) -> bool:
+    """Whether every lone surrogate stands for a byte of a name that is no UTF-8."""
+    try:
+        place.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
