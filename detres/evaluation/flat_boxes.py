@@ -1,6 +1,9 @@
 """Ground truth in COCO's layout and detections in COCO's results format, as flat arrays that both protocols read.
 
 I images, K classes, G objects, D detections. Images and classes are numbered by their place in the ground truth.
+
+Equal scores need an order, or a figure depends on how a file happens to be sorted. By COCO's protocol images take turns
+by their ids, and what was found on one image goes in the order given, as pycocotools has it.
 """
 
 from __future__ import annotations
@@ -80,6 +83,20 @@ def flat_detections(
         first = detections[int(broken.argmax())]
         raise DataError(f"{int(broken.sum())} detections are not finite, the first is {first}; the model has diverged")
     return flat
+
+
+def image_turns(ground_truth: dict[str, Any]) -> NDArray[np.int64]:
+    """(I,) the turn of each image among all: by rising id, numbers before text."""
+    ids = [image["id"] for image in ground_truth["images"]]
+    order = sorted(range(len(ids)), key=lambda place: (isinstance(ids[place], str), ids[place]))
+    turns = np.empty(len(ids), np.int64)
+    turns[order] = np.arange(len(ids))
+    return turns
+
+
+def best_first(found: FlatDetections, turns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(D,) places by falling score; equal scores by their images' turns, then as they are given."""
+    return np.lexsort((turns[found.image], -found.scores))
 
 
 def image_and_class(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

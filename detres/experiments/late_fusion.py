@@ -21,7 +21,7 @@ from detres.data.datasets import SplitName, load_dataset
 from detres.detection.fusion import FusionMethod, View, fuse
 from detres.errors import ConfigError
 from detres.evaluation.detection_evaluator import as_results, detection_metrics
-from detres.evaluation.flat_boxes import FlatDetections
+from detres.evaluation.flat_boxes import FlatDetections, image_turns
 from detres.evaluation.saved_detections import read_detections
 from detres.experiments.evaluating import Measured
 from detres.experiments.evaluation_places import default_split, file_digest, set_and_split
@@ -70,6 +70,8 @@ def evaluate_files(
     found = members[0]
     if method is not None:
         found = merge_detections(members, images.sizes, method, config.test, progress=progress)
+    # As DetectionEvaluator gives what was just detected, so that equal scores go the same way.
+    found = found.select(np.argsort(image_turns(ground_truth)[found.image], kind="stable"))
     metrics = detection_metrics(ground_truth, found) | {
         "set": images.name,
         "annotations": images.digest(),
