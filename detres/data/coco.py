@@ -15,6 +15,7 @@ from typing import Any
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
+from detres.data.ignore_marks import ignored_as
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.errors import DataError
 from detres.files.whole import whole_file
@@ -221,12 +222,12 @@ def _raw_box(annotation: dict[str, Any], names: dict[int, str]) -> RawBox:
         x, y, width, height = (float(value) for value in annotation["bbox"])
     except (KeyError, TypeError, ValueError):
         x = y = width = height = math.nan
-    area = annotation.get("area")
+    area, ignored = annotation.get("area"), ignored_as(annotation)
     return RawBox(
         name=names.get(category_id, f"category {category_id}"),
         xyxy=(x, y, x + width, y + height),
-        crowd=bool(annotation.get("iscrowd", 0)) and not annotation.get("difficult", 0),
-        difficult=bool(annotation.get("difficult", 0)),
+        crowd=ignored == "crowd",
+        difficult=ignored == "difficult",
         area=None if area is None else float(area),
     )
 

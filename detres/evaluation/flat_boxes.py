@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.data.ignore_marks import ignored_as
 from detres.errors import DataError
 
 
@@ -47,8 +48,8 @@ class FlatDetections:
 def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
     """The annotations of an instances dict.
 
-    "iscrowd", "ignore" and "difficult" all mark what is to be ignored; an "area" that is missing is width × height.
-    Raises DataError where an annotation names an image or a category the dict has not.
+    data/ignore_marks.py says what marks an annotation to be ignored; an "area" that is missing is width × height.
+    Raises DataError where an annotation names an image or a category the dict has not, or a mark of it is no flag.
     """
     annotations = ground_truth["annotations"]
     boxes = _boxes(annotations)
@@ -57,10 +58,18 @@ def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
         label=_places(annotations, "category_id", ground_truth["categories"], "annotation"),
         boxes=boxes,
         areas=np.array([a.get("area", b[2] * b[3]) for a, b in zip(annotations, boxes, strict=True)], np.float64),
-        ignore=np.array(
-            [bool(a.get("iscrowd") or a.get("ignore") or a.get("difficult")) for a in annotations], np.bool_
-        ),
+        ignore=np.array([_is_ignored(a) for a in annotations], np.bool_),
     )
+
+
+def _is_ignored(annotation: dict[str, Any]) -> bool:
+    how = ignored_as(annotation)
+    if how is None:
+        stated = [f"{key}: {annotation[key]!r}" for key in ("iscrowd", "ignore", "difficult") if key in annotation]
+        raise DataError(
+            f"annotation {annotation.get('id')!r}: iscrowd, ignore and difficult are 0 or 1, got {', '.join(stated)}"
+        )
+    return how != "nothing"
 
 
 def flat_detections(
