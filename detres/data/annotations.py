@@ -39,14 +39,21 @@ ProblemKind = Literal[
 # What is said, but is nobody's mistake: strict accepts it.
 HARMLESS: frozenset[ProblemKind] = frozenset({"empty supercategory", "set without annotations"})
 
+# Of an image that is not there to be looked at.
+UNREADABLE: frozenset[ProblemKind] = frozenset({"image missing", "image unreadable"})
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root."""
+    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root.
+
+    costs_image: whether a whole image is left out for it.
+    """
 
     kind: ProblemKind
     file: str
     detail: str
+    costs_image: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.file}: {self.detail}"

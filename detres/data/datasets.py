@@ -22,7 +22,7 @@ import numpy as np
 from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
-from detres.data.annotations import AnnotatedImages, concatenate
+from detres.data.annotations import AnnotatedImages, Problem, concatenate
 from detres.data.coco import GET_COCO, load_coco
 from detres.data.imagenet_det import GET_DET, load_imagenet_det
 from detres.data.shapes import load_shapes
@@ -121,9 +121,15 @@ def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> An
         raise DataError(f"{dataset.name}: data.val_fraction={fraction} of {len(dataset)} image leaves none to train on")
     order = numpy_generator(0, Purpose.DATA_SET, len(dataset)).permutation(len(dataset))
     count = min(max(round(fraction * len(dataset)), 1), len(dataset) - 1)
-    part = dataset.subset(np.sort(order[:count] if chosen else order[count:]))
+    part, rest = (dataset.subset(np.sort(places)) for places in (order[:count], order[count:]))
     # Both parts come from one reading: what was wrong with it is said with the one that is trained on.
-    return part if chosen else replace(part, problems=dataset.problems)
+    return replace(part, problems=_not_of(rest, dataset)) if chosen else replace(rest, problems=dataset.problems)
+
+
+def _not_of(part: AnnotatedImages, whole: AnnotatedImages) -> tuple[Problem, ...]:
+    """The problems of a set that are not those of some of its images: a label file is called as its image is."""
+    stems = {Path(part.file_name(i)).stem for i in range(len(part))}
+    return tuple(problem for problem in whole.problems if Path(problem.file).stem not in stems)
 
 
 def describe_missing_split(
@@ -138,16 +144,18 @@ def describe_missing_split(
 
 
 def _load_coco(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_coco(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+    return load_coco(root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict))
 
 
 def _load_voc(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
     siblings = (*data.train, *data.val, *data.test)
-    return load_voc(root, split, classes=data.classes, exif=data.exif, strict=data.strict, sibling_splits=siblings)
+    return load_voc(
+        root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict), sibling_splits=siblings
+    )
 
 
 def _load_yolo(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+    return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict))
 
 
 def _load_imagenet_det(root: Path, split: str, data: DataConfig) -> AnnotatedImages:

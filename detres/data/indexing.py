@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,7 +100,7 @@ def _check_images(
     kept, sizes, turned, ids = [], [], [], set()
     for image, header in zip(images, headers, strict=True):
         if isinstance(header, Problem):
-            found.append(Problem(header.kind, image.file, header.detail))
+            found.append(replace(header, file=image.file))
             continue
         if image.image_id in ids:
             found.append(
@@ -132,7 +132,7 @@ def _header(path: Path) -> ImageHeader | Problem:
         return read_header(path)
     except DataError as error:
         kind = "image unreadable" if os.path.exists(path) else "image missing"
-        return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out")
+        return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out", costs_image=True)
 
 
 def _settle_turn(image: RawImage, header: ImageHeader, exif: bool, found: list[Problem]) -> bool | None:
@@ -149,9 +149,8 @@ def _settle_turn(image: RawImage, header: ImageHeader, exif: bool, found: list[P
             Problem("size disagrees", image.file, f"stated {_wh(stated)}; the file's {_wh(header.size)} is used")
         )
         return exif
-    found.append(
-        Problem("size disagrees", image.file, f"stated {_wh(stated)}, the file is {_wh(header.size)}; left out")
-    )
+    detail = f"stated {_wh(stated)}, the file is {_wh(header.size)}; left out"
+    found.append(Problem("size disagrees", image.file, detail, costs_image=True))
     return None
 
 

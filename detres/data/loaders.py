@@ -87,17 +87,27 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     def undecodable(self) -> list[Problem]:
         """The images found so far, by any worker, that could not be decoded."""
-        return [
-            Problem("image unreadable", self.images.file_name(i), "cannot be decoded; a grey image stands in for it")
-            for i in self._undecodable.nonzero().flatten().tolist()
-        ]
+        detail = "cannot be decoded; a grey image stands in for it"
+        return self._problems(self.undecodable_places(), detail)
+
+    def undecodable_places(self) -> list[int]:
+        """Their places in the set."""
+        return self._undecodable.nonzero().flatten().tolist()
+
+    def left_out(self, places: Sequence[int]) -> list[Problem]:
+        """What is wrong with images of which nothing counts because they cannot be decoded."""
+        return self._problems(places, "cannot be decoded; left out")
+
+    def _problems(self, places: Sequence[int], detail: str) -> list[Problem]:
+        names = map(self.images.file_name, places)
+        return [Problem("image unreadable", name, detail, costs_image=True) for name in names]
 
     def _read(self, index: int) -> tuple[NDArray[np.uint8], DetectionTarget]:
         try:
             rgb = read_image(self.images.path(index), exif=bool(self.images.turned[index]))
-        except DataError:
+        except DataError as error:
             if self.strict:
-                raise
+                raise DataError(f"{error}; or leave such images out with data.strict=false") from None
             self._undecodable[index] = True
             return np.full((*self.images.size(index), 3), GREY, dtype=np.uint8), DetectionTarget.empty()
         return rgb, self.images.target(index)

@@ -171,11 +171,12 @@ def _parse_or_problem(folder: Path, prefix: str, stem: str) -> VocFile | Problem
     file = folder / "Annotations" / f"{stem}.xml"
     shown = f"{prefix}Annotations/{stem}.xml"
     if not file.is_file():
-        return Problem("annotation missing", shown, "there is no such file; its image is left out")
+        return Problem("annotation missing", shown, "there is no such file; its image is left out", costs_image=True)
     try:
         return parse_annotation(file)
     except DataError as error:
-        return Problem("annotation malformed", shown, f"{str(error).removeprefix(f'{file}: ')}; its image is left out")
+        detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
+        return Problem("annotation malformed", shown, detail, costs_image=True)
 
 
 def _occurring_names(folder: Path) -> set[str]:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
-from detres.data.datasets import SplitName, load_dataset
+from detres.data.datasets import SplitName
 from detres.data.images import read_image
 from detres.detection.detector_files import build_from_settings, load_strictly, read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError
+from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import map_classes
-from detres.experiments.evaluation_places import config_of_data, default_place, default_split
+from detres.experiments.evaluation_places import config_of_data, default_place
 from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, unique_names
 from detres.experiments.parts import Say
@@ -51,8 +52,8 @@ def draw_set(
     config, folder = _what(weights, cfg, layers, overrides)
     if not isinstance(config, Config):
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
-    split = split or (default_split(config) if weights else "train")
-    images = load_dataset(config.data, split)
+    split = split_to_measure(config, split or (None if weights else "train"), say)
+    images = load_measured(config.data, split, say)
     detector = _detector(locate_detector(weights), config, device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()

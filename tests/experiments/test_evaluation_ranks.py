@@ -43,7 +43,7 @@ def found_by_ranks(
     found: dict[int | str, Detections] = {}
     for rank in range(world):
         monkeypatch.setattr(detection_data, "rank", lambda rank=rank: rank)
-        for image_id, detections in predict_set([member], config, evaluation_set(config, images), CPU):
+        for image_id, detections in predict_set([member], config, evaluation_set(config, images, strict=True), CPU):
             assert image_id not in found
             found[image_id] = detections
     assert len(found) == len(images) == 7
@@ -87,7 +87,9 @@ def test_workers_change_nothing(unequal: Any) -> None:
     for workers in (0, 2):
         config = load_config(unequal.cfg, ["test.batch=8", "test.score=0.0", f"data.workers={workers}"])
         images = load_dataset(config.data, "test")
-        measured = measure([Member(build_detector(config, images.class_names), config.data)], config, images, CPU)
+        measured = measure(
+            [Member(build_detector(config, images.class_names), config.data)], config, images, CPU, leave_out=False
+        )
         assert measured is not None
         figures.append((measured.metrics, measured.detections))
     assert figures[0] == figures[1]
