@@ -26,6 +26,7 @@ from detres.detection.published import locate_detector
 from detres.detection.testing import Member, check_classes
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
+from detres.evaluation.detection_files import renaming_lines
 from detres.evaluation.submissions import most_per_image
 from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
@@ -75,6 +76,8 @@ def evaluate(
             say(f"{each.file}: {each.settings.recipe or 'detector'}")
         say(f"{images.name}: {len(images)} images, in {precision}")
         for line in map_classes(members[0].model.class_names, images.class_names).lines():
+            say(line)
+        for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
             say(line)
         if told := _idle_fusion(config.test, len(files)):
             say(told)

@@ -23,6 +23,7 @@ from detres.detection.fusion import FusionMethod, View, fuse
 from detres.errors import ConfigError, DataError
 from detres.evaluation.box_readings import other_reading
 from detres.evaluation.detection_evaluator import as_results, detection_metrics
+from detres.evaluation.detection_files import renaming_lines
 from detres.evaluation.flat_boxes import FlatDetections, image_turns
 from detres.evaluation.saved_detections import has_neighbour, read_detections
 from detres.experiments.evaluated_sets import load_measured, problem_metrics, split_to_measure
@@ -31,6 +32,7 @@ from detres.experiments.evaluation_places import file_digest, set_and_split
 from detres.experiments.evaluation_run import Say, say_unannotated, tell_and_write
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
+from detres.files.names import file_stem
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")
 """Keys that matter where nothing is detected any more."""
@@ -72,6 +74,8 @@ def evaluate_files(
             say(f"warning: {source}: {told}")
         say(f"{source}: {len(members[-1].scores)} detections on {len(np.unique(members[-1].image))} images")
     say(f"{images.name}: {len(images)} images" + (f"; {len(files)} files are merged by {method}" if method else ""))
+    for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
+        say(line)
     folder = _made_folder(out, set_and_split(images.name, split), method, sources)
     found = members[0]
     if method is not None:
@@ -173,7 +177,7 @@ def fusion_method(stated: str | None) -> FusionMethod:
 
 
 def _made_folder(out: str | Path | None, set_name: str, method: str | None, sources: Sequence[Path]) -> Path:
-    folder = Path(out) if out else Path("runs") / "late_fusion" / f"{set_name}-{method or 'alone'}"
+    folder = Path(out) if out else Path("runs") / "late_fusion" / file_stem(f"{set_name}-{method or 'alone'}")
     if any(source.resolve() == (folder / "detections.json").resolve() for source in sources):
         raise ConfigError(f"{folder}: its detections.json is read, and would be written over; choose another --out")
     make_folder(folder)
