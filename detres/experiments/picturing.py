@@ -24,8 +24,7 @@ from detres.experiments.output_folders import make_folder, unique_names
 from detres.experiments.parts import Say
 from detres.experiments.predicting import write_picture
 from detres.prediction import Detector
-from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
-from detres.structures import Detections
+from detres.report.drawing import draw_comparison, draw_objects, picture_sheet
 
 SHEET_PICTURES = 12
 
@@ -70,8 +69,7 @@ def draw_set(
             found = classes(detector.predict(rgb))
             picture = draw_comparison(rgb, target, found, images.class_names, min_score=score)
         else:
-            whole = Detections(target.boxes, target.boxes.new_ones(len(target)), target.labels, rgb.shape[:2])
-            picture = draw_detections(rgb, whole, images.class_names)
+            picture = draw_objects(rgb, target, images.class_names)
         write_picture(out / f"{name}.jpg", picture)
         drawn.append((name, picture))
     if not drawn:
