@@ -59,11 +59,11 @@ def evaluate(
     split: None is test where there is one, else val.
     out: None is RUN/eval/SET-SPLIT-CHECKPOINT. report: whether report.html is made, too.
     """
-    files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
-    found = _read(files, cfg, layers, overrides)
-    config = found[0].config
     where = local_device(device)
     with process_group(where):
+        files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
+        found = _read(files, cfg, layers, overrides)
+        config = found[0].config
         split = split_to_measure(config, split, say)
         images = load_measured(config.data, split, say)
         if not len(images.boxes):
