@@ -122,12 +122,14 @@ def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> An
     order = numpy_generator(0, Purpose.DATA_SET, len(dataset)).permutation(len(dataset))
     count = min(max(round(fraction * len(dataset)), 1), len(dataset) - 1)
     part, rest = (dataset.subset(np.sort(places)) for places in (order[:count], order[count:]))
-    # Both parts come from one reading: what was wrong with it is said with the one that is trained on.
-    return replace(part, problems=_not_of(rest, dataset)) if chosen else replace(rest, problems=dataset.problems)
+    return replace(part, problems=_not_of(rest, dataset)) if chosen else replace(rest, problems=_not_of(part, dataset))
 
 
 def _not_of(part: AnnotatedImages, whole: AnnotatedImages) -> tuple[Problem, ...]:
-    """The problems of a set that are not those of some of its images: a label file is called as its image is."""
+    """The problems of a set that are not those of some of its images: a label file is called as its image is.
+
+    An image that is not there is in neither part, and its problem is one of both.
+    """
     stems = {Path(part.file_name(i)).stem for i in range(len(part))}
     return tuple(problem for problem in whole.problems if Path(problem.file).stem not in stems)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detres.files.names import file_stems
+from detres.files.names import unique_names
 from detres.files.whole import write_whole
 
 _SHOWN = 5
@@ -51,7 +51,7 @@ def comp4_files(ground_truth: dict[str, Any], detections: Sequence[dict[str, Any
 
 def comp4_names(class_names: Sequence[str]) -> list[str]:
     """The file of each class: a name may hold what a file's may not, and no two classes share one."""
-    return [f"comp4_det_test_{stem}.txt" for stem in file_stems(class_names)]
+    return [f"comp4_det_test_{stem}.txt" for stem in unique_names(class_names)]
 
 
 def renaming_lines(class_names: Sequence[str]) -> list[str]:

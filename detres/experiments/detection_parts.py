@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages
+from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.datasets import load_dataset
 from detres.detection.detector_files import settings_of
 from detres.detection.faster_rcnn import FasterRCNN
@@ -49,7 +50,7 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
         metadata=settings.to_metadata(),
         batches=batches,
         accumulate=accumulate,
-        evaluate=_evaluator(model, config, device, say, unseen),
+        evaluate=_evaluator(model, config, images.problems, device, say, unseen),
         warnings=lambda: [
             *map(str, dataset.undecodable()),
             *(f"image unreadable: {file}: cannot be decoded; it counts in no evaluation" for file in unseen),
@@ -69,19 +70,24 @@ def load_training_images(config: Config, say: Say = lambda line: None) -> Annota
 
 
 def _evaluator(
-    model: FasterRCNN, config: Config, device: torch.device, say: Say, undecodable: dict[str, None]
+    model: FasterRCNN,
+    config: Config,
+    told: Sequence[Problem],
+    device: torch.device,
+    say: Say,
+    undecodable: dict[str, None],
 ) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated.
 
-    undecodable: gets the files of images that could not be decoded. They are left out: a run of days does not end for
-    one of them, and eval_det refuses them.
+    told: what was said of the training images. undecodable: gets the files of images that could not be decoded. They
+    are left out: a run of days does not end for one of them, and eval_det refuses them.
     """
     data = config.data
     split = "val" if data.val or data.val_fraction else "test" if data.test else None
     if split is None:
         return None
-    # What is set apart of train was read with it: what is wrong with it has been said.
-    images = load_measured(data, split, say) if split == "test" or data.val else load_dataset(data, split)
+    is_apart = split == "val" and not data.val
+    images = load_measured(data, split, say, may_lack=is_apart, told=told if is_apart else ())
     if not len(images.boxes):
         say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
         return None

@@ -33,16 +33,21 @@ def split_to_measure(config: Config, stated: SplitName | None, say: Say) -> Spli
     return "val" if absent else "test"
 
 
-def load_measured(data: DataConfig, split: SplitName, say: Say) -> AnnotatedImages:
+def load_measured(
+    data: DataConfig, split: SplitName, say: Say, *, may_lack: bool = False, told: Collection[Problem] = ()
+) -> AnnotatedImages:
     """The images of a split, what is wrong with them said once.
 
-    Raises DataError where one is missing or cannot be read, and data.strict is not stated to be false.
+    may_lack: images that are missing are told as well and no error: nothing is measured, or the split was set apart of
+    the training images, where one that is missing is in neither part. told: what has been said of them already.
+    Raises DataError where an image is missing or cannot be read, and data.strict is not stated to be false.
     """
     images = load_once(lambda: load_dataset(data, split))
     lost = [problem for problem in images.problems if problem.kind in UNREADABLE]
-    if lost and data.strict is not False:
+    if lost and data.strict is not False and not may_lack:
         raise DataError(describe_lost(images.name, lost))
-    for line in problem_lines(images.problems):
+    known = set(told)
+    for line in problem_lines([p for p in images.problems if p not in known and p.kind != "set without annotations"]):
         say(line)
     return images
 

@@ -9,7 +9,7 @@ from detres.backbones.weight_files import sha256
 from detres.config.loading import AnyConfig, Layer, load_config
 from detres.data.datasets import SplitName
 from detres.errors import ConfigError
-from detres.files.names import file_stem
+from detres.files.names import safe_name
 
 
 def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], defaults: AnyConfig) -> AnyConfig:
@@ -44,7 +44,7 @@ def default_folder(file: Path, set_name: str, split: str, *, others: int = 0) ->
     """
     checkpoint = file.resolve().parent.name if run_folder(file) else file.stem
     checkpoint += f"-and-{others}-more" if others else ""
-    return default_place(file) / "eval" / file_stem(f"{set_and_split(set_name, split)}-{checkpoint}")
+    return default_place(file) / "eval" / safe_name(f"{set_and_split(set_name, split)}-{checkpoint}")
 
 
 def set_and_split(set_name: str, split: str) -> str:

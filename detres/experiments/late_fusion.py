@@ -32,7 +32,7 @@ from detres.experiments.evaluation_places import file_digest, set_and_split
 from detres.experiments.evaluation_run import Say, say_unannotated, tell_and_write
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
-from detres.files.names import file_stem
+from detres.files.names import safe_name
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")
 """Keys that matter where nothing is detected any more."""
@@ -177,7 +177,7 @@ def fusion_method(stated: str | None) -> FusionMethod:
 
 
 def _made_folder(out: str | Path | None, set_name: str, method: str | None, sources: Sequence[Path]) -> Path:
-    folder = Path(out) if out else Path("runs") / "late_fusion" / file_stem(f"{set_name}-{method or 'alone'}")
+    folder = Path(out) if out else Path("runs") / "late_fusion" / safe_name(f"{set_name}-{method or 'alone'}")
     if any(source.resolve() == (folder / "detections.json").resolve() for source in sources):
         raise ConfigError(f"{folder}: its detections.json is read, and would be written over; choose another --out")
     make_folder(folder)

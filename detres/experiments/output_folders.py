@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.errors import ConfigError
-from detres.files.names import file_stems
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Stems, safe as names of files; of those that stand more than once, all get their place in the list in front."""
+    """Stems; of those that stand more than once, all get their place in the list in front."""
     counts = Counter(path.stem for path in paths)
-    stems = [path.stem if counts[path.stem] == 1 else f"{i:06d}_{path.stem}" for i, path in enumerate(paths)]
-    return file_stems(stems)
+    return [path.stem if counts[path.stem] == 1 else f"{i:06d}_{path.stem}" for i, path in enumerate(paths)]
 
 
 def make_folder(folder: Path) -> Path:

@@ -52,7 +52,7 @@ def draw_set(
     if not isinstance(config, Config):
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
     split = split_to_measure(config, split or (None if weights else "train"), say)
-    images = load_measured(config.data, split, say)
+    images = load_measured(config.data, split, say, may_lack=split == "train")
     detector = _detector(locate_detector(weights), config, device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()

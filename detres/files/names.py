@@ -1,44 +1,76 @@
-"""File names made of other people's words: classes, images and sets are called as anybody likes."""
+"""Names from outside (of classes, images, splits) as names of files and folders of ours, on any system."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Iterable
 
-# What no file name may hold on one system or another, and what ends a line.
-_UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
-_MOST_BYTES = 120  # of a stem; a name has 255, of which endings and names of unfinished files take some
+_FORBIDDEN = re.compile(r'[/\\<>:"|?*]')
+"""What separates folders or stands for something else, on this system or another."""
 
+# Devices of Windows, whatever ending they are given.
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)", re.IGNORECASE)
 
-def file_stem(name: str) -> str:
-    """The name as it may stand in a folder: without separators, not hidden, not `..`, of a length any disk takes."""
-    stem = _UNSAFE.sub("_", name)
-    begin = len(stem) - len(stem.lstrip("."))
-    stem = "_" * begin + stem[begin:] or "_"
-    encoded = stem.encode("utf-8", errors="surrogateescape")
-    if len(encoded) <= _MOST_BYTES:
-        return stem
-    digest = hashlib.blake2b(encoded, digest_size=4).hexdigest()
-    return f"{encoded[: _MOST_BYTES - 9].decode('utf-8', errors='ignore')}-{digest}"
+_DIGEST = 8
 
 
-def file_stems(names: Sequence[str]) -> list[str]:
-    """One for each name, no two the same, also where upper and lower case are: later ones get a number."""
-    taken = {_seen(file_stem(name)) for name in names}
-    given: set[str] = set()
-    stems = []
-    for name in names:
-        stem, number = file_stem(name), 1
-        while _seen(stem) in given or (number > 1 and _seen(stem) in taken):
-            number += 1
-            stem = f"{file_stem(name)}_{number}"
-        given.add(_seen(stem))
-        stems.append(stem)
-    return stems
+def safe_name(text: str, *, most: int = 120) -> str:
+    """`text` as the name of one file or folder: it itself where it is one, else the nearest name that is.
+
+    Nothing of it leads to another folder (`/`, `..`), hides the file (a dot in front) or cannot be stored (NUL, lone
+    surrogates, more than `most` bytes of UTF-8; where it is cut, a digest of the whole keeps it apart from others).
+    An ending is the caller's to add. Different texts may give one name: see unique_names.
+    """
+    name = _FORBIDDEN.sub("_", "".join("_" if _unprintable(char) else char for char in text))
+    name = re.sub(r"^\.+", lambda dots: "_" * len(dots[0]), name.strip()).rstrip(". ")
+    if not name or _RESERVED.match(name):
+        name = f"_{name}"
+    if len(name.encode("utf-8")) <= most:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{_cut(name, most - _DIGEST - 1)}-{digest}"
 
 
-def _seen(stem: str) -> str:
-    """What a file system that is blind to case and to ways of composing letters makes of it."""
-    return unicodedata.normalize("NFC", stem).casefold()
+def unique_names(names: Iterable[str], *, most: int = 120) -> list[str]:
+    """safe_name of each, in order, and no two of them one file, also where systems do not tell capitals apart.
+
+    A name that is safe as it is stays so, as long as no other with it is the same file; the others get -2, -3, ...
+    """
+    names = list(names)
+    safe = [safe_name(name, most=most) for name in names]
+    chosen: dict[int, str] = {}
+    taken: set[str] = set()
+    for place, name in enumerate(safe):
+        if name == names[place] and _as_file(name) not in taken:
+            chosen[place] = name
+            taken.add(_as_file(name))
+    for place, name in enumerate(safe):
+        if place not in chosen:
+            chosen[place] = _numbered(name, taken, most)
+            taken.add(_as_file(chosen[place]))
+    return [chosen[place] for place in range(len(names))]
+
+
+def _numbered(name: str, taken: Container[str], most: int) -> str:
+    """`name`, or the first of name-2, name-3, ... that is no file in `taken`."""
+    numbered, number = name, 1
+    while _as_file(numbered) in taken:
+        number += 1
+        numbered = safe_name(f"{_cut(name, most - 10)}-{number}", most=most)
+    return numbered
+
+
+def _unprintable(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _as_file(name: str) -> str:
+    """What two names have in common where a file system takes them for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _cut(name: str, most: int) -> str:
+    """The first characters of a name, no more than `most` bytes of them."""
+    return name.encode("utf-8")[:most].decode("utf-8", errors="ignore").rstrip(". ")

@@ -151,24 +151,42 @@ def test_boxes_that_are_left_out_are_told_and_counted(tmp_path: Path) -> None:
     assert "warning: 4 × unknown image, such as test.json: annotation 0" in "\n".join(said)
 
 
-def test_a_set_that_was_set_apart_keeps_its_problems(data: dict[str, Any]) -> None:
-    apart = {**data, "train": data["test"], "test": [], "val_fraction": 0.5}
-    val = load_dataset(DataConfig(**apart), "val")
-    mine = {Path(val.file_name(i)).stem for i in range(len(val))}
+def test_parts_of_one_set_have_the_problems_of_their_own_images(data: dict[str, Any]) -> None:
+    apart = DataConfig(**{**data, "train": data["test"], "test": [], "val_fraction": 0.5})
     root = Path(data["root"])
     for name in NAMES:
         if data["format"] == "yolo":
-            (root / "labels" / f"{name}.txt").write_text("0 nowhere\n")
+            with (root / "labels" / f"{name}.txt").open("a") as labels:
+                labels.write("0 nowhere\n")
         elif data["format"] == "voc":
             file = root / "Annotations" / f"{name}.xml"
-            file.write_text(file.read_text().replace("<xmin>11", "<xmin>wide"))
+            thing = "<object><name>cat</name><bndbox><xmin>wide</xmin></bndbox></object></annotation>"
+            file.write_text(file.read_text().replace("</annotation>", thing))
     if data["format"] == "coco":
         content = json.loads((root / "test.json").read_text())
-        for annotation in content["annotations"]:
-            annotation["bbox"] = [1, 1, 0, 0]
+        content["annotations"] += [{**each, "bbox": [1, 1, 0, 0]} for each in content["annotations"]]
         (root / "test.json").write_text(json.dumps(content))
-    val = load_dataset(DataConfig(**apart), "val")
-    assert {Path(problem.file).stem for problem in val.problems} == mine
+    train, val = (load_dataset(apart, split) for split in ("train", "val"))
+    for part in (train, val):
+        assert {Path(each.file).stem for each in part.problems} == {Path(part.file_name(i)).stem for i in range(4)}
+    said: list[str] = []
+    load_measured(apart, "val", said.append, may_lack=True, told=train.problems)
+    assert [line.split(" ×")[0] for line in said] == ["warning: 4"], "train's own were said with it"
+
+
+def test_a_missing_image_is_in_neither_part_of_a_set_and_refused_where_a_part_alone_is_measured(
+    data: dict[str, Any],
+) -> None:
+    """Which images are val goes by how many there are: a part of fewer holds images that were trained on."""
+    picture(data, "3").unlink()
+    apart = DataConfig(**{**data, "train": data["test"], "test": [], "val_fraction": 0.5})
+    said: list[str] = []
+    told = load_dataset(apart, "train").problems
+    images = load_measured(apart, "val", said.append, may_lack=True, told=told)
+    assert problem_metrics(images.problems)["images_left_out"] == 1
+    assert said == []
+    with pytest.raises(DataError, match="missing or cannot be read"):
+        load_measured(apart, "val", said.append)
 
 
 def test_metrics_say_how_many_images_a_problem_cost(data: dict[str, Any]) -> None:

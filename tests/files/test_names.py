@@ -1,64 +1,81 @@
-"""Whatever classes and images are called, each has a file of its own, in the folder it belongs to."""
+"""Names from outside become names of one file each, inside the folder they are written to."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from detres.files.names import file_stem, file_stems
-from detres.files.whole import write_whole
+from detres.files.names import safe_name, unique_names
 
-HOSTILE = [
-    "a/b",
-    "a\\b",
-    "a_b",
+HOSTILE = (
+    "../../etc/passwd",
+    "/etc/passwd",
     "..",
     ".",
     "",
-    "../../etc/passwd",
-    "/abs",
+    " ",
+    "a/b",
+    "a\\b",
+    "..\\b",
+    "nul\0here",
+    "line\nbreak",
+    "\x1b[2J",
+    "C:",
+    "CON",
+    "nul.txt",
     ".hidden",
-    "two\nlines",
-    "nul\0",
     "x" * 300,
-    "x" * 301,
-    "猫" * 200,
-    "Cat",
-    "cat",
-    "cat_2",
-    "caf\u00e9",
-    "cafe\u0301",
-    "c:d?",
-    "\udcff.bytes",
-    "cat",
-]
+    "犬" * 200,
+    "\ud800",
+    "\udc80",
+    "trailing. . ",
+    "…",
+    "\u2028",
+)
 
 
-def test_plain_names_stay_as_they_are() -> None:
-    names = ["person", "traffic light", "猫", "a.b", "000012"]
-    assert file_stems(names) == names
+@pytest.mark.parametrize("name", HOSTILE, ids=[ascii(name[:20]) for name in HOSTILE])
+def test_a_hostile_name_becomes_one_file_inside_its_folder(name: str, tmp_path: Path) -> None:
+    safe = safe_name(name)
+
+    (tmp_path / safe).touch()
+    assert os.listdir(tmp_path) == [safe]
+    assert len(safe.encode()) <= 120
+    assert not safe.startswith(".")
+    assert safe_name(safe) == safe, "what is safe stays as it is"
 
 
-def test_hostile_names_get_files_of_their_own_in_the_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    stems = file_stems(HOSTILE)
-    for n, stem in enumerate(stems):
-        written = write_whole(folder / f"comp4_det_test_{stem}.txt", str(n))
-        assert written.resolve().parent == folder.resolve()
-        write_whole(folder / f"{stem}.jpg", str(n))
-    assert len(list(folder.iterdir())) == 2 * len(HOSTILE), "none is hidden and none is another's"
-    assert {path.name for path in tmp_path.iterdir()} == {"out"}
-    for n, stem in enumerate(stems):
-        assert (folder / f"{stem}.jpg").read_text() == str(n)
-    assert len({stem.casefold() for stem in stems}) == len(stems)
+@pytest.mark.parametrize("name", ["dog", "traffic light", "Löwe", "犬", "n01440764", "a.b", "don't", "x+y=(z)"])
+def test_a_plain_name_stays_as_it_is(name: str) -> None:
+    assert safe_name(name) == name
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_stem_is_its_own_stem(name: str) -> None:
-    assert file_stem(file_stem(name)) == file_stem(name)
-    assert len(file_stem(name).encode("utf-8", "surrogateescape")) <= 120
+def test_long_names_that_begin_alike_stay_apart() -> None:
+    assert safe_name("x" * 300 + "a") != safe_name("x" * 300 + "b")
 
 
-def test_a_name_that_is_there_is_not_given_to_another() -> None:
-    assert file_stems(["a", "a", "a_2", "a"]) == ["a", "a_3", "a_2", "a_4"]
+def test_a_cut_name_keeps_its_beginning_and_whole_characters() -> None:
+    assert safe_name("犬" * 100, most=20).startswith("犬犬犬-")
+
+
+def test_a_plain_name_keeps_itself_before_one_that_becomes_it() -> None:
+    assert unique_names(["a/b", "a_b"]) == ["a_b-2", "a_b"]
+
+
+def test_names_that_one_system_takes_for_one_file_are_kept_apart() -> None:
+    names = unique_names(["Dog", "dog", "dog", "caf\u00e9", "cafe\u0301", "dog-2"])
+
+    assert names[0] == "Dog"
+    assert names[-1] == "dog-2"
+    assert len({name.casefold() for name in names}) == 6
+
+
+def test_any_names_become_as_many_files(tmp_path: Path) -> None:
+    names = unique_names([*HOSTILE, *HOSTILE, "a_b"])
+    for name in names:
+        (tmp_path / name).touch()
+
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    assert len(set(names)) == 2 * len(HOSTILE) + 1
