@@ -56,6 +56,8 @@ def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[L
     # The file decides which data: splits and classes that only the config's own set has would not be found in it.
     stated |= {"format": data.format}
     cleared = {"train": [], "val": [], "test": [], "classes": None, "val_fraction": 0.0, "root": None}
+    if task == "detection":
+        cleared["strict"] = None  # What may be left out of one set was not said of another.
     return [Layer(str(arguments.data), {"task": task, "data": cleared | stated})]
 
 

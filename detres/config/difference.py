@@ -20,6 +20,7 @@ MAY_CHANGE = frozenset(
         "training.keep_every",
         "training.eval_every",
         "data.workers",
+        "data.strict",
         "test.batch",
     }
 )

@@ -196,8 +196,9 @@ class DataConfig(Section):
     """Select and order the classes by name; null: the set's own."""
     difficult: Literal["ignore", "positive", "drop"] = "ignore"
     """What VOC's difficult and COCO's crowd regions are in training."""
-    strict: bool = False
-    """Refuse a set with bad annotations instead of leaving them out."""
+    strict: bool | None = None
+    """true: refuse a set with anything wrong. false: leave out what is wrong, also images of a split that is measured
+    on. null: leave out what is wrong, but refuse to measure where images are missing or cannot be read."""
     exif: bool = True
     """Turn images as their EXIF orientation says."""
     workers: int = Field(default=2, ge=0)

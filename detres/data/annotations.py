@@ -54,14 +54,21 @@ HARMLESS: frozenset[ProblemKind] = frozenset(
     {"empty supercategory", "set without annotations", "file not read", "written otherwise"}
 )
 
+# Of an image that is not there to be looked at.
+UNREADABLE: frozenset[ProblemKind] = frozenset({"image missing", "image unreadable"})
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root."""
+    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root.
+
+    costs_image: whether a whole image is left out for it.
+    """
 
     kind: ProblemKind
     file: str
     detail: str
+    costs_image: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.file}: {self.detail}"
@@ -160,8 +167,11 @@ class AnnotatedImages:
     def _problems_without(self, images: NDArray[np.int64]) -> tuple[Problem, ...]:
         if not self.problems:
             return ()
-        others = {self.file_name(i) for i in images.tolist()}
-        return tuple(problem for problem in self.problems if problem.file not in others)
+        # By stems: a label file is called as its image is.
+        others = {_stem(self.file_name(i)) for i in images.tolist()}
+        kept = {_stem(self.file_name(i)) for i in np.setdiff1d(np.arange(len(self)), images).tolist()}
+        gone = others - kept
+        return tuple(problem for problem in self.problems if _stem(problem.file) not in gone)
 
     def select_boxes(self, rows: NDArray) -> AnnotatedImages:
         """The boxes of `rows` (a mask or ascending indices); every image stays."""
@@ -236,6 +246,10 @@ def _in_two_sets(sets: Sequence[AnnotatedImages]) -> Iterator[Problem]:
             first = first_in.setdefault(os.path.normpath(root + name if name[:1] != "/" else name), part)
             if first is not part:
                 yield Problem("image repeated", name, f"it is in {first.name} and in {part.name}; both are kept")
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(os.path.basename(name))[0]
 
 
 def _some(class_names: Sequence[str]) -> str:

@@ -17,8 +17,9 @@ from detres.data.annotations import Problem, ProblemKind
 from detres.data.coco_ids import IdIndex, id_order, read_id
 from detres.data.coco_json import Entry
 from detres.data.coco_places import ImagePlaces, shown
+from detres.data.ignore_marks import IGNORE_KEYS, ignored_as
 from detres.data.indexing import RawBox, RawImage
-from detres.data.values import finite_number, flag, whole_number
+from detres.data.values import finite_number, whole_number
 from detres.errors import DataError
 
 Content = Mapping[str, Sequence[Entry]]
@@ -32,8 +33,8 @@ class Complaints:
     where: str
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, kind: ProblemKind, detail: str, image: str | None = None) -> None:
-        self.problems.append(Problem(kind, image or self.where, detail))
+    def add(self, kind: ProblemKind, detail: str, image: str | None = None, *, costs_image: bool = False) -> None:
+        self.problems.append(Problem(kind, image or self.where, detail, costs_image))
 
     def refuse(self, detail: str) -> DataError:
         return DataError(f"{self.file}: an entry is not as COCO has it: {detail}; export it again")
@@ -127,7 +128,7 @@ def read_images(
         image_id, boxes = of_id[0].image_id, len(of_id[0].boxes)
         for image in of_id:
             detail = f"its id {image_id} is that of {len(of_id)} images; they are left out with the id's {boxes} boxes"
-            complaints.add("image id twice", detail, image.file)
+            complaints.add("image id twice", detail, image.file, costs_image=True)
     if index.mended or categories.names.mended:
         detail = (
             f"{index.mended} image ids and {categories.names.mended} category ids of annotations are text where the "
@@ -147,9 +148,11 @@ def _read_image(entry: Entry, places: ImagePlaces, complaints: Complaints) -> Ra
         return RawImage(place, image_id, _stated_size(entry, place, complaints))
     what = f"image {shown(entry.get('id'))}: file_name {shown(name)}"
     if image_id is None or not isinstance(name, str):
-        complaints.add("annotation malformed", f"{what}; an id and a file name are needed; left out")
+        complaints.add("annotation malformed", f"{what}; an id and a file name are needed; left out", costs_image=True)
     else:
-        complaints.add("image name unusable", f"{what} is no path, or leads out of the set (data.root); left out")
+        complaints.add(
+            "image name unusable", f"{what} is no path, or leads out of the set (data.root); left out", costs_image=True
+        )
     return None if image_id is None else RawImage("", image_id)
 
 
@@ -211,10 +214,10 @@ def _read_box(annotation: Entry, names: IdIndex[str]) -> RawBox | str:
     sides = _four_numbers(bbox)
     if sides is None:
         return f"its bbox {shown(bbox)} is no list of four finite numbers"
-    crowd, difficult = _flag(annotation.get("iscrowd", 0)), _flag(annotation.get("difficult", 0))
-    if crowd is None or difficult is None:
-        key = "iscrowd" if crowd is None else "difficult"
-        return f"its {key} {shown(annotation.get(key))} is neither 0 nor 1"
+    ignored = ignored_as(annotation)
+    if ignored is None:
+        marks = ", ".join(f"{key} {shown(annotation[key])}" for key in IGNORE_KEYS if key in annotation)
+        return f"one of {marks} is neither 0 nor 1"
     stated = annotation.get("area")
     area = None if stated is None else _area(stated)
     if stated is not None and area is None:
@@ -223,8 +226,8 @@ def _read_box(annotation: Entry, names: IdIndex[str]) -> RawBox | str:
     return RawBox(
         names.find(category_id) or f"category {shown(category_id)}",
         (x, y, x + width, y + height),
-        difficult,
-        crowd and not difficult,
+        ignored == "difficult",
+        ignored == "crowd",
         False,
         area,
     )
@@ -244,10 +247,6 @@ def _four_numbers(value: Any) -> tuple[float, float, float, float] | None:
         return x, y, width, height
     numbers = [finite_number(number) for number in value]
     return None if None in numbers else tuple(numbers)
-
-
-def _flag(value: Any) -> bool | None:
-    return value == 1 if value.__class__ is int and (value == 0 or value == 1) else flag(value)
 
 
 def _area(value: Any) -> float | None:

@@ -158,16 +158,18 @@ def describe_missing_split(
 
 
 def _load_coco(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_coco(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+    return load_coco(root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict))
 
 
 def _load_voc(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
     siblings = (*data.train, *data.val, *data.test)
-    return load_voc(root, split, classes=data.classes, exif=data.exif, strict=data.strict, sibling_splits=siblings)
+    return load_voc(
+        root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict), sibling_splits=siblings
+    )
 
 
 def _load_yolo(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+    return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict))
 
 
 def _load_imagenet_det(root: Path, split: str, data: DataConfig) -> AnnotatedImages:

@@ -48,7 +48,7 @@ def det_classes() -> dict[str, str]:
 
 
 def load_imagenet_det(
-    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool = False
+    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool | None = None
 ) -> AnnotatedImages:
     """The images of one list, with boxes where they are annotated (test's are not).
 
@@ -56,14 +56,17 @@ def load_imagenet_det(
     so come val1 and val2, which everybody has from somewhere. train is every image that is a positive of one of
     train_1.txt to train_200.txt, in their order; train:1000 takes a thousand positives of a class at most, spread
     evenly over its list, which balances the classes (val1+train_N in arXiv:1311.2524, section 4.3, counts boxes).
-    Raises DataError where a list is missing or names an image of val or test that is not there.
+    Raises DataError where a list is missing, or names an image of val or test that is not there and strict is not
+    stated to be False.
     """
     base = _base_folder(root)
     stated = _train_names(base, split) if split.split(":")[0] == "train" else _read_names(_find_list(root, base, split))
     prefix = "" if base == root else f"{base.relative_to(root).as_posix()}/"
     found: list[Problem] = []
     names = _names_below(stated, base, split, found)
-    images = _raw_images(base, prefix, names, split, found)
+    if strict is not False:
+        _refuse_absent(base, names, split)
+    images = _raw_images(base, prefix, names, found)
     return index_images(
         images,
         name=f"imagenet-det-{Path(split).stem.replace(':', '-')}",
@@ -71,7 +74,7 @@ def load_imagenet_det(
         known_classes=tuple(det_classes().values()),
         classes=select_classes(classes, tuple(det_classes().values()), f"ImageNet DET {split}"),
         exif=exif,
-        strict=strict,
+        strict=bool(strict),
         problems=found,
     )
 
@@ -111,7 +114,7 @@ def _names_below(stated: list[str], base: Path, split: str, found: list[Problem]
     names = [name if name is not None and name.startswith(_PARTS) else None for name in plain]
     detail = "a name that leads out of Data/DET; left out"
     lost = [name for name, kept in zip(stated, names, strict=True) if kept is None]
-    found += [Problem("name outside the set", split, f"{name[:60]!r}: {detail}") for name in lost]
+    found += [Problem("name outside the set", split, f"{name[:60]!r}: {detail}", costs_image=True) for name in lost]
     return [name for name in names if name is not None]
 
 
@@ -143,8 +146,7 @@ def _limit_of(split: str) -> int | None:
     return int(limit)
 
 
-def _raw_images(base: Path, prefix: str, names: list[str], split: str, found: list[Problem]) -> list[RawImage]:
-    _refuse_absent(base, names, split)
+def _raw_images(base: Path, prefix: str, names: list[str], found: list[Problem]) -> list[RawImage]:
     if names and all(name.startswith("test/") for name in names):
         detail = f"its {len(names)} images are a test's; nothing can be measured on them"
         found.append(Problem("set without annotations", f"{prefix}Data/DET/test", detail))
@@ -174,7 +176,7 @@ def _refuse_absent(base: Path, names: list[str], split: str) -> None:
         shown = ", ".join(f"{name}.JPEG" for name in absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
         raise DataError(
             f"split {split}: {len(absent)} of its {len(names)} images are not in {folder} ({shown}); unpack the rest, "
-            "or bring a list of what is there"
+            "bring a list of what is there, or leave them out with data.strict=false"
         )
 
 
@@ -185,7 +187,7 @@ def _parse(base: Path, prefix: str, name: str) -> VocFile | Problem:
     except DataError as error:
         kind = "annotation malformed" if os.path.isfile(file) else "annotation missing"
         detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
-        return Problem(kind, f"{prefix}Annotations/DET/{name}.xml", detail)
+        return Problem(kind, f"{prefix}Annotations/DET/{name}.xml", detail, costs_image=True)
 
 
 def _named(box: RawBox, size: tuple[int, int] | None) -> RawBox:

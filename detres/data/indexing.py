@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,7 +104,7 @@ def _check_images(
     ids: dict[int | str, str] = {}
     for image, header in zip(images, headers, strict=True):
         if isinstance(header, Problem):
-            found.append(Problem(header.kind, image.file, header.detail))
+            found.append(replace(header, file=image.file))
             continue
         if image.image_id in ids:
             found.append(_of_known_id(image, ids[image.image_id]))
@@ -134,7 +134,7 @@ def _header(path: Path) -> ImageHeader | Problem:
         return read_header(path)
     except DataError as error:
         kind = "image unreadable" if os.path.exists(path) else "image missing"
-        return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out")
+        return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out", costs_image=True)
 
 
 def ids_array(ids: Sequence[int | str]) -> NDArray:
@@ -147,7 +147,9 @@ def ids_array(ids: Sequence[int | str]) -> NDArray:
 def _of_known_id(image: RawImage, file: str) -> Problem:
     if image.file == file:
         return Problem("image repeated", file, "it is listed twice; read once")
-    return Problem("image id twice", image.file, f"its id {image.image_id} is that of {file}; left out")
+    return Problem(
+        "image id twice", image.file, f"its id {image.image_id} is that of {file}; left out", costs_image=True
+    )
 
 
 def _repeated_files(images: Sequence[RawImage]) -> list[Problem]:
@@ -176,9 +178,8 @@ def _settle_turn(image: RawImage, header: ImageHeader, exif: bool, found: list[P
             Problem("size disagrees", image.file, f"stated {_wh(stated)}; the file's {_wh(header.size)} is used")
         )
         return exif
-    found.append(
-        Problem("size disagrees", image.file, f"stated {_wh(stated)}, the file is {_wh(header.size)}; left out")
-    )
+    detail = f"stated {_wh(stated)}, the file is {_wh(header.size)}; left out"
+    found.append(Problem("size disagrees", image.file, detail, costs_image=True))
     return None
 
 

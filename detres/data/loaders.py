@@ -1,4 +1,4 @@
-"""Batches for training and evaluation, the same whatever the number of worker processes.
+"""Batches for training and evaluation, the same whatever the number of worker processes and, in sum, of ranks.
 
 N images of a micro-batch, H, W the padded height and width.
 """
@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.images import read_image
-from detres.data.samplers import Place, TrainingSampler, evaluation_indices, grouped_batches
-from detres.data.sizes import resize_image
+from detres.data.samplers import Place, TrainingSampler, batches_of_one_shape, grouped_batches
+from detres.data.sizes import resize_image, resized_size
 from detres.data.transforms import DetectionTransform
 from detres.draws import Purpose, key
 from detres.errors import DataError, UserError
@@ -87,17 +87,27 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     def undecodable(self) -> list[Problem]:
         """The images found so far, by any worker, that could not be decoded."""
-        return [
-            Problem("image unreadable", self.images.file_name(i), "cannot be decoded; a grey image stands in for it")
-            for i in self._undecodable.nonzero().flatten().tolist()
-        ]
+        detail = "cannot be decoded; a grey image stands in for it"
+        return self._problems(self.undecodable_places(), detail)
+
+    def undecodable_places(self) -> list[int]:
+        """Their places in the set."""
+        return self._undecodable.nonzero().flatten().tolist()
+
+    def left_out(self, places: Sequence[int]) -> list[Problem]:
+        """What is wrong with images of which nothing counts because they cannot be decoded."""
+        return self._problems(places, "cannot be decoded; left out")
+
+    def _problems(self, places: Sequence[int], detail: str) -> list[Problem]:
+        names = map(self.images.file_name, places)
+        return [Problem("image unreadable", name, detail, costs_image=True) for name in names]
 
     def _read(self, index: int) -> tuple[NDArray[np.uint8], DetectionTarget]:
         try:
             rgb = read_image(self.images.path(index), exif=bool(self.images.turned[index]))
-        except DataError:
+        except DataError as error:
             if self.strict:
-                raise
+                raise DataError(f"{error}; or leave such images out with data.strict=false") from None
             self._undecodable[index] = True
             return np.full((*self.images.size(index), 3), GREY, dtype=np.uint8), DetectionTarget.empty()
         return rgb, self.images.target(index)
@@ -187,10 +197,20 @@ def evaluation_loader(
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[DetectionBatch]:
-    """A rank's share of all images, each once, in the set's order."""
-    places = [Place(index, 0, index) for index in evaluation_indices(len(dataset), rank, world)]
-    batches = [places[start : start + batch] for start in range(0, len(places), batch)]
-    return _loader(dataset, batches, pad_to, workers, pin_memory)
+    """A rank's share of all images, each once, in batches that need no more padding than each image by itself."""
+    batches = batches_of_one_shape(padded_shapes(dataset, pad_to), batch)[rank::world]
+    places = [[Place(index, 0, index) for index in indices] for indices in batches]
+    return _loader(dataset, places, pad_to, workers, pin_memory)
+
+
+def padded_shapes(dataset: DetectionDataset, pad_to: int = 1) -> NDArray[np.int64]:
+    """(I, 2) height and width of each image as it is tested: resized, and padded to a multiple of pad_to."""
+    transform = dataset.transform
+    resized = [
+        resized_size((height, width), transform.shortest_side[-1], transform.longest_side, transform.rounding)
+        for height, width in dataset.images.sizes.tolist()
+    ]
+    return -(-np.array(resized, np.int64).reshape(-1, 2) // pad_to) * pad_to
 
 
 def _loader(

@@ -143,3 +143,19 @@ class TrainingSampler(Sampler[list[Place]]):
 def evaluation_indices(count: int, rank: int, world: int) -> range:
     """The images a rank evaluates: over all ranks every one exactly once."""
     return range(rank, count, world)
+
+
+def batches_of_one_shape(shapes: NDArray[np.int64], batch: int) -> list[list[int]]:
+    """All images of a set in batches of up to B whose images have one shape, in the order of their first images.
+
+    shapes: (I, 2), such as the padded height and width. Formed before ranks share them out (rank r of R takes every
+    R-th from r on), batches are the same ones on any number of ranks, and no image is padded for another's sake.
+    """
+    filling: dict[tuple[int, ...], list[int]] = {}
+    batches: list[list[int]] = []
+    for index, shape in enumerate(map(tuple, shapes.tolist())):
+        if shape not in filling or len(filling[shape]) == batch:
+            filling[shape] = []
+            batches.append(filling[shape])
+        filling[shape].append(index)
+    return batches

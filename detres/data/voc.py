@@ -121,9 +121,13 @@ def _raw_images(
     for stem in stems:
         annotation, shown = parsed[stem], f"{prefix}Annotations/{stem}.xml"
         if annotation is None:
-            found.append(Problem("annotation missing", shown, "there is no such file; its image is left out"))
+            found.append(
+                Problem("annotation missing", shown, "there is no such file; its image is left out", costs_image=True)
+            )
         elif isinstance(annotation, DataError):
-            found.append(Problem("annotation malformed", shown, f"{annotation}; its image is left out"))
+            found.append(
+                Problem("annotation malformed", shown, f"{annotation}; its image is left out", costs_image=True)
+            )
         else:
             found += [Problem("annotation malformed", shown, slip) for slip in annotation.slips]
             picture, doubt = pictures.of_entry(stem, annotation.file_name)

@@ -103,7 +103,9 @@ def read_entries(file: Path, pictures: Pictures, prefix: str, found: list[Proble
     for line, entry in zip(lines, entries, strict=True):
         if entry is None:
             detail = f"the line {line[:60]!r} leads out of {prefix or 'the set'}; left out"
-            found.append(Problem("name outside the set", f"{prefix}ImageSets/Main/{file.name}", detail))
+            found.append(
+                Problem("name outside the set", f"{prefix}ImageSets/Main/{file.name}", detail, costs_image=True)
+            )
     return [entry for entry in entries if entry is not None]
 
 

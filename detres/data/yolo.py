@@ -167,7 +167,7 @@ def _image_files(root: Path, folder: Path, split: str, found: list[Problem]) -> 
                 f"{line[:80]!r} lies neither below the list's folder nor in the set; left out. A list that is named by "
                 "its full path may name images anywhere"
             )
-            found.append(Problem("name outside the set", shown(place, folder), detail))
+            found.append(Problem("name outside the set", shown(place, folder), detail, costs_image=True))
     return [file for file in files if file is not None]
 
 
@@ -206,7 +206,8 @@ def _writable_names(files: Sequence[Path], found: list[Problem]) -> list[Path]:
             str(file).encode()
             kept.append(file)
         except UnicodeEncodeError:
-            found.append(Problem("image unreadable", printable(file.name), "its name is no UTF-8; rename it; left out"))
+            detail = "its name is no UTF-8; rename it; left out"
+            found.append(Problem("image unreadable", printable(file.name), detail, costs_image=True))
     return kept
 
 

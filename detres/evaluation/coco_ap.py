@@ -9,12 +9,13 @@ import contextlib
 import gc
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects
+from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects, image_turns
 
 CocoBackend = Literal["faster", "pycocotools"]
 
@@ -36,7 +37,8 @@ def coco_metrics(
     detections: COCO's results format; neither is changed.
     Returns AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, and per_class {name: {AP, AP50}}: fractions in 0..1, None
     where there is nothing to find. Ids of images and annotations may be anything: they are renumbered, because the
-    reference takes a match with annotation 0 for none.
+    reference takes a match with annotation 0 for none; images in the order of their ids, which decides between equal
+    scores.
     Source: https://cocodataset.org/#detection-eval.
     """
     names = [category["name"] for category in ground_truth["categories"]]
@@ -72,10 +74,11 @@ def coco_curves(
     T: IoU 0.5:0.05:0.95. R: recall 0:0.01:1. A: all, small, medium, large. M: 1, 10, 100 detections an image.
     """
     objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
-    num_classes, num_images = len(ground_truth["categories"]), len(ground_truth["images"])
-    if not num_classes or not num_images:
+    num_classes, turns = len(ground_truth["categories"]), image_turns(ground_truth)
+    if not num_classes or not len(turns):
         return np.full((10, 101, num_classes, 4, 3), -1.0), np.full((10, num_classes, 4, 3), -1.0)
-    return _curves(objects, found, num_images, num_classes, backend)
+    objects, found = replace(objects, image=turns[objects.image]), replace(found, image=turns[found.image])
+    return _curves(objects, found, len(turns), num_classes, backend)
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
@@ -87,7 +90,7 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 def _curves(
     objects: FlatObjects, found: FlatDetections, num_images: int, num_classes: int, backend: CocoBackend
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision (T, R, K, A, M) and recall (T, K, A, M), -1 where undefined."""
+    """Precision (T, R, K, A, M) and recall (T, K, A, M), -1 where undefined; images are numbered by their turns."""
     # Imported here: neither is needed to train.
     if backend == "faster":
         from faster_coco_eval import COCO, COCOeval_faster

@@ -84,11 +84,6 @@ def rank_in_group(groups: NDArray[np.int64], scores: NDArray[np.float64]) -> NDA
     return rank
 
 
-def best_first(found: FlatDetections) -> NDArray[np.int64]:
-    """(D,) places by falling score; equal scores by their images, then as they are given."""
-    return np.lexsort((found.image, -found.scores))
-
-
 def recall_ap(hits: NDArray[np.bool_], to_find: int) -> float | None:
     """Mean precision at COCO's 101 recalls, each the best of any higher recall; None where there is nothing to find.
 

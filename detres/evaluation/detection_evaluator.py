@@ -5,7 +5,7 @@ I images, K classes, D detections.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detres.errors import DataError
 from detres.evaluation.coco_ap import CocoBackend, coco_metrics
-from detres.evaluation.flat_boxes import FlatDetections
+from detres.evaluation.flat_boxes import FlatDetections, image_turns
 from detres.evaluation.voc_ap import voc_metrics
 from detres.structures import Detections
 
@@ -66,6 +66,17 @@ class DetectionEvaluator:
         xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         self._found[image_id] = {"boxes": xywh, "scores": scores, "labels": labels}
 
+    def leave_out(self, image_ids: Collection[ImageId]) -> None:
+        """Take images that could not be read, and their objects, out of the set: they count in no figure."""
+        images = self.ground_truth["images"]
+        left_out = {images[self._place_of_image.pop(image_id)]["id"] for image_id in image_ids}
+        self._found = {image_id: found for image_id, found in self._found.items() if image_id in self._place_of_image}
+        self._place_of_image = {image_id: place for place, image_id in enumerate(self._place_of_image)}
+        self.ground_truth = self.ground_truth | {
+            "images": [image for image in images if image["id"] not in left_out],
+            "annotations": [each for each in self.ground_truth["annotations"] if each["image_id"] not in left_out],
+        }
+
     def state(self) -> dict[ImageId, dict[str, NDArray]]:
         """What this rank has found, by image id: picklable, for `merge` on another."""
         return dict(self._found)
@@ -75,7 +86,7 @@ class DetectionEvaluator:
         self._found.update(state)
 
     def flat(self) -> FlatDetections:
-        """All detections, in the ground truth's order of images, whatever order they were added in.
+        """All detections, by the turns of their images (flat_boxes.py), whatever order they were added in.
 
         Raises ValueError where an image was not added: metrics over a part of a set look like those of the whole.
         """
@@ -86,10 +97,11 @@ class DetectionEvaluator:
                 f"{len(absent)} of {len(self._place_of_image)} images were not added ({shown}); add each of them, "
                 "with empty Detections where nothing was found"
             )
-        rows = [self._found[image_id] for image_id in self._place_of_image]
+        ids, places = list(self._place_of_image), np.argsort(image_turns(self.ground_truth))
+        rows = [self._found[ids[place]] for place in places.tolist()]
         counts = [len(row["scores"]) for row in rows]
         return FlatDetections(
-            image=np.repeat(np.arange(len(rows)), counts),
+            image=np.repeat(places, counts),
             label=np.concatenate([np.zeros(0, np.int64), *(row["labels"] for row in rows)]),
             boxes=np.concatenate([np.zeros((0, 4)), *(row["boxes"] for row in rows)]),
             scores=np.concatenate([np.zeros(0), *(row["scores"] for row in rows)]),

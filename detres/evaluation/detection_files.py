@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detres.errors import DataError
+from detres.files.names import unique_names
 from detres.files.whole import write_whole
+
+_SHOWN = 5
 
 
 def write_detections(folder: Path, detections: Sequence[dict[str, Any]]) -> Path:
@@ -35,21 +36,34 @@ def comp4_files(ground_truth: dict[str, Any], detections: Sequence[dict[str, Any
 
     A line is: image name, score, xmin, ymin, xmax, ymax; pixels count from 1 and the last one is inside, so continuous
     edges x1, x2 become x1 + 1, x2. The image's name is its file's without folder and ending.
-    Raises DataError where two classes would share a file.
     """
-    image_names = {image["id"]: Path(image["file_name"]).stem for image in ground_truth["images"]}
+    image_names = {image["id"]: _in_a_line(Path(image["file_name"]).stem) for image in ground_truth["images"]}
     lines: dict[Any, list[str]] = defaultdict(list)
     for detection in detections:
         x, y, width, height = detection["bbox"]
         corners = f"{x + 1:.3f} {y + 1:.3f} {x + width:.3f} {y + height:.3f}"
         name = image_names[detection["image_id"]]
         lines[detection["category_id"]].append(f"{name} {detection['score']:.8f} {corners}\n")
-    files: dict[str, str] = {}
-    for category in ground_truth["categories"]:
-        # A class name may hold what a file name may not.
-        stem = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", category["name"])
-        file = f"comp4_det_test_{stem}.txt"
-        if file in files:
-            raise DataError(f"two classes, one of them {category['name']!r}, would both be written to {file}")
-        files[file] = "".join(lines[category["id"]])
-    return files
+    categories = ground_truth["categories"]
+    files = comp4_names([category["name"] for category in categories])
+    return {file: "".join(lines[each["id"]]) for file, each in zip(files, categories, strict=True)}
+
+
+def comp4_names(class_names: Sequence[str]) -> list[str]:
+    """The file of each class: a name may hold what a file's may not, and no two classes share one."""
+    return [f"comp4_det_test_{stem}.txt" for stem in unique_names(class_names)]
+
+
+def renaming_lines(class_names: Sequence[str]) -> list[str]:
+    """What people should know of comp4 files that are not called as their classes are."""
+    renamed = [
+        f"{name!r} in {file}"
+        for name, file in zip(class_names, comp4_names(class_names), strict=True)
+        if file != f"comp4_det_test_{name}.txt"
+    ]
+    more = f" and {len(renamed) - _SHOWN} more" if len(renamed) > _SHOWN else ""
+    return [f"{len(renamed)} classes get files of other names: {', '.join(renamed[:_SHOWN])}{more}"] if renamed else []
+
+
+def _in_a_line(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "_" for letter in name)

@@ -14,9 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.evaluation.coco_matching import best_first, recall_ap
+from detres.evaluation.coco_matching import recall_ap
 from detres.evaluation.error_kinds import FOUND, KINDS, NOT_COUNTED, ErrorKind, Judged, judge_errors
-from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects
+from detres.evaluation.flat_boxes import (
+    FlatDetections,
+    FlatObjects,
+    best_first,
+    flat_detections,
+    flat_objects,
+    image_turns,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +53,8 @@ def analyze_errors(
     """
     objects, found = flat_objects(ground_truth), flat_detections(ground_truth, detections)
     judged = judge_errors(objects, found)
-    board = _Board.of(objects, found, judged, len(ground_truth["categories"]))
+    order = best_first(found, image_turns(ground_truth))
+    board = _Board.of(objects, found, judged, len(ground_truth["categories"]), order)
     ap50 = board.ap()
     gains = {kind: _gain(_mended(board, objects, judged, kind), ap50) for kind in KINDS}
     unfound = np.bincount(objects.label[~objects.ignore & ~judged.found], minlength=len(board.to_find))
@@ -74,9 +82,11 @@ class _Board:
     order: NDArray[np.int64]
 
     @staticmethod
-    def of(objects: FlatObjects, found: FlatDetections, judged: Judged, classes: int) -> _Board:
+    def of(
+        objects: FlatObjects, found: FlatDetections, judged: Judged, classes: int, order: NDArray[np.int64]
+    ) -> _Board:
         to_find = np.bincount(objects.label[~objects.ignore], minlength=classes)
-        return _Board(found.label, judged.kind == FOUND, judged.kind != NOT_COUNTED, to_find, best_first(found))
+        return _Board(found.label, judged.kind == FOUND, judged.kind != NOT_COUNTED, to_find, order)
 
     def without(self, rows: NDArray[np.bool_]) -> _Board:
         return replace(self, counted=self.counted & ~rows)

@@ -1,6 +1,9 @@
 """Ground truth in COCO's layout and detections in COCO's results format, as flat arrays that both protocols read.
 
 I images, K classes, G objects, D detections. Images and classes are numbered by their place in the ground truth.
+
+Equal scores need an order, or a figure depends on how a file happens to be sorted. By COCO's protocol images take turns
+by their ids, and what was found on one image goes in the order given, as pycocotools has it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.data.ignore_marks import ignored_as
 from detres.errors import DataError
 
 
@@ -44,8 +48,8 @@ class FlatDetections:
 def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
     """The annotations of an instances dict.
 
-    "iscrowd", "ignore" and "difficult" all mark what is to be ignored; an "area" that is missing is width × height.
-    Raises DataError where an annotation names an image or a category the dict has not.
+    data/ignore_marks.py says what marks an annotation to be ignored; an "area" that is missing is width × height.
+    Raises DataError where an annotation names an image or a category the dict has not, or a mark of it is no flag.
     """
     annotations = ground_truth["annotations"]
     boxes = _boxes(annotations)
@@ -54,10 +58,18 @@ def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
         label=_places(annotations, "category_id", ground_truth["categories"], "annotation"),
         boxes=boxes,
         areas=np.array([a.get("area", b[2] * b[3]) for a, b in zip(annotations, boxes, strict=True)], np.float64),
-        ignore=np.array(
-            [bool(a.get("iscrowd") or a.get("ignore") or a.get("difficult")) for a in annotations], np.bool_
-        ),
+        ignore=np.array([_is_ignored(a) for a in annotations], np.bool_),
     )
+
+
+def _is_ignored(annotation: dict[str, Any]) -> bool:
+    how = ignored_as(annotation)
+    if how is None:
+        stated = [f"{key}: {annotation[key]!r}" for key in ("iscrowd", "ignore", "difficult") if key in annotation]
+        raise DataError(
+            f"annotation {annotation.get('id')!r}: iscrowd, ignore and difficult are 0 or 1, got {', '.join(stated)}"
+        )
+    return how != "nothing"
 
 
 def flat_detections(
@@ -80,6 +92,20 @@ def flat_detections(
         first = detections[int(broken.argmax())]
         raise DataError(f"{int(broken.sum())} detections are not finite, the first is {first}; the model has diverged")
     return flat
+
+
+def image_turns(ground_truth: dict[str, Any]) -> NDArray[np.int64]:
+    """(I,) the turn of each image among all: by rising id, numbers before text."""
+    ids = [image["id"] for image in ground_truth["images"]]
+    order = sorted(range(len(ids)), key=lambda place: (isinstance(ids[place], str), ids[place]))
+    turns = np.empty(len(ids), np.int64)
+    turns[order] = np.arange(len(ids))
+    return turns
+
+
+def best_first(found: FlatDetections, turns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(D,) places by falling score; equal scores by their images' turns, then as they are given."""
+    return np.lexsort((turns[found.image], -found.scores))
 
 
 def image_and_class(objects: FlatObjects, found: FlatDetections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,40 +10,71 @@ from typing import Any
 import numpy as np
 
 from detres.errors import DataError
+from detres.evaluation.detection_entries import box_of, number_of, shown, with_ids_of
 from detres.evaluation.flat_boxes import FlatDetections, flat_detections
 from detres.evaluation.submissions import check_detections
 
 MEND = "Evaluate on the set, the split and the classes (data.classes) they were made on"
 
 
-def read_detections(file: Path, ground_truth: dict[str, Any]) -> FlatDetections:
+def read_detections(file: Path, ground_truth: dict[str, Any], *, left_out: int = 0) -> FlatDetections:
     """What a file says was found, in the set's order of images; those of an image are in the file's order.
 
     file: a list of image_id, category_id, bbox (x, y, width, height) and score, or a folder with a detections.json.
-    ground_truth: COCO's instances layout of the set. Boxes may reach beyond their image.
+    ground_truth: COCO's instances layout of the set. Boxes may reach beyond their image. left_out: of how many images
+    that the ground truth has not, detections may be there; they are left out as well.
     Raises DataError where there is no such file or list, an entry is malformed or of another set, or a
     ground_truth.json beside the file has other images or classes: sets that were not COCO all count from 1.
     """
     file = file / "detections.json" if file.is_dir() else file
-    try:
-        entries = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{file}: there is no such file of detections") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: this is no JSON: {error}; write it again") from None
+    entries = read_json(file)
     if not isinstance(entries, list):
         raise DataError(
             f"{file}: it holds {type(entries).__name__}, expected a list of objects with image_id, category_id, bbox "
             "and score, as in COCO's results format"
         )
     _check_neighbour(file, ground_truth)
+    entries = _without(with_ids_of(entries, ground_truth), ground_truth, left_out)
     try:
         check_detections(entries, ground_truth, str(file), beyond=math.inf)
     except DataError as error:
         raise DataError(f"{error}\n{MEND}") from None
-    flat = flat_detections(ground_truth, entries)
-    order = np.argsort(flat.image, kind="stable")
-    return FlatDetections(flat.image[order], flat.label[order], flat.boxes[order], flat.scores[order])
+    numbers = [{**entry, "bbox": box_of(entry), "score": number_of(entry["score"])} for entry in entries]
+    flat = flat_detections(ground_truth, numbers)
+    return flat.select(np.argsort(flat.image, kind="stable"))
+
+
+def read_json(file: Path) -> Any:
+    """The content of a JSON file. DataError where it cannot be read, or is none that can be taken in."""
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such file of detections") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        raise DataError(f"{file}: this is no JSON: {error}; write it again") from None
+    except RecursionError:
+        raise DataError(f"{file}: this is no JSON of detections: lists in lists, too deep to read") from None
+
+
+def has_neighbour(file: Path) -> bool:
+    """Whether the ground truth lies beside the file, by which other images of the same numbers are found out."""
+    return (file if file.is_dir() else file.parent).joinpath("ground_truth.json").is_file()
+
+
+def _without(entries: list[Any], ground_truth: dict[str, Any], left_out: int) -> list[Any]:
+    """The entries without those of at most `left_out` images that the ground truth has not."""
+    if not left_out:
+        return entries
+    known = {str(image["id"]) for image in ground_truth["images"]}
+    absent = [isinstance(entry, dict) and shown(entry.get("image_id")) for entry in entries]
+    strange = {
+        each for each, entry in zip(absent, entries, strict=True) if each and str(entry.get("image_id")) not in known
+    }
+    if len(strange) > left_out:
+        return entries
+    return [entry for each, entry in zip(absent, entries, strict=True) if each not in strange]
 
 
 def _check_neighbour(file: Path, ground_truth: dict[str, Any]) -> None:
@@ -52,7 +83,7 @@ def _check_neighbour(file: Path, ground_truth: dict[str, Any]) -> None:
     try:
         theirs = json.loads(neighbour.read_bytes())
         told = {_meaning(entry): entry["id"] for key in ("images", "categories") for entry in theirs[key]}
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return  # There is none, or it is something else of that name.
     ours = {_meaning(entry): entry["id"] for key in ("images", "categories") for entry in ground_truth[key]}
     apart = [meaning for meaning in told if told[meaning] != ours.get(meaning)]

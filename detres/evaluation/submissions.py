@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from detres.errors import DataError
+from detres.evaluation.detection_entries import box_of, number_of, shown
 from detres.evaluation.detection_files import comp4_files
 from detres.files.whole import whole_file
 
@@ -27,6 +28,8 @@ COCO_MOST_PER_IMAGE = 100
 
 # COCO's ids of its 80 categories: 1 to 90 without those that were annotated in no release.
 OFFICIAL_CATEGORY_IDS = frozenset(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+
+_KEYS = ("image_id", "category_id", "score", "bbox")
 
 # Detectors that count the last pixel as inside end one beyond.
 _BEYOND = 1.0
@@ -136,29 +139,35 @@ def check_detections(
 
 
 def _wrong(
-    detection: Any, sizes: Mapping[Any, tuple[float, float]], categories: set[Any], beyond: float
+    entry: Any, sizes: Mapping[Any, tuple[float, float]], categories: set[Any], beyond: float
 ) -> Iterator[tuple[str, str]]:
     """(kind, what it is) of everything that is wrong with one entry."""
-    try:
-        image_id, category_id, score = detection["image_id"], detection["category_id"], float(detection["score"])
-        x, y, width, height = (float(value) for value in detection["bbox"])
-        size, known = sizes.get(image_id), category_id in categories
-    except (KeyError, TypeError, ValueError) as error:
-        yield "no entry of image_id, category_id, bbox and score", f"{type(error).__name__} {error}"
+    lacking = [key for key in _KEYS if not isinstance(entry, dict) or key not in entry]
+    box, score = (None, None) if lacking else (box_of(entry), number_of(entry["score"]))
+    if box is None or score is None or not (_is_id(entry["image_id"]) and _is_id(entry["category_id"])):
+        what = f"KeyError {lacking[0]!r}" if lacking and isinstance(entry, dict) else shown(entry)
+        yield "no entry of image_id, category_id, bbox and score", what
         return
+    image_id, category_id = entry["image_id"], entry["category_id"]
+    size = sizes.get(image_id)
     if size is None:
-        yield "unknown image id", repr(image_id)
-    if not known:
-        yield "unknown category id", repr(category_id)
+        yield "unknown image id", shown(image_id)
+    if category_id not in categories:
+        yield "unknown category id", shown(category_id)
     if not 0.0 <= score <= 1.0:  # nan is none, either
         yield "score outside 0..1", str(score)
-    box = [x, y, width, height]
+    x, y, width, height = box
     if not all(map(math.isfinite, box)):
-        yield "box that is not finite", str(box)
+        yield "box that is not finite", str(list(box))
     elif width < 0 or height < 0:
-        yield "box with a negative side", str(box)
+        yield "box with a negative side", str(list(box))
     elif size is not None and (min(x, y) < -beyond or x + width > size[0] + beyond or y + height > size[1] + beyond):
-        yield "box outside its image", f"{box} on {size[0]}x{size[1]} pixels"
+        yield "box outside its image", f"{list(box)} on {size[0]}x{size[1]} pixels"
+
+
+def _is_id(value: Any) -> bool:
+    """Whether it can be looked up: true and 1 are not one id, and a list is none."""
+    return isinstance(value, int | str | float) and not isinstance(value, bool)
 
 
 def _some(values: set[Any]) -> str:

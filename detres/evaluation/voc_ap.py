@@ -4,6 +4,9 @@ K classes, G objects, D detections of all images together.
 
 The devkit counts pixels: a box from xmin to xmax inclusive is xmax - xmin + 1 wide. The same box in continuous edges
 runs from xmin - 1 to xmax (structures.py states the convention), so its width and every overlap are the devkit's own.
+
+Of equal scores the detection given first goes first, as the devkit takes the one that stands first in its file. Our own
+evaluations give them by the ids of their images (DetectionEvaluator.flat), whatever the order of the set.
 """
 
 from __future__ import annotations

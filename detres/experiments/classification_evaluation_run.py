@@ -71,10 +71,11 @@ def evaluate_classifier(
     of an ensemble ends in how many more were tested with it.
     predictions: a file for per-image results, in the form the ImageNet server took; FILE.jsonl is for people.
     """
-    contenders = find_contenders(weights, cfg, layers, overrides)
-    config, where = contenders[0].config, local_device(device)
-    split = split or default_split(config)
+    where = local_device(device)
     with process_group(where):
+        contenders = find_contenders(weights, cfg, layers, overrides)
+        config = contenders[0].config
+        split = split or default_split(config)
         images = load_once(lambda: load_classified(config.data, split))
         folder = _made_folder(out, contenders, images.name, split)
         if predictions and is_main():
@@ -92,11 +93,12 @@ def evaluate_classifier(
         "test": [contender.config.test.model_dump(mode="json") for contender in contenders],
         "precision": config.training.precision,
     }
-    write_metrics(folder, metrics)
+    # Said before anything is written: no disk that is full takes a figure.
     if unreadable := metrics["unreadable_images"]:
         say(f"warning: {left_out_line(images.name, unreadable)}")
     for line in metric_lines(metrics):
         say(line)
+    write_metrics(folder, metrics)
     if predictions:
         names = images.class_names
         written = write_predictions(Path(predictions), evaluator.rankings(), names, numbers=server_numbers(names))

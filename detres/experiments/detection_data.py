@@ -24,7 +24,7 @@ def training_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
     """Images with augmentation, as the config asks."""
     transform = transform_of(config.data, training=True)
     images = images.with_difficult(config.data.difficult)
-    return DetectionDataset(images, transform, seed=config.training.seed, strict=config.data.strict)
+    return DetectionDataset(images, transform, seed=config.training.seed, strict=bool(config.data.strict))
 
 
 def training_batches(
@@ -58,9 +58,9 @@ def training_batches(
     return batches_from, share // micro
 
 
-def evaluation_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
-    """Images as they are tested."""
-    return DetectionDataset(images, transform_of(config.data, training=False), strict=config.data.strict)
+def evaluation_set(config: Config, images: AnnotatedImages, *, strict: bool) -> DetectionDataset:
+    """Images as they are tested. strict: whether one that cannot be decoded is an error."""
+    return DetectionDataset(images, transform_of(config.data, training=False), strict=strict)
 
 
 def evaluation_batches(config: Config, dataset: DetectionDataset, device: torch.device) -> Iterator[DetectionBatch]:

@@ -24,6 +24,7 @@ from detres.experiments.detection_models import (
     prepare_detector,
     say_loaded,
 )
+from detres.experiments.evaluated_sets import load_measured, problem_lines
 from detres.experiments.evaluating import map_classes, measure
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.training.running import Evaluate
@@ -43,13 +44,17 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
     model = prepare_detector(model, config, device)
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
+    unseen: dict[str, None] = {}
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata(),
         batches=batches,
         accumulate=accumulate,
-        evaluate=_evaluator(model, config, images, device, say),
-        warnings=lambda: [str(problem) for problem in dataset.undecodable()],
+        evaluate=_evaluator(model, config, images, device, say, unseen),
+        warnings=lambda: [
+            *map(str, dataset.undecodable()),
+            *(f"image unreadable: {file}: cannot be decoded; it counts in no evaluation" for file in unseen),
+        ],
     )
 
 
@@ -57,22 +62,32 @@ def load_training_images(config: Config, say: Say = lambda line: None) -> Annota
     """The training split, what is wrong with it said once."""
     images = load_once(lambda: load_dataset(config.data, "train"))
     say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
-    for kind, count in images.problem_counts().items():
-        example = next(problem for problem in images.problems if problem.kind == kind)
-        say(f"warning: {count} × {kind}, such as {example.file}: {example.detail} (check_data lists them all)")
+    for line in problem_lines(images.problems):
+        say(line)
     if not len(images):
         raise ConfigError(f"{images.name}: no images to train on")
     return images
 
 
 def _evaluator(
-    model: FasterRCNN, config: Config, learned: AnnotatedImages, device: torch.device, say: Say
+    model: FasterRCNN,
+    config: Config,
+    learned: AnnotatedImages,
+    device: torch.device,
+    say: Say,
+    undecodable: dict[str, None],
 ) -> Evaluate | None:
-    """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated."""
-    split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
+    """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated.
+
+    learned: the images that are trained on, whose problems were said. undecodable: gets the files of images that could
+    not be decoded. They are left out: a run of days does not end for one of them, and eval_det refuses them.
+    """
+    data = config.data
+    split = "val" if data.val or data.val_fraction else "test" if data.test else None
     if split is None:
         return None
-    images = load_dataset(config.data, split)
+    is_apart = split == "val" and not data.val
+    images = load_measured(data, split, say, may_lack=is_apart, told=learned.problems if is_apart else ())
     if not len(images.boxes):
         say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
         return None
@@ -83,8 +98,11 @@ def _evaluator(
 
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)
-        measured = measure([Member(model, config.data)], config, images, device)
-        return measured.metrics if measured else None
+        measured = measure([Member(model, data)], config, images, device, leave_out=not data.strict)
+        if measured is None:
+            return None
+        undecodable.update(dict.fromkeys(measured.metrics["unreadable_images"]))
+        return measured.metrics
 
     return evaluate
 

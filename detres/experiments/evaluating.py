@@ -24,6 +24,7 @@ from detres.evaluation.detection_files import write_comp4, write_detections, wri
 from detres.evaluation.metric_file import write_metrics
 from detres.evaluation.submissions import write_submission
 from detres.experiments.detection_data import evaluation_batches, evaluation_copies, evaluation_set
+from detres.experiments.evaluated_sets import problem_metrics
 from detres.structures import DetectionBatch, Detections
 
 Precision = Literal["float32", "bf16"]
@@ -114,11 +115,15 @@ def map_classes(model_names: tuple[str, ...], set_names: tuple[str, ...]) -> Cla
 
 @dataclass(frozen=True)
 class Measured:
-    """metrics: as in metrics.json. detections: COCO's results format. ground_truth: COCO's layout."""
+    """metrics: as in metrics.json. detections: COCO's results format. ground_truth: COCO's layout.
+
+    undecodable: places in the set of images that turned out so; they are in none of the others.
+    """
 
     metrics: dict[str, Any]
     detections: list[dict[str, Any]]
     ground_truth: dict[str, Any]
+    undecodable: tuple[int, ...] = ()
 
 
 def measure(
@@ -127,30 +132,33 @@ def measure(
     images: AnnotatedImages,
     device: torch.device,
     *,
+    leave_out: bool,
     progress: Callable[[int], None] | None = None,
 ) -> Measured | None:
     """Run the detector, or several as one, over all images and sum up; None on every rank but the main one.
 
+    leave_out: images that cannot be decoded, and their objects, count in no figure; else they are a DataError.
     progress: called with the number of images done on this rank.
     """
     classes = map_classes(members[0].model.class_names, images.class_names)
-    ground_truth = coco_ground_truth(images)
     ids = [images.image_id(i) for i in range(len(images))]
-    evaluator = DetectionEvaluator(ground_truth, images.class_names, image_ids=ids)
-    dataset = evaluation_set(config, images)
+    evaluator = DetectionEvaluator(coco_ground_truth(images), images.class_names, image_ids=ids)
+    dataset = evaluation_set(config, images, strict=not leave_out)
     for image_id, detections in predict_set(members, config, dataset, device):
         evaluator.add(image_id, classes(detections))
         if progress is not None:
             progress(len(evaluator))
-    states, bad = gather_to_main(evaluator.state()), gather_to_main(dataset.undecodable())
-    if states is None:
+    states, by_rank = gather_to_main(evaluator.state()), gather_to_main(dataset.undecodable_places())
+    if states is None or by_rank is None:
         return None
     for state in states:
         evaluator.merge(state)
-    metrics = evaluator.summarize() | {"set": images.name, "annotations": images.digest()}
-    unreadable = sorted({problem.file for of_rank in bad or [] for problem in of_rank})
-    metrics["unreadable_images"] = unreadable
-    return Measured(metrics, evaluator.results(), ground_truth)
+    undecodable = sorted({place for of_rank in by_rank for place in of_rank})
+    evaluator.leave_out([ids[place] for place in undecodable])
+    problems = (*images.problems, *dataset.left_out(undecodable))
+    metrics = evaluator.summarize() | {"set": images.name, "annotations": images.digest()} | problem_metrics(problems)
+    metrics["unreadable_images"] = [images.file_name(place) for place in undecodable]
+    return Measured(metrics, evaluator.results(), evaluator.ground_truth, tuple(undecodable))
 
 
 def write_measured(folder: Path, measured: Measured, data_format: str) -> Path | None:

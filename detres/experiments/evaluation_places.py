@@ -48,7 +48,7 @@ def default_folder(file: Path, set_name: str, split: str, *, others: int = 0) ->
     """
     checkpoint = file.resolve().parent.name if run_folder(file) else safe_name(file.stem)
     checkpoint += f"-and-{others}-more" if others else ""
-    return default_place(file) / "eval" / f"{set_and_split(set_name, split)}-{checkpoint}"
+    return default_place(file) / "eval" / safe_name(f"{set_and_split(set_name, split)}-{checkpoint}")
 
 
 def set_and_split(set_name: str, split: str) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config, TestConfig
 from detres.data.annotations import HARMLESS, AnnotatedImages
-from detres.data.datasets import SplitName, load_dataset
+from detres.data.datasets import SplitName
 from detres.detection.detector_files import (
     PREPROCESSING,
     DetectorSettings,
@@ -25,10 +26,12 @@ from detres.detection.published import locate_detector
 from detres.detection.testing import Member, check_classes
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
+from detres.evaluation.detection_files import renaming_lines
 from detres.evaluation.submissions import most_per_image
 from detres.experiments.detection_models import prepare_detector
+from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
-from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
+from detres.experiments.evaluation_places import config_of_data, default_folder, file_digest
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
 
@@ -56,13 +59,13 @@ def evaluate(
     split: None is test where there is one, else val.
     out: None is RUN/eval/SET-SPLIT-CHECKPOINT. report: whether report.html is made, too.
     """
-    files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
-    found = _read(files, cfg, layers, overrides)
-    config = found[0].config
-    split = split or default_split(config)
     where = local_device(device)
     with process_group(where):
-        images = load_dataset(config.data, split)
+        files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
+        found = _read(files, cfg, layers, overrides)
+        config = found[0].config
+        split = split_to_measure(config, split, say)
+        images = load_measured(config.data, split, say)
         if not len(images.boxes):
             say_unannotated(images, say)
             _check_most(images.name, config)
@@ -74,12 +77,14 @@ def evaluate(
         say(f"{images.name}: {len(images)} images, in {precision}")
         for line in map_classes(members[0].model.class_names, images.class_names).lines():
             say(line)
+        for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
+            say(line)
         if told := _idle_fusion(config.test, len(files)):
             say(told)
         folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
-        measured = measure(members, config, images, where, progress=progress)
+        measured = measure(members, config, images, where, leave_out=config.data.strict is False, progress=progress)
         if measured is None:
             return None
     digests = [file_digest(file) for file in files]
@@ -89,9 +94,10 @@ def evaluate(
         test=config.test.model_dump(mode="json"),
         precision=precision,
     )
-    write_and_tell(folder, measured, config.data.format, say)
+    tell_and_write(folder, measured, config.data.format, say)
     if report:
-        say(f"report: {write_report(folder, measured, images, config, device=where)}")
+        kept = images.subset(np.setdiff1d(np.arange(len(images)), measured.undecodable))
+        say(f"report: {write_report(folder, measured, kept, config, device=where)}")
     return measured.metrics
 
 
@@ -150,13 +156,16 @@ def say_unannotated(images: AnnotatedImages, say: Say) -> None:
         say(f"warning: {len(lost)} of its images are left out, and a server counts nothing on them: {lost[0]}")
 
 
-def write_and_tell(folder: Path, measured: Measured, data_format: str, say: Say) -> None:
-    """Leave the files of an evaluation, and say what was measured and where it lies."""
-    submission = write_measured(folder, measured, data_format)
+def tell_and_write(folder: Path, measured: Measured, data_format: str, say: Say) -> None:
+    """Say what was measured, then leave the files of an evaluation and say where: no disk that is full takes a figure.
+
+    Raises UserError where the files cannot be written.
+    """
     if unreadable := measured.metrics["unreadable_images"]:
-        say(f"warning: {len(unreadable)} images could not be read and count as grey ones: {', '.join(unreadable[:5])}")
+        say(f"warning: {len(unreadable)} images could not be decoded and are left out: {', '.join(unreadable[:5])}")
     for line in metric_lines(measured.metrics):
         say(line)
+    submission = write_measured(folder, measured, data_format)
     say(f"written to {folder}" + (f"; for the evaluation server: {submission}" if submission else ""))
 
 

@@ -16,18 +16,23 @@ from numpy.typing import NDArray
 from detres.boxes import clip_boxes
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import FUSIONS, Config, TestConfig
+from detres.data.annotations import AnnotatedImages
 from detres.data.coco import coco_ground_truth
-from detres.data.datasets import SplitName, load_dataset
+from detres.data.datasets import SplitName
 from detres.detection.fusion import FusionMethod, View, fuse
-from detres.errors import ConfigError
+from detres.errors import ConfigError, DataError
+from detres.evaluation.box_readings import other_reading
 from detres.evaluation.detection_evaluator import as_results, detection_metrics
-from detres.evaluation.flat_boxes import FlatDetections
-from detres.evaluation.saved_detections import read_detections
+from detres.evaluation.detection_files import renaming_lines
+from detres.evaluation.flat_boxes import FlatDetections, image_turns
+from detres.evaluation.saved_detections import has_neighbour, read_detections
+from detres.experiments.evaluated_sets import load_measured, problem_metrics, split_to_measure
 from detres.experiments.evaluating import Measured
-from detres.experiments.evaluation_places import default_split, file_digest, set_and_split
-from detres.experiments.evaluation_run import Say, say_unannotated, write_and_tell
+from detres.experiments.evaluation_places import file_digest, set_and_split
+from detres.experiments.evaluation_run import Say, say_unannotated, tell_and_write
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
+from detres.files.names import safe_name
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")
 """Keys that matter where nothing is detected any more."""
@@ -55,34 +60,58 @@ def evaluate_files(
     """
     config = fusion_config(cfg, layers, overrides)
     method = fusion_method(config.test.fusion) if len(files) > 1 else None
-    split = split or default_split(config)
-    images = load_dataset(config.data, split)
+    split = split_to_measure(config, split, say)
+    images = load_measured(config.data, split, say)
     if not len(images.boxes):
         say_unannotated(images, say)
     ground_truth = coco_ground_truth(images)
     sources = [path / "detections.json" if path.is_dir() else path for path in map(Path, files)]
     members = []
+    left_out = _left_out(images, sources)
     for source in sources:
-        members.append(read_detections(source, ground_truth))
+        members.append(read_detections(source, ground_truth, left_out=left_out))
+        if told := other_reading(ground_truth, members[-1]):
+            say(f"warning: {source}: {told}")
         say(f"{source}: {len(members[-1].scores)} detections on {len(np.unique(members[-1].image))} images")
     say(f"{images.name}: {len(images)} images" + (f"; {len(files)} files are merged by {method}" if method else ""))
+    for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
+        say(line)
     folder = _made_folder(out, set_and_split(images.name, split), method, sources)
     found = members[0]
     if method is not None:
         found = merge_detections(members, images.sizes, method, config.test, progress=progress)
+    # As DetectionEvaluator gives what was just detected, so that equal scores go the same way.
+    found = found.select(np.argsort(image_turns(ground_truth)[found.image], kind="stable"))
     metrics = detection_metrics(ground_truth, found) | {
         "set": images.name,
         "annotations": images.digest(),
+        **problem_metrics(images.problems),
         "unreadable_images": [],  # None was read.
         "split": split,
         "detections": [file_digest(source) for source in sources],
         "fusion": method,
     }
     measured = Measured(metrics, as_results(ground_truth, found), ground_truth)
-    write_and_tell(folder, measured, config.data.format, say)
+    tell_and_write(folder, measured, config.data.format, say)
     if report:
         say(f"report: {write_report(folder, measured, images, config)}")
     return metrics
+
+
+def _left_out(images: AnnotatedImages, sources: Sequence[Path]) -> int:
+    """How many images data.strict=false left out of the set, on which the files may have detections.
+
+    Raises DataError where the files do not say which images they mean: those of a set that was not COCO have numbers,
+    which an image that is not there moves.
+    """
+    left_out = problem_metrics(images.problems)["images_left_out"]
+    unsaid = [source for source in sources if not has_neighbour(source)]
+    if left_out and unsaid and images.category_ids is None:
+        raise DataError(
+            f"{unsaid[0]}: images of this set are numbered in their order, and {left_out} are left out, so the numbers "
+            "may be of other images; bring them back, or lay the ground_truth.json of these detections beside the file"
+        )
+    return left_out
 
 
 def merge_detections(
@@ -148,7 +177,7 @@ def fusion_method(stated: str | None) -> FusionMethod:
 
 
 def _made_folder(out: str | Path | None, set_name: str, method: str | None, sources: Sequence[Path]) -> Path:
-    folder = Path(out) if out else Path("runs") / "late_fusion" / f"{set_name}-{method or 'alone'}"
+    folder = Path(out) if out else Path("runs") / "late_fusion" / safe_name(f"{set_name}-{method or 'alone'}")
     if any(source.resolve() == (folder / "detections.json").resolve() for source in sources):
         raise ConfigError(f"{folder}: its detections.json is read, and would be written over; choose another --out")
     make_folder(folder)

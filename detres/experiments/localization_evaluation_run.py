@@ -49,12 +49,12 @@ def evaluate_localizer(
     overrides win. With test.classifier there are errors of (class, box) pairs, too. split: None is test where there is
     one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT. Raises UserError.
     """
-    file = locate_localizer(_one_of(weights))
-    model, settings = load_localizer(file)
-    config = evaluation_config(settings, file, cfg, layers, overrides)
-    split = split or default_split(config)
     where = local_device(device)
     with process_group(where):
+        file = locate_localizer(_one_of(weights))
+        model, settings = load_localizer(file)
+        config = evaluation_config(settings, file, cfg, layers, overrides)
+        split = split or default_split(config)
         images = load_once(lambda: load_localized(config.data, split))
         _check_classes(settings, images, str(file))
         folder = Path(out) if out else default_folder(file, images.name, split)
@@ -73,11 +73,12 @@ def evaluate_localizer(
             return None
     test = config.test.model_dump(mode="json")
     measured |= {"split": split, "weights": file_digest(file), "test": test, "classifier": own}
-    write_metrics(folder, measured)
+    # Said before anything is written: no disk that is full takes a figure.
     if unreadable := measured["unreadable_images"]:
         say(f"warning: {len(unreadable)} images could not be read and are left out: {', '.join(unreadable[:5])}")
     for line in metric_lines(measured):
         say(line)
+    write_metrics(folder, measured)
     say(f"written to {folder}")
     return measured
 

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
-from detres.data.datasets import SplitName, load_split
+from detres.data.datasets import SplitName
 from detres.data.images import read_image
 from detres.detection.detector_files import build_from_settings, load_strictly, read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError
+from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import map_classes
-from detres.experiments.evaluation_places import config_of_data, default_place, default_split
+from detres.experiments.evaluation_places import config_of_data, default_place
 from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
 from detres.experiments.parts import Say
 from detres.experiments.predicting import write_picture
 from detres.files.names import safe_name
 from detres.prediction import Detector
-from detres.report.drawing import draw_comparison, draw_detections, picture_sheet
+from detres.report.drawing import draw_comparison, draw_objects, picture_sheet
 from detres.report.fonts import illegible
-from detres.structures import Detections
 
 SHEET_PICTURES = 12
 
@@ -53,8 +53,8 @@ def draw_set(
     config, folder = _what(weights, cfg, layers, overrides)
     if not isinstance(config, Config):
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
-    split = split or (default_split(config) if weights else "train")
-    images = load_split(config.data, split)
+    split = split_to_measure(config, split or (None if weights else "train"), say)
+    images = load_measured(config.data, split, say, may_lack=split == "train")
     detector = _detector(locate_detector(weights), config, device) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
@@ -76,8 +76,7 @@ def draw_set(
             found = classes(detector.predict(rgb))
             picture = draw_comparison(rgb, target, found, images.class_names, min_score=score)
         else:
-            whole = Detections(target.boxes, target.boxes.new_ones(len(target)), target.labels, rgb.shape[:2])
-            picture = draw_detections(rgb, whole, images.class_names)
+            picture = draw_objects(rgb, target, images.class_names)
         write_picture(out / f"{name}.jpg", picture)
         drawn.append((name, picture))
     if not drawn:

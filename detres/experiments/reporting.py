@@ -61,7 +61,7 @@ def write_report(
     worst = np.argsort(-badness, kind="stable")[:pictures].tolist()
     metrics = measured.metrics
     data = {
-        "about": _about(images, objects, found),
+        "about": _about(images, objects, found) + _wrong(metrics),
         "headline": headline_data(metrics),
         "axes": curve_axes(),
         "classes": class_data(measured.ground_truth, objects, found, errors, metrics),
@@ -86,6 +86,14 @@ def _about(images: AnnotatedImages, objects: FlatObjects, found: FlatDetections)
     to_find = int((~objects.ignore).sum())
     classes = f"{len(images.class_names)} class{'es' if len(images.class_names) != 1 else ''}"
     return f"{len(images):,} images, {to_find:,} objects of {classes}, {len(found.scores):,} detections"
+
+
+def _wrong(metrics: dict[str, Any]) -> str:
+    """What the figures are without: they would look like those of the whole set."""
+    left_out = metrics.get("images_left_out", 0)
+    told = f"; {left_out:,} image{'s' if left_out != 1 else ''} of the set left out" if left_out else ""
+    problems = ", ".join(f"{count:,} × {kind}" for kind, count in metrics.get("problems", {}).items())
+    return told + (f"; problems of the set: {problems}" if problems else "")
 
 
 def _scaled_size(size: tuple[int, int]) -> dict[str, int]:

@@ -56,6 +56,15 @@ def draw_detections(
     return canvas.pixels()
 
 
+def draw_objects(rgb: Picture, target: DetectionTarget, class_names: Sequence[str]) -> Picture:
+    """Every object as a box of its class's colour with its name; what is ignored in grey dots. Nobody scored them."""
+    canvas, target = Canvas(rgb), target.to("cpu")
+    for box, label, ignored in zip(target.boxes, target.labels.tolist(), target.ignore.tolist(), strict=True):
+        stroke = _IGNORED if ignored else _Stroke("object", class_colour(label), "solid")
+        _draw_stroke(canvas, box, stroke, class_names[label])
+    return canvas.pixels()
+
+
 def draw_comparison(
     rgb: Picture,
     target: DetectionTarget,

@@ -54,11 +54,13 @@ def test_a_coco_test_becomes_a_zip_for_its_server(
     np.testing.assert_allclose([row["bbox"] for row in packed], [row["bbox"] for row in kept], atol=0.0051)
 
 
-def test_images_that_are_missing_are_told(
-    done: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
+def test_images_that_are_missing_are_refused_and_told_where_they_may_be(
+    done: Callable[..., str], refused: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "test2017" / f"{9:012d}.jpg").unlink()
-    told = done("eval_det", "--weights", trained, "--data", test_dev, "--out", tmp_path / "out", *FEW)
+    command = ("eval_det", "--weights", trained, "--data", test_dev, "--out", tmp_path / "out", *FEW)
+    assert "leave them out with data.strict=false:\n  image missing: test2017/" in refused(*command, kind="DataError")
+    told = done(*command, "data.strict=false")
     assert (
         "warning: 1 of its images are left out, and a server counts nothing on them: image missing: test2017/" in told
     )

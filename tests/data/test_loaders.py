@@ -8,7 +8,7 @@ import torch
 
 from detres.data.annotations import AnnotatedImages
 from detres.data.indexing import RawBox, RawImage, index_images
-from detres.data.loaders import DetectionDataset, collate, evaluation_loader, training_loader
+from detres.data.loaders import DetectionDataset, collate, evaluation_loader, padded_shapes, training_loader
 from detres.data.samplers import Place
 from detres.data.sizes import resize_image
 from detres.data.transforms import DetectionTransform
@@ -62,14 +62,30 @@ def test_the_draws_of_an_image_do_not_depend_on_ranks(images: AnnotatedImages) -
         assert torch.equal(target.boxes, whole.targets[i].boxes)
 
 
-def test_evaluation_takes_every_image_once_and_in_order(images: AnnotatedImages) -> None:
-    seen = [
-        image_id
-        for rank in range(2)
-        for batch in evaluation_loader(_dataset(images, training=False), batch=2, rank=rank, world=2)
-        for image_id in batch.image_ids
-    ]
-    assert seen == [0, 2, 4, 6, 8, 1, 3, 5, 7]
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_an_evaluation_has_the_same_batches_on_any_number_of_ranks(images: AnnotatedImages, batch: int) -> None:
+    alone = list(evaluation_loader(_dataset(images, training=False), batch=batch, pad_to=8))
+    assert sorted(image_id for each in alone for image_id in each.image_ids) == list(range(9))
+    assert len(alone) == {1: 9, 2: 5, 8: 2}[batch], "three images are tall and six are wide"
+    for world in (2, 3, 4):
+        shares = [
+            list(evaluation_loader(_dataset(images, training=False), batch=batch, pad_to=8, rank=rank, world=world))
+            for rank in range(world)
+        ]
+        joined = {each.image_ids: each for share in shares for each in share}
+        assert joined.keys() == {each.image_ids for each in alone}
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+        for each in alone:
+            _assert_same(joined[each.image_ids], each)
+
+
+def test_an_image_is_padded_as_if_it_were_tested_alone(images: AnnotatedImages) -> None:
+    dataset = _dataset(images, training=False)
+    alone = {b.image_ids[0]: b for b in evaluation_loader(dataset, batch=1, pad_to=16)}
+    for batch in evaluation_loader(dataset, batch=4, pad_to=16):
+        for image, image_id in zip(batch.images, batch.image_ids, strict=True):
+            assert torch.equal(image, alone[image_id].images[0])
+    assert padded_shapes(dataset, 16)[:2].tolist() == [[48, 32], [32, 48]]
 
 
 def test_batches_are_padded_at_the_right_and_the_bottom(images: AnnotatedImages) -> None:

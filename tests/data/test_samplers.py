@@ -3,7 +3,14 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from detres.data.samplers import Place, TrainingSampler, evaluation_indices, grouped_batches, shuffled_batches
+from detres.data.samplers import (
+    Place,
+    TrainingSampler,
+    batches_of_one_shape,
+    evaluation_indices,
+    grouped_batches,
+    shuffled_batches,
+)
 
 RATIOS = np.random.default_rng(0).choice([0.6, 0.75, 1.0, 1.5], size=103)
 
@@ -87,6 +94,13 @@ def test_a_batch_that_does_not_split_evenly_is_refused() -> None:
 def test_every_image_is_evaluated_exactly_once(count: int, world: int) -> None:
     shares = [list(evaluation_indices(count, rank, world)) for rank in range(world)]
     assert sorted(i for share in shares for i in share) == list(range(count))
+
+
+def test_batches_of_one_shape_hold_every_image_once_and_nothing_of_another_shape() -> None:
+    shapes = np.array([[1, 2], [2, 1], [1, 2], [1, 2], [2, 1], [3, 3], [1, 2]])
+    assert batches_of_one_shape(shapes, 3) == [[0, 2, 3], [1, 4], [5], [6]]
+    assert batches_of_one_shape(shapes, 1) == [[i] for i in range(7)]
+    assert batches_of_one_shape(np.zeros((0, 2), int), 4) == []
 
 
 def test_shuffled_batches_take_every_image_once_and_fill_the_last() -> None:

@@ -12,8 +12,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detres.evaluation.coco_matching import best_first, match, rank_in_group, recall_ap
-from detres.evaluation.flat_boxes import flat_detections, flat_objects
+from detres.evaluation.coco_matching import match, rank_in_group, recall_ap
+from detres.evaluation.flat_boxes import best_first, flat_detections, flat_objects, image_turns
 from detres.evaluation.voc_ap import FALSE_ALARM, HIT, NEITHER
 
 
@@ -58,9 +58,9 @@ def test_verdicts_are_the_references_at_every_threshold(
 def test_precision_is_the_references(seed: int, random_scene: Callable[[int], Any]) -> None:
     ground_truth, results = random_scene(seed)
     objects, found = flat_objects(ground_truth), flat_detections(ground_truth, results)
-    precision = reference(ground_truth, results).eval["precision"]
+    precision, turns = reference(ground_truth, results).eval["precision"], image_turns(ground_truth)
     for place, min_iou in ((0, 0.5), (5, 0.75)):
-        verdict, order = match(objects, found, min_iou).verdict, best_first(found)
+        verdict, order = match(objects, found, min_iou).verdict, best_first(found, turns)
         for label in range(len(ground_truth["categories"])):
             rows = order[(found.label[order] == label) & (verdict[order] != NEITHER)]
             to_find = int(((objects.label == label) & ~objects.ignore).sum())

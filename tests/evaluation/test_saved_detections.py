@@ -72,6 +72,74 @@ def test_what_is_no_file_of_detections_is_refused(tmp_path: Path, content: Any, 
     assert expected in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5, "x": '
+        + "[" * 100_000
+        + "]" * 100_000
+        + "}",
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 1' + "0" * 400 + '], "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 1e400], "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, NaN], "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 4], "score": -Infinity}',
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 1' + "0" * 400 + "}",
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 1' + "0" * 5000 + "}",
+        '{"image_id": 1' + "0" * 4000 + ', "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}',
+        '{"image_id": true, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}',
+        '{"image_id": [8], "category_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}',
+        '{"image_id": null, "category_id": {"id": 7}, "bbox": [1, 2, 3, 4], "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": "1234", "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": {"1": 1, "2": 1, "3": 1, "4": 1}, "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": [true, 2, 3, 4], "score": 0.5}',
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, 4], "score": "nan"}',
+        '{"image_id": 8, "category_id": 7, "bbox": [1, 2, 3, [4]], "score": null}',
+        '"detection"',
+        "null",
+    ],
+    ids=str,
+)
+def test_whatever_an_entry_holds_ends_in_one_message_of_its_file(tmp_path: Path, entry: str) -> None:
+    for content in (f"[{entry}]", entry):
+        file = written(tmp_path, content)
+        with pytest.raises(DataError) as refused:
+            read_detections(file, GROUND_TRUTH)
+        assert str(refused.value).startswith(f"{file}: ")
+        assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[" * 200_000, b'{"a":' * 200_000])
+def test_what_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "detections.json").write_bytes(content)
+    with pytest.raises(DataError, match="this is no JSON"):
+        read_detections(tmp_path, GROUND_TRUTH)
+
+
+def test_ids_and_numbers_as_text_are_what_they_say(tmp_path: Path) -> None:
+    rows = [
+        row(image_id="3", category_id="7", bbox=["1", "2.5", 3, 4], score="0.25"),
+        row(image_id=8.0, category_id=1.0),
+    ]
+    found = read_detections(written(tmp_path, rows), GROUND_TRUTH)
+    assert found.image.tolist() == [0, 1]
+    assert found.label.tolist() == [0, 1]
+    assert found.boxes.tolist() == [[1, 2, 3, 4], [1, 2.5, 3, 4]]
+    assert found.scores.tolist() == [0.5, 0.25]
+    named = GROUND_TRUTH | {"images": [image | {"id": str(image["id"])} for image in GROUND_TRUTH["images"]]}
+    assert read_detections(written(tmp_path, [row(image_id=3)]), named).image.tolist() == [1]
+    both = GROUND_TRUTH | {"images": [*GROUND_TRUTH["images"], {"id": "3", "file_name": "c", "height": 9, "width": 9}]}
+    assert read_detections(written(tmp_path, [row(image_id=3), row(image_id="3")]), both).image.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"unknown image id, such as 3\.5"):
+        read_detections(written(tmp_path, [row(image_id=3.5), row(image_id="03")]), both)
+
+
+def test_detections_on_images_that_were_left_out_are_left_out_too(tmp_path: Path) -> None:
+    file = written(tmp_path, [row(image_id=5), row(), row(image_id=6)])
+    assert read_detections(file, GROUND_TRUTH, left_out=2).image.tolist() == [0]
+    with pytest.raises(DataError, match="2 × unknown image id"):
+        read_detections(file, GROUND_TRUTH, left_out=1)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"detections\.json: there is no such file"):
         read_detections(tmp_path, GROUND_TRUTH)

@@ -78,3 +78,14 @@ def test_an_image_that_cannot_be_read_is_grey(written: Any, tmp_path: Path) -> N
     assert len(data["images"]) == 1
     assert (pictures[0] == 128).all()
     assert "device" not in dict(data["environment"]), "nothing says what detected"
+
+
+def test_what_the_figures_are_without_is_said(written: Any, tmp_path: Path) -> None:
+    images, measured, config = written
+    data, _ = parts(write_report(tmp_path, measured, images, config, pictures=1))
+    assert data["about"].endswith("detections")
+    measured.metrics.update(problems={"image missing": 2, "unknown image": 1400}, images_left_out=2)
+    data, _ = parts(write_report(tmp_path, measured, images, config, pictures=1))
+    assert data["about"].endswith(
+        "; 2 images of the set left out; problems of the set: 2 × image missing, 1,400 × unknown image"
+    )

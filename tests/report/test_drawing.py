@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from detres.report import drawing
 from detres.report.canvas import class_colour
-from detres.report.drawing import _FALSE_ALARM, _HIT, _IGNORED, _MISS, draw_comparison, draw_detections, picture_sheet
+from detres.report.drawing import (
+    _FALSE_ALARM,
+    _HIT,
+    _IGNORED,
+    _MISS,
+    draw_comparison,
+    draw_detections,
+    draw_objects,
+    picture_sheet,
+)
 from detres.structures import Detections, DetectionTarget
 
 NAMES = ("dog", "cat")
@@ -47,6 +57,23 @@ def test_only_scores_high_enough_are_drawn_each_in_its_classes_colour() -> None:
 def test_no_detections_leave_the_picture_as_it_is() -> None:
     assert np.array_equal(draw_detections(GROUND, found(), NAMES), GROUND)
     assert draw_detections(GROUND, found(), NAMES, scale=2.0).shape == (800, 1000, 3)
+
+
+def test_objects_are_named_and_never_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels: list[str] = []
+    monkeypatch.setattr(drawing.Canvas, "box", lambda self, box, colour, *, label="", **how: labels.append(label))
+    draw_objects(GROUND, target(([50, 60, 200, 200], 0, False), ([250, 60, 400, 200], 1, True)), NAMES)
+    assert labels == ["dog", "cat"]
+    draw_detections(GROUND, found(([50, 60, 200, 200], 1.0, 0)), NAMES)
+    assert labels[2:] == ["dog 1.00"]
+
+
+def test_objects_have_the_colours_of_their_classes_and_ignored_ones_are_grey() -> None:
+    picture = draw_objects(GROUND, target(([50, 60, 200, 200], 0, False), ([250, 60, 400, 200], 1, True)), NAMES)
+    assert has(picture, class_colour(0))
+    assert not has(picture, class_colour(1))
+    assert has(picture, _IGNORED.colour)
+    assert np.array_equal(draw_objects(GROUND, target(), NAMES), GROUND)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (3, 700), (700, 3)])
