@@ -25,12 +25,16 @@ from detres.experiments.detection_models import (
 )
 from detres.experiments.evaluating import map_classes, measure
 from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.same_data import SameData
 from detres.training.running import Evaluate
 
 
 def detection_parts(config: Config, start: Start, device: torch.device, say: Say) -> TrainingParts:
     """The detector, its batches and its evaluation. Raises UserError."""
     images = load_training_images(config, say)
+    same = SameData(start, config.training.allow_other_images, say)
+    same.check_classes(images)
+    same.check_images("train", images)
     if start.checkpoint is not None:
         model = detector_of_checkpoint(config, start.checkpoint)
     elif start.weights is not None:
@@ -42,12 +46,13 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
     model = prepare_detector(model, config, device)
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
+    evaluate = _evaluator(model, config, device, say, same)
     return TrainingParts(
         model=model,
-        metadata=settings.to_metadata(),
+        metadata=settings.to_metadata() | same.to_metadata(),
         batches=batches,
         accumulate=accumulate,
-        evaluate=_evaluator(model, config, device, say),
+        evaluate=evaluate,
         warnings=lambda: [str(problem) for problem in dataset.undecodable()],
     )
 
@@ -64,7 +69,7 @@ def load_training_images(config: Config, say: Say = lambda line: None) -> Annota
     return images
 
 
-def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say) -> Evaluate | None:
+def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say, same: SameData) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated."""
     split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
     if split is None:
@@ -73,6 +78,7 @@ def _evaluator(model: FasterRCNN, config: Config, device: torch.device, say: Say
     if not len(images.boxes):
         say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
         return None
+    same.check_images(split, images)
     map_classes(model.class_names, images.class_names)  # A contradiction shows now, not after the training.
     if split == "test" and config.training.eval_every:
         say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")

@@ -9,6 +9,7 @@ from detres.backbones.weight_files import sha256
 from detres.config.loading import AnyConfig, Layer, load_config
 from detres.data.datasets import SplitName
 from detres.errors import ConfigError
+from detres.experiments.run_config import run_config
 
 
 def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], defaults: AnyConfig) -> AnyConfig:
@@ -16,11 +17,10 @@ def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], default
 
     Raises ConfigError where nobody names the data.
     """
-    run_config = run_folder(file) / "config.yaml" if run_folder(file) else None
     if cfg:
         return load_config(cfg)
-    if run_config is not None and run_config.is_file():
-        return load_config(run_config)
+    if (run := run_folder(file)) and (begun_with := run_config(run)):
+        return begun_with
     if layers:
         return defaults
     raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
