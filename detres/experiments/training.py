@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +19,7 @@ from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.run_config import CONFIG_FILE, run_config
 from detres.experiments.tasks import TASKS
+from detres.files.patience import patiently
 from detres.files.whole import write_whole
 from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint
 from detres.training.ema import MovingAverage
@@ -71,7 +73,9 @@ def train(
                 )
         finished = _run(parts, config, run, where, found, terminal, say)
         if is_main() and parts.publish is not None:
-            parts.publish(find_checkpoint(run))
+            patiently(
+                partial(parts.publish, find_checkpoint(run)), run, "what is made of the best checkpoint", tell=say
+            )
         barrier()  # A rank that left would end the main one while it writes.
     _say_finished(finished, run, say)
     return run

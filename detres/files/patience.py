@@ -14,7 +14,7 @@ from detres.errors import UserError
 # Seconds before the second try and those after it: a minute in all.
 WAITS = (2.0, 8.0, 20.0, 30.0)
 # What waiting does not mend.
-_FOR_GOOD = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+_FOR_GOOD = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
 # What the writers of files raise: safetensors' and torch's have errors of their own.
 _REFUSALS = (OSError, SafetensorError, RuntimeError)
 

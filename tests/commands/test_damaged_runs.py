@@ -20,7 +20,7 @@ Train = Callable[..., tuple[int, str]]
 def begun(tmp_path_factory: pytest.TempPathFactory, tiny_classes: Any) -> Path:
     """A run of three steps, evaluated; tests take a copy."""
     run = tmp_path_factory.mktemp("begun") / "run"
-    options = ["training.keep_every=2", "training.eval_every=1", "training.log_every=1"]
+    options = ["training.keep_every=3", "training.eval_every=1", "training.log_every=1"]
     assert main(["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(run), "--device", "cpu", *options]) == 0
     return run
 
@@ -36,7 +36,7 @@ def train(run: Path, tiny_classes: Any, capsys: pytest.CaptureFixture[str]) -> T
     """Train to step 5 in the folder of the run; the exit status, and all that was printed."""
 
     def train(*arguments: str, cfg: bool = True) -> tuple[int, str]:
-        named = ["--cfg", str(tiny_classes.cfg), "training.keep_every=2", "training.log_every=1"] if cfg else []
+        named = ["--cfg", str(tiny_classes.cfg), "training.keep_every=3", "training.log_every=1"] if cfg else []
         status = main(["train_cls", *named, "--out", str(run), "--device", "cpu", "training.steps=5", *arguments])
         printed = capsys.readouterr()
         return status, printed.out + printed.err
@@ -54,7 +54,7 @@ def test_without_last_nothing_begins_and_nothing_is_replaced(train: Train, run: 
     before = contents(run)
     status, told = train(*resume)
     assert status == 2
-    assert "has checkpoints (best, step_00000002) but no last" in told
+    assert "has checkpoints (best, step_00000003) but no last" in told
     assert f"cp -r {run}/checkpoints/best {run}/checkpoints/last" in told
     assert contents(run) == before
 

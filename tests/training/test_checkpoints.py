@@ -276,3 +276,30 @@ def test_a_damaged_checkpoint_names_the_whole_ones_beside_it(tmp_path, torn):
     command = str(caught.value).split("): ")[1]
     subprocess.run(command, shell=True, check=True)
     assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 1
+
+
+@pytest.mark.slow
+def test_a_disk_that_refuses_the_real_writers_is_told_by_them(tmp_path, run_python):
+    """A limit of the size of files, which no wait mends, is what the writers in Rust and C++ run into."""
+    save(tmp_path, 1)
+    program = f"""
+import resource, pathlib, torch
+from detres.errors import UserError
+from detres.files import patience
+from detres.training.checkpoints import save_checkpoint
+patience.WAITS = (0.0,)
+folder = pathlib.Path({str(tmp_path)!r}) / "checkpoints/last"
+large = torch.ones(100_000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+for tensors, trainer in (({{"w": large}}, {{}}), ({{}}, {{"w": large}})):
+    try:
+        save_checkpoint(folder, tensors, {{}}, trainer, tell=print)
+    except UserError as error:
+        print("told", error)
+"""
+    ended = run_python("-c", program)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("told") == 2, ended.stdout
+    assert ended.stdout.count("tries again in 0 s") == 2
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last"]
