@@ -21,7 +21,7 @@ from detres.experiments.run_config import CONFIG_FILE, run_config
 from detres.experiments.tasks import TASKS
 from detres.files.patience import patiently
 from detres.files.whole import write_whole
-from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint
+from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint, has_checksum
 from detres.training.ema import MovingAverage
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
@@ -51,6 +51,8 @@ def train(
         found = _found_on_main(run, resume, stack)
         if found:
             _check_config(run, config, say)
+            if not has_checksum(found):
+                say(f"{found}: its weights have no checksum, as older versions wrote them, so damage may go unnoticed")
         if found and (done := completed_steps(found)) > config.training.steps:
             say(
                 f"{run}: {done} steps are done, and training.steps={config.training.steps} asks for fewer, so nothing "

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.errors import WeightsError
-from detres.files.checksums import with_checksum
+from detres.files.checksums import CHECKSUM_KEY, with_checksum
 from detres.files.patience import patiently
 from detres.files.remove import remove
 from detres.training.checkpoint_files import MODEL_FILE, TRAINER_FILE, Damaged, tensors_of, trainer_of
@@ -156,6 +156,11 @@ def existing_checkpoint(run: Path, name: str = "last") -> Path | None:
 def completed_steps(folder: Path) -> int:
     """How far the run was, from what the weights say of themselves; WeightsError where they cannot be read."""
     return int(read_metadata(folder / MODEL_FILE).get("step", 0))
+
+
+def has_checksum(folder: Path) -> bool:
+    """Whether damage of a checkpoint's weights would be noticed when they are read; WeightsError as completed_steps."""
+    return CHECKSUM_KEY in read_metadata(folder / MODEL_FILE)
 
 
 def step_name(step: int) -> str:

@@ -126,7 +126,8 @@ def test_a_checkpoint_that_does_not_say_goes_on_with_a_line(copied: Path, begun:
     save_file(tensors, file, {key: metadata[key] for key in metadata if key not in (DATA_KEY, "checksum")})
     change(copied, drop_images)
     said = resumed(copied, begun)
-    assert sum("older version" in line for line in said) == 1
+    assert sum("does not say which images" in line for line in said) == 1
+    assert sum("have no checksum" in line for line in said) == 1
 
 
 def test_the_classes_of_a_checkpoint_that_does_not_say_more_are_compared_all_the_same(
