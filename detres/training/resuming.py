@@ -12,7 +12,7 @@ from pathlib import Path
 
 from detres.errors import ConfigError
 from detres.files.remove import remove
-from detres.files.whole import clean_partials
+from detres.files.whole import clean_partials, told_of_disk
 from detres.training.checkpoint_places import (
     aside,
     checkpoint_names,
@@ -67,12 +67,11 @@ def checkpoint_to_resume(run: Path, resume: bool) -> Path | None:
 
 
 def set_aside_log(run: Path) -> int:
-    """Keep the lines of a run that begins anew in metrics.before.jsonl, which it is added to; returns how many."""
-    lines = b""
-    with suppress(FileNotFoundError):
-        lines = (run / "metrics.jsonl").read_bytes()
-    if lines:
-        with (run / "metrics.before.jsonl").open("ab") as kept:
-            kept.write(lines)
-        (run / "metrics.jsonl").unlink()
+    """Add the lines of a run that begins anew to metrics.before.jsonl; returns how many. UserError for a full disk."""
+    with told_of_disk(run / "metrics.before.jsonl"):
+        lines = (run / "metrics.jsonl").read_bytes() if (run / "metrics.jsonl").is_file() else b""
+        if lines:
+            with (run / "metrics.before.jsonl").open("ab") as kept:
+                kept.write(lines)
+            (run / "metrics.jsonl").unlink()
     return lines.count(b"\n")
