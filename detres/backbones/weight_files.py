@@ -25,6 +25,7 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.msra_pickle import msra_metadata, read_msra_pickle
 from detres.backbones.pixels import VGG_FEATURES_STATS
 from detres.errors import WeightsError
+from detres.files.checksums import is_as_written, with_checksum
 from detres.structures import IMAGENET_STATS
 
 METADATA_KEY = "backbone"
@@ -84,7 +85,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    safetensors.torch.save_file(contiguous, temporary, dict(metadata))
+    safetensors.torch.save_file(contiguous, temporary, with_checksum(contiguous, metadata))
     os.chmod(temporary, 0o644)  # safetensors' files are private to their maker; weights are handed on
     os.replace(temporary, path)
 
@@ -112,9 +113,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata | 
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            carried = (file.metadata() or {}).get(METADATA_KEY)
+            metadata = file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a safetensors file that can be read ({error})") from error
+    if is_as_written(tensors, metadata) is False:
+        raise WeightsError(f"{path}: its bytes are not those that were written: the checksum differs; fetch it again")
+    carried = metadata.get(METADATA_KEY)
     return tensors, WeightsMetadata.from_json(carried, where=str(path)) if carried else None
 
 

@@ -1,4 +1,7 @@
-"""Show versions and devices, and what is wrong with this installation and how to mend it."""
+"""Show versions and devices, and what is wrong with this installation and how to mend it.
+
+detres doctor
+detres doctor runs/shapes_r18      of a run: which checkpoints are whole, which is used, what to do"""
 
 from __future__ import annotations
 
@@ -35,10 +38,18 @@ OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No arguments."""
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", type=Path, help="a run's folder, a checkpoint's or a weights file, to be read"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.run is not None:
+        from detres.experiments.run_examination import examine
+
+        lines, problems = examine(arguments.run)
+        print("\n".join(lines))
+        return _told(problems)
     print(f"detres {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(", ".join(f"{name} {installed_version(name) or 'MISSING'}" for name in PACKAGES))
     problems = missing_packages() + old_packages(own_requirements()) + torchvision_problems()
@@ -48,6 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         problems += compiler_problems()
     for variable, what in (("DETRES_DATASETS", "data sets"), ("DETRES_WEIGHTS", "downloaded weights")):
         print(f"{variable}: {os.environ.get(variable) or 'not set'} ({what})")
+    return _told(problems)
+
+
+def _told(problems: list[str]) -> int:
+    """Print them; the exit status."""
     for problem in problems:
         print(f"PROBLEM  {problem}")
     print(f"{len(problems)} problems found" if problems else "no problems found")

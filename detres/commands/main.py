@@ -23,7 +23,7 @@ COMMANDS = {
     "reproduce": "a table or figure of the paper beside ours",
     "benchmark": "time detres against its peers",
     "configs": "list every config with its first line",
-    "doctor": "show versions and devices, and what is wrong with the installation",
+    "doctor": "show versions and devices, and what is wrong with the installation, or a run",
 }
 
 

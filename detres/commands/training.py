@@ -71,8 +71,10 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
 
 def _config_of_run(arguments: argparse.Namespace) -> Path:
     """--resume needs only --out: the run keeps its config."""
-    if arguments.resume and arguments.out and (arguments.out / "config.yaml").is_file():
-        return arguments.out / "config.yaml"
+    from detres.experiments.run_config import CONFIG_FILE, check_run_config
+
+    if arguments.resume and arguments.out and (arguments.out / CONFIG_FILE).is_file():
+        return check_run_config(arguments.out)
     raise ConfigError("--cfg is missing; `detres configs` lists them (with --resume, --out names a run that has one)")
 
 

@@ -19,6 +19,7 @@ MAY_CHANGE = frozenset(
         "training.checkpoint_every",
         "training.keep_every",
         "training.eval_every",
+        "training.allow_other_images",
         "data.workers",
         "data.strict",
         "test.batch",

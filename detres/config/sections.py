@@ -95,6 +95,8 @@ class TrainingConfig(Section):
     keep_every: int | None = Field(default=None, ge=1)
     """Steps of which a checkpoint is kept for good; null: last and best only."""
     eval_every: int | None = Field(default=None, ge=1)
+    allow_other_images: bool = False
+    """Let --resume go on although the images are not those the run was begun with; it then ends as another run."""
 
 
 OPTIMIZERS = ("sgd", "adamw", "lamb")

@@ -32,6 +32,7 @@ from detres.experiments.classification_models import (
     say_loaded,
 )
 from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.same_data import SameData
 from detres.structures import ClassificationBatch
 from detres.training.norm_statistics import recompute_norms
 from detres.training.running import Evaluate
@@ -40,6 +41,9 @@ from detres.training.running import Evaluate
 def classification_parts(config: ClassificationConfig, start: Start, device: torch.device, say: Say) -> TrainingParts:
     """The classifier, its batches, its evaluation and its hand-off to a detector. Raises UserError."""
     images = load_training_images(config, say)
+    same = SameData(start, config.training.allow_other_images, say)
+    same.check_classes(images)
+    same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, USUAL_CLASSES)
     if start.checkpoint is not None:
         model = classifier_of_checkpoint(start.checkpoint)
@@ -53,12 +57,13 @@ def classification_parts(config: ClassificationConfig, start: Start, device: tor
     model = prepare_classifier(model, config, device)
     batches = training_batches(config, images, device)
     test_warnings: list[str] = []
+    evaluate = _evaluator(model, names, config, device, say, test_warnings, same)
     return TrainingParts(
         model=model,
-        metadata=settings.to_metadata(),
+        metadata=settings.to_metadata() | same.to_metadata(),
         batches=batches.from_step,
         accumulate=batches.accumulate,
-        evaluate=_evaluator(model, names, config, device, say, test_warnings),
+        evaluate=evaluate,
         finish=_finisher(model, batches, config, device) if config.training.recompute_norms else None,
         publish=lambda checkpoint: write_backbone(start.run, checkpoint),
         warnings=lambda: [*batches.warnings(), *test_warnings],
@@ -86,6 +91,7 @@ def _evaluator(
     device: torch.device,
     say: Say,
     warnings: list[str],
+    same: SameData,
 ) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nobody says what is shown.
 
@@ -98,6 +104,7 @@ def _evaluator(
     if not len(images) or images.labels.max() < 0:
         say(f"{images.name}: its images have no labels, so it is not evaluated; eval_cls writes its predictions")
         return None
+    same.check_images(split, images)
     # A contradiction shows now, not after the training.
     rows = class_rows(names, images.class_names, "the training set", images.name)
     if split == "test" and config.training.eval_every:

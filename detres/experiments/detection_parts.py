@@ -27,12 +27,16 @@ from detres.experiments.detection_models import (
 from detres.experiments.evaluated_sets import load_measured, problem_lines
 from detres.experiments.evaluating import map_classes, measure
 from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.same_data import SameData
 from detres.training.running import Evaluate
 
 
 def detection_parts(config: Config, start: Start, device: torch.device, say: Say) -> TrainingParts:
     """The detector, its batches and its evaluation. Raises UserError."""
     images = load_training_images(config, say)
+    same = SameData(start, config.training.allow_other_images, say)
+    same.check_classes(images)
+    same.check_images("train", images)
     if start.checkpoint is not None:
         model = detector_of_checkpoint(config, start.checkpoint)
     elif start.weights is not None:
@@ -45,12 +49,13 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
     unseen: dict[str, None] = {}
+    evaluate = _evaluator(model, config, images, device, say, unseen, same)
     return TrainingParts(
         model=model,
-        metadata=settings.to_metadata(),
+        metadata=settings.to_metadata() | same.to_metadata(),
         batches=batches,
         accumulate=accumulate,
-        evaluate=_evaluator(model, config, images, device, say, unseen),
+        evaluate=evaluate,
         warnings=lambda: [
             *map(str, dataset.undecodable()),
             *(f"image unreadable: {file}: cannot be decoded; it counts in no evaluation" for file in unseen),
@@ -76,6 +81,7 @@ def _evaluator(
     device: torch.device,
     say: Say,
     undecodable: dict[str, None],
+    same: SameData,
 ) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated.
 
@@ -91,6 +97,7 @@ def _evaluator(
     if not len(images.boxes):
         say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
         return None
+    same.check_images(split, images)
     map_classes(model.class_names, images.class_names)  # A contradiction shows now, not after the training.
     _tell_shared(learned, images, say)
     if split == "test" and config.training.eval_every:

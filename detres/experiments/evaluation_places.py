@@ -11,6 +11,7 @@ from detres.config.code_names import without_code
 from detres.config.loading import AnyConfig, Layer, load_config, read_layer, resolve
 from detres.data.datasets import SplitName
 from detres.errors import ConfigError
+from detres.experiments.run_config import CONFIG_FILE, check_run_config
 from detres.files.names import safe_name
 
 
@@ -19,12 +20,11 @@ def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], default
 
     Raises ConfigError where nobody names the data.
     """
-    run_config = run_folder(file) / "config.yaml" if run_folder(file) else None
     if cfg:
         return load_config(cfg)
-    if run_config is not None and run_config.is_file():
+    if (run := run_folder(file)) and (run / CONFIG_FILE).is_file():
         # The folder may be another's. What its config names of code belongs to the training, which is not done here.
-        layer = read_layer(run_config)
+        layer = read_layer(check_run_config(run))
         return resolve([replace(layer, values=without_code(layer.values), trusted=False)])
     if layers:
         return defaults

@@ -38,6 +38,7 @@ from detres.experiments.localization_models import (
 )
 from detres.experiments.localization_proposals import CroppingOfProposals, training_proposals
 from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.same_data import SameData
 from detres.localization.localizer_files import settings_of
 from detres.localization.testing import Finder
 from detres.structures import LocalizationBatch
@@ -47,6 +48,9 @@ from detres.training.running import Evaluate
 def localization_parts(config: LocalizationConfig, start: Start, device: torch.device, say: Say) -> TrainingParts:
     """The localizer, its batches and its evaluation. Raises UserError."""
     images = load_training_images(config, say)
+    same = SameData(start, config.training.allow_other_images, say)
+    same.check_classes(images)
+    same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, USUAL_CLASSES)
     if start.checkpoint is not None:
         model = localizer_of_checkpoint(start.checkpoint)
@@ -73,12 +77,13 @@ def localization_parts(config: LocalizationConfig, start: Start, device: torch.d
         strict=config.data.strict,
     )
     batches, accumulate = training_batches(config, dataset, device)
+    evaluate = _evaluator(finder, model, config, device, say, same)
     return TrainingParts(
         model=model,
-        metadata=settings.to_metadata(),
+        metadata=settings.to_metadata() | same.to_metadata(),
         batches=batches,
         accumulate=accumulate,
-        evaluate=_evaluator(finder, model, config, device, say),
+        evaluate=evaluate,
         warnings=lambda: [str(problem) for problem in dataset.undecodable()],
     )
 
@@ -148,7 +153,12 @@ def say_images(images: LocalizedImages, say: Say) -> None:
 
 
 def _evaluator(
-    finder: Finder, model: torch.nn.Module, config: LocalizationConfig, device: torch.device, say: Say
+    finder: Finder,
+    model: torch.nn.Module,
+    config: LocalizationConfig,
+    device: torch.device,
+    say: Say,
+    same: SameData,
 ) -> Evaluate | None:
     """Measures, the true class given, on val, or on test where there is no val; None where there is neither."""
     split = "val" if config.data.val else "test" if config.data.test else None
@@ -157,6 +167,7 @@ def _evaluator(
     images = load_localized(config.data, split)
     if images.class_names != finder.rpn.class_names:
         raise DataError(f"{images.name}: its classes are not those of the training set; name them with data.classes")
+    same.check_images(split, images)
     if split == "test" and config.training.eval_every:
         say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
 

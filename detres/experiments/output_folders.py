@@ -8,6 +8,7 @@ from pathlib import Path
 
 from detres.errors import ConfigError
 from detres.files import names
+from detres.files.whole import clean_dead_partials
 
 MOST_BYTES = 200
 """Of a picture's name; its ending is added."""
@@ -32,12 +33,13 @@ def renamed_lines(paths: Sequence[Path], chosen: Sequence[str]) -> list[str]:
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is not there yet: before the work, so that an hour of it is not lost at its end.
 
-    Raises ConfigError where it cannot be made.
+    What killed processes left there of files of ours is taken away. Raises ConfigError where it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder}: this folder cannot be made ({error.strerror}); name another with --out") from None
+    clean_dead_partials(folder)
     return folder
 
 

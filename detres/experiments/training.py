@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -10,17 +11,20 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from detres.config.difference import check_resumable
-from detres.config.loading import AnyConfig, dump_config, load_config
-from detres.distributed import barrier, is_main, local_device, process_group, world_size
-from detres.errors import ConfigError
+from detres.config.loading import AnyConfig, dump_config
+from detres.distributed import barrier, broadcast_from_main, is_main, local_device, process_group, world_size
+from detres.errors import ConfigError, UserError
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.run_config import CONFIG_FILE, run_config
 from detres.experiments.tasks import TASKS
 from detres.files.names import safe_name
+from detres.files.patience import patiently
 from detres.files.whole import write_whole
-from detres.training.checkpoints import MODEL_FILE, checkpoint_to_resume, completed_steps, find_checkpoint
+from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint, has_checksum
 from detres.training.ema import MovingAverage
+from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
 from detres.training.running import Finished, Intervals, run_training
 
@@ -43,13 +47,13 @@ def train(
     """
     where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
     with process_group(where), ExitStack() as stack:
-        if is_main():
-            stack.enter_context(only_run_in(make_folder(run)))
-        else:
+        if not is_main():
             say = _in_silence
-        found = checkpoint_to_resume(run, resume)
-        if found and (run / "config.yaml").is_file():
-            check_resumable(load_config(run / "config.yaml"), config, str(run))
+        found = _found_on_main(run, resume, stack)
+        if found:
+            _check_config(run, config, say)
+            if not has_checksum(found):
+                say(f"{found}: its weights have no checksum, as older versions wrote them, so damage may go unnoticed")
         if found and (done := completed_steps(found)) > config.training.steps:
             say(
                 f"{run}: {done} steps are done, and training.steps={config.training.steps} asks for fewer, so nothing "
@@ -64,10 +68,17 @@ def train(
                 "data.val or data.test, or take schedule.name=step"
             )
         if is_main():
-            write_whole(run / "config.yaml", dump_config(config))
-        finished = _run(parts, config, run, where, resume, terminal, say)
+            write_whole(run / CONFIG_FILE, dump_config(config))
+            if found is None and (lines := set_aside_log(run)):
+                say(
+                    f"{run}: {lines} lines were logged here and no checkpoint is left, so it begins at step 0; the "
+                    "lines are kept in metrics.before.jsonl"
+                )
+        finished = _run(parts, config, run, where, found, terminal, say)
         if is_main() and parts.publish is not None:
-            parts.publish(find_checkpoint(run))
+            patiently(
+                partial(parts.publish, find_checkpoint(run)), run, "what is made of the best checkpoint", tell=say
+            )
         barrier()  # A rank that left would end the main one while it writes.
     _say_finished(finished, run, say)
     return run
@@ -78,7 +89,7 @@ def _run(
     config: AnyConfig,
     run: Path,
     device: torch.device,
-    resume: bool,
+    checkpoint: Path | None,
     terminal: TextIO | None,
     say: Say,
 ) -> Finished:
@@ -108,11 +119,39 @@ def _run(
             best_metric=training.best_metric,
             metadata=parts.metadata,
             terminal=terminal,
-            resume=resume,
+            checkpoint=checkpoint,
         )
     finally:  # Said however the run ends; each rank's own workers have met their own.
         for warning in parts.warnings():
             say(f"warning: {warning}")
+
+
+def _found_on_main(run: Path, resume: bool, stack: ExitStack) -> Path | None:
+    """What checkpoint_to_resume finds in a folder put in order, which the main rank holds until the stack is left.
+
+    Others look nowhere before, and raise what it raises.
+    """
+    found, error = None, None
+    if is_main():
+        try:
+            stack.enter_context(only_run_in(make_folder(run)))
+            settle(run)
+            found = checkpoint_to_resume(run, resume)
+        except UserError as refusal:
+            error = refusal
+    found, error = broadcast_from_main((found, error))
+    if error is not None:
+        raise error
+    return found
+
+
+def _check_config(run: Path, config: AnyConfig, say: Say) -> None:
+    """Raises ConfigError where the run was begun with another config, or its file is damaged."""
+    begun_with = run_config(run)
+    if begun_with is None:
+        say(f"{run}: its {CONFIG_FILE} is missing, so nothing tells whether the run was begun with this config")
+    else:
+        check_resumable(begun_with, config, str(run))
 
 
 def _say_finished(finished: Finished, run: Path, say: Say) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +13,14 @@ from typing import BinaryIO
 
 from detres.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there what killed processes left stays until the run goes on.
+    fcntl = None
+
 _PARTIAL = ".partial"
+# As mkstemp names it.
+_OURS = re.compile(r"\..+\.\w{8}\.partial")
 
 
 def write_whole(file: Path, content: str) -> Path:
@@ -33,6 +42,7 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
         handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.", suffix=_PARTIAL)
         try:
             with os.fdopen(handle, "wb") as stream:
+                _lock(handle)  # Says for as long as it is open that somebody writes here.
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -54,6 +64,25 @@ def told_of_disk(place: Path) -> Iterator[None]:
         raise UserError(
             f"{place}: cannot be written: {what}; make room or mend the permission there, and repeat"
         ) from None
+
+
+def clean_dead_partials(folder: Path) -> None:
+    """As clean_partials, where other processes may be writing: what one writes at this moment is spared."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
+        if _OURS.fullmatch(partial.name):
+            with suppress(OSError), partial.open("r+b") as left:
+                # A second after it was begun, whoever writes it has locked it.
+                if time.time() - os.fstat(left.fileno()).st_mtime > 1 and _lock(left.fileno()):
+                    partial.unlink()
+
+
+def _lock(handle: int) -> bool:
+    """Whether the file is ours alone now; False also where the file system or the system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def clean_partials(folder: Path) -> None:

@@ -2,15 +2,15 @@
 
 A checkpoint is a folder with `model.safetensors` (weights and what feeds them) and `trainer.pt` (all else a run goes
 on from). It is written under a hidden name, flushed to the disk, and renamed. A folder cannot be replaced by one
-rename, so the old one steps aside first, and readers look there while the place is empty.
+rename, so the old one steps aside first, and readers look there while the place is empty. The next start puts it back
+(resuming.py), so that whoever trains finds every checkpoint under its name.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from detres.errors import ConfigError, UserError, WeightsError
+from detres.errors import WeightsError
+from detres.files.checksums import CHECKSUM_KEY, with_checksum
+from detres.files.patience import patiently
 from detres.files.places import local_place
+from detres.files.remove import remove
+from detres.training.checkpoint_files import MODEL_FILE, TRAINER_FILE, Damaged, tensors_of, trainer_of
+from detres.training.checkpoint_places import aside, others_of, unfinished, where_it_lies
 
-MODEL_FILE = "model.safetensors"
-TRAINER_FILE = "trainer.pt"
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,63 +42,73 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], trainer_state: Mapping[str, Any]
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    trainer_state: Mapping[str, Any],
+    *,
+    tell: Tell = lambda line: None,
 ) -> None:
     """Write a checkpoint, replacing the one at `folder` if there is one.
 
     trainer_state: tensors, numbers, text, lists and dicts only, as torch.load(weights_only=True) takes no more.
-    Raises UserError where the disk refuses; the checkpoint that was there is then still whole.
+    tell: told where the disk refuses and is asked again.
+    Raises UserError where it refuses for a minute; the checkpoint that was there is then still whole.
     """
-    new = folder.with_name(f".{folder.name}.new")
-    try:
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(plain, new / MODEL_FILE, dict(metadata))
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = with_checksum(plain, metadata)
+
+    def fill(new: Path) -> None:
+        save_file(plain, new / MODEL_FILE, text)
         os.chmod(new / MODEL_FILE, 0o644)  # safetensors' files are private to their maker
         torch.save(dict(trainer_state), new / TRAINER_FILE)
         for name in (MODEL_FILE, TRAINER_FILE):
             _flush(new / name)
-        _put_in_place(new, folder)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        shutil.rmtree(new, ignore_errors=True)
-        raise UserError(
-            f"{folder}: the checkpoint cannot be written: {error}; mend this and go on with --resume"
-        ) from error
+
+    _replace(folder, fill, tell)
 
 
-def link_checkpoint(source: Path, folder: Path) -> None:
-    """Let `folder` hold the same checkpoint as `source`; files are shared where the file system can, else copied."""
-    new = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    for name in (MODEL_FILE, TRAINER_FILE):
-        try:
-            os.link(source / name, new / name)
-        except OSError:
-            shutil.copyfile(source / name, new / name)
-            _flush(new / name)
-    _put_in_place(new, folder)
+def link_checkpoint(source: Path, folder: Path, *, tell: Tell = lambda line: None) -> None:
+    """Let `folder` hold the same checkpoint as `source`; files are shared where the file system can, else copied.
+
+    tell, errors: as of save_checkpoint.
+    """
+
+    def fill(new: Path) -> None:
+        for name in (MODEL_FILE, TRAINER_FILE):
+            try:
+                os.link(source / name, new / name)
+            except OSError:
+                shutil.copyfile(source / name, new / name)
+                _flush(new / name)
+
+    _replace(folder, fill, tell)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU without running code from it; WeightsError where it is none."""
-    folder = _where_it_lies(folder)
+    """Read a checkpoint onto the CPU without running code from it.
+
+    Raises WeightsError where it is none, or its bytes are not those that were written.
+    """
+    folder = where_it_lies(folder)
     tensors, metadata = read_safetensors(folder / MODEL_FILE)
     try:
-        trainer = torch.load(folder / TRAINER_FILE, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{folder / TRAINER_FILE}: cannot be read: {error}{_others(folder)}") from None
+        trainer = trainer_of(folder / TRAINER_FILE)
+    except Damaged as error:
+        raise WeightsError(f"{folder / TRAINER_FILE}: cannot be read: {error}{others_of(folder)}") from None
     return Checkpoint(folder, tensors, metadata, trainer)
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file; WeightsError where it is none."""
+    """The tensors and the metadata of a safetensors file, less its checksum.
+
+    Raises WeightsError where it is none, or has a checksum that its bytes do not.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors: {error}{_others(path.parent)}") from None
+        tensors, metadata, _ = tensors_of(path)
+    except Damaged as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}{others_of(path.parent)}") from None
+    return tensors, metadata
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -103,7 +117,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors: {error}{_others(path.parent)}") from None
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}{others_of(path.parent)}") from None
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -136,21 +150,8 @@ def find_weights_file(weights: str | Path) -> Path:
 
 def existing_checkpoint(run: Path, name: str = "last") -> Path | None:
     """The folder of one of a run's checkpoints, None where it was never written."""
-    folder = _where_it_lies(run / "checkpoints" / name)
+    folder = where_it_lies(run / "checkpoints" / name)
     return folder if (folder / MODEL_FILE).is_file() else None
-
-
-def checkpoint_to_resume(run: Path, resume: bool) -> Path | None:
-    """The `last` checkpoint of a run that is to go on, None where it has none yet.
-
-    Raises ConfigError where the folder holds checkpoints that a new run would overwrite.
-    """
-    last = existing_checkpoint(run)
-    if last and not resume:
-        raise ConfigError(
-            f"{run}: this run folder has checkpoints; --resume goes on with it, --out names another folder"
-        )
-    return last
 
 
 def completed_steps(folder: Path) -> int:
@@ -158,52 +159,38 @@ def completed_steps(folder: Path) -> int:
     return int(read_metadata(folder / MODEL_FILE).get("step", 0))
 
 
+def has_checksum(folder: Path) -> bool:
+    """Whether damage of a checkpoint's weights would be noticed when they are read; WeightsError as completed_steps."""
+    return CHECKSUM_KEY in read_metadata(folder / MODEL_FILE)
+
+
 def step_name(step: int) -> str:
     return f"step_{step:08d}"
 
 
-def _others(folder: Path) -> str:
-    """Of a run's checkpoint that cannot be read: which beside it can be used instead, and how to go on from one."""
-    if folder.parent.name != "checkpoints":
-        return ""
-    whole = [other for other in sorted(folder.parent.glob("[!.]*")) if other != folder and _opens(other)]
-    if not whole:
-        return ". The file is damaged, and no other checkpoint of the run is whole"
-    mend = f". The file is damaged; whole beside it: {', '.join(other.name for other in whole)} (name one by --weights"
-    if folder.name == "last":
-        mend += f"; to go on from one with --resume: rm -r {folder}; cp -r {whole[-1]} {folder}"
-    return f"{mend})"
+def _replace(folder: Path, fill: Callable[[Path], None], tell: Tell) -> None:
+    """Have `fill` write the files of a checkpoint into a new folder, which then stands at `folder`."""
+    new = unfinished(folder)
 
+    def write() -> None:
+        remove(new)
+        new.mkdir(parents=True)
+        fill(new)
+        _put_in_place(new, folder)
 
-def _opens(folder: Path) -> bool:
-    """Whether both files of a checkpoint are as long as they say they are."""
-    try:
-        with safe_open(folder / MODEL_FILE, framework="pt"):
-            torch.load(folder / TRAINER_FILE, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError):
-        return False
-    return True
+    patiently(write, folder, "the checkpoint", undo=lambda: remove(new), tell=tell)
 
 
 def _put_in_place(new: Path, folder: Path) -> None:
     _flush(new)
-    old = _aside(folder)
+    old = aside(folder)
     if folder.exists():
         # `old` goes only while `folder` is there, so one whole checkpoint exists at every moment.
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
         folder.rename(old)
     new.rename(folder)
     _flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _where_it_lies(folder: Path) -> Path:
-    """The folder, or where its checkpoint stepped aside if a replacement was cut short."""
-    return _aside(folder) if not folder.exists() and _aside(folder).exists() else folder
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
+    remove(old)
 
 
 def _flush(path: Path) -> None:

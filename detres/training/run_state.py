@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from detres.errors import ConfigError, WeightsError
-from detres.training.checkpoints import Checkpoint, save_checkpoint
+from detres.training.checkpoints import Checkpoint, Tell, save_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.optimizers import load_optimizer
 from detres.training.schedules import Schedule
@@ -42,8 +42,11 @@ class RunState:
         self.finished = 0
         self.best: Best | None = None
 
-    def save(self, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Write the checkpoint: the averaged weights where there are any, the raw ones then beside the trainer."""
+    def save(self, folder: Path, metadata: Mapping[str, str], tell: Tell = lambda line: None) -> None:
+        """Write the checkpoint: the averaged weights where there are any, the raw ones then beside the trainer.
+
+        tell: told where the disk refuses and is asked again.
+        """
         tensors, raw = self.model.state_dict(), {}
         if self.ema is not None:
             tensors, raw = tensors | self.ema.state_dict(), self.ema.raw_state_dict()
@@ -56,7 +59,7 @@ class RunState:
             "optimizer": self.optimizer.state_dict(),
             "raw": raw,
         }
-        save_checkpoint(folder, tensors, {**metadata, "step": str(self.step)}, trainer)
+        save_checkpoint(folder, tensors, {**metadata, "step": str(self.step)}, trainer, tell=tell)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Become what was saved; WeightsError where the checkpoint is another model's."""
@@ -66,12 +69,12 @@ class RunState:
             if self.ema is not None:
                 self.ema.load_state_dict(checkpoint.tensors)
             load_optimizer(self.optimizer, trainer["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
+            self.schedule.load_state_dict(trainer["schedule"])
+            self.step, self.evaluated = trainer["step"], trainer["evaluated"]
+            self.finished = trainer.get("finished", 0)  # Runs of older versions had nothing to finish.
+            self.best = Best(**trainer["best"]) if trainer["best"] else None
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{checkpoint.path}: does not fit the model it is to go on with: {error}") from None
-        self.schedule.load_state_dict(trainer["schedule"])
-        self.step, self.evaluated = trainer["step"], trainer["evaluated"]
-        self.finished = trainer.get("finished", 0)  # Runs of older versions had nothing to finish.
-        self.best = Best(**trainer["best"]) if trainer["best"] else None
 
     def judge(self, metrics: Mapping[str, Any], metric: str) -> None:
         """Note the evaluation of this step, and the best so far; an undefined value (None) never is.

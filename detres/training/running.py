@@ -10,8 +10,9 @@ anywhere between them does what is left when it goes on, so that it ends as one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
@@ -19,13 +20,8 @@ import torch
 from torch import nn
 
 from detres.distributed import barrier, broadcast_from_main, is_main
-from detres.training.checkpoints import (
-    checkpoint_to_resume,
-    existing_checkpoint,
-    link_checkpoint,
-    load_checkpoint,
-    step_name,
-)
+from detres.files.patience import patiently
+from detres.training.checkpoints import existing_checkpoint, link_checkpoint, load_checkpoint, step_name
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
@@ -79,9 +75,9 @@ def run_training(
     best_metric: str = "AP",
     metadata: Mapping[str, str] | None = None,
     terminal: TextIO | None = None,
-    resume: bool = False,
+    checkpoint: Path | None = None,
 ) -> Finished:
-    """Train to `steps`, from the run folder's `last` where `resume` is set and it has one.
+    """Train to `steps`, from `checkpoint` where the run goes on from one (resuming.py finds it).
 
     model, optimizer, accumulate, precision, clip_norm, ema, seed: as train_steps takes them; on every rank the same.
     make_batches: this rank's endless micro-batches from the first of a step on.
@@ -92,11 +88,11 @@ def run_training(
     publish: called on the main rank with the folder of every new best checkpoint.
     metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
     terminal: where to show progress; None: nowhere.
-    Raises ConfigError where the folder has checkpoints and resume is not set; NonFiniteLoss; Interrupted.
+    Raises UserError where the checkpoint cannot be read, or none be written; NonFiniteLoss; Interrupted.
     """
     state = RunState(model, optimizer, schedule, ema)
-    if found := checkpoint_to_resume(run, resume):
-        state.restore(load_checkpoint(found))
+    if checkpoint is not None:
+        state.restore(load_checkpoint(checkpoint))
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         logs = _Logs(run, steps, state, terminal)
@@ -115,8 +111,8 @@ def run_training(
             logs,
             interrupts,
         )
-        if found:
-            logs.event(state.step, f"goes on from {found}")
+        if checkpoint is not None:
+            logs.event(state.step, f"goes on from {checkpoint}")
         keeper.catch_up()
         reports = train_steps(
             model,
@@ -237,7 +233,7 @@ class _Keeper:
     def _save(self) -> None:
         """Save `last` and name it. Other ranks wait: one that left would end the main rank while it writes."""
         if is_main():
-            self.state.save(self._folder("last"), self.metadata)
+            self.state.save(self._folder("last"), self.metadata, self._tell)
             self._name()
         barrier()
 
@@ -245,11 +241,16 @@ class _Keeper:
         """Let `last` also lie under its step's name where that is to be kept, and as `best` where it is."""
         step, keep = self.state.step, self.intervals.keep
         if keep and step % keep == 0:
-            link_checkpoint(self._folder("last"), self._folder(step_name(step)))
+            link_checkpoint(self._folder("last"), self._folder(step_name(step)), tell=self._tell)
         if self.state.best is not None and self.state.best.step == step:
-            link_checkpoint(self._folder("last"), self._folder("best"))
+            link_checkpoint(self._folder("last"), best := self._folder("best"), tell=self._tell)
             if self.publish is not None:
-                self.publish(self._folder("best"))
+                patiently(partial(self.publish, best), self.run, "what is made of the best checkpoint", tell=self._tell)
+
+    def _tell(self, line: str) -> None:
+        """A line about a disk that refuses, which may be the one that the logs lie on."""
+        with suppress(OSError):
+            self.logs.event(self.state.step, line)
 
     def _folder(self, name: str) -> Path:
         return self.run / "checkpoints" / name

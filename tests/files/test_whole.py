@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from detres.errors import UserError
-from detres.files.whole import clean_partials, whole_file, write_whole
+from detres.files.whole import clean_dead_partials, clean_partials, whole_file, write_whole
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +51,19 @@ def test_what_a_killed_writer_left_is_cleaned_and_nothing_else(tmp_path: Path) -
     (tmp_path / ".hidden").touch()
     clean_partials(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [".hidden", "a.json"]
+
+
+def test_what_dead_writers_left_is_cleaned_and_a_living_one_is_spared(tmp_path: Path) -> None:
+    dead, young, other = (tmp_path / name for name in (".a.json.k2j4_x00.partial", ".a.json.k2j4_x01.partial", ".a.b"))
+    for file in (dead, young, other):
+        file.write_text("half")
+        if file != young:
+            os.utime(file, (0, 0))
+    with whole_file(tmp_path / "a.json") as stream:
+        stream.write(b"first")
+        stream.flush()
+        (written,) = set(tmp_path.glob(".a.json.*.partial")) - {young, dead}
+        os.utime(written, (0, 0))
+        clean_dead_partials(tmp_path)
+    assert (tmp_path / "a.json").read_text() == "first"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", young.name, other.name}

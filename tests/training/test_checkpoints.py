@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from detres.errors import ConfigError, UserError, WeightsError
+from detres.errors import UserError, WeightsError
+from detres.files import patience
 from detres.training import checkpoints
 from detres.training.checkpoints import (
-    checkpoint_to_resume,
     existing_checkpoint,
     find_checkpoint,
     link_checkpoint,
     load_checkpoint,
+    read_safetensors,
     save_checkpoint,
     step_name,
 )
@@ -25,7 +27,8 @@ from detres.training.checkpoints import (
 
 def save(run, step, name="last"):
     tensors = {"w": torch.full((2, 2), float(step)).t()}
-    save_checkpoint(run / "checkpoints" / name, tensors, {"recipe": "r"}, {"step": step, "raw": {"a": torch.ones(1)}})
+    text, trainer = {"recipe": "r", "step": str(step)}, {"step": step, "raw": {"a": torch.ones(1)}}
+    save_checkpoint(run / "checkpoints" / name, tensors, text, trainer)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -111,17 +114,65 @@ for step in itertools.count():
         assert (checkpoint.tensors["w"] == checkpoint.trainer["step"]).all()
 
 
-def test_a_disk_that_refuses_is_told_and_spares_the_old_checkpoint(tmp_path, monkeypatch):
+@pytest.fixture
+def at_once(monkeypatch):
+    """Waits that last no time; returns what a disk has to refuse to exhaust them."""
+    monkeypatch.setattr(patience, "WAITS", (0.0, 0.0))
+    return 3
+
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_disk_that_refuses_is_told_and_spares_the_old_checkpoint(tmp_path, monkeypatch, at_once):
     save(tmp_path, 1)
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(UserError, match=r"last: the checkpoint cannot be written: .*No space left"):
         save(tmp_path, 2)
     assert load_checkpoint(existing_checkpoint(tmp_path)).trainer["step"] == 1
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last"]
+
+
+def test_a_disk_that_is_full_for_a_moment_is_waited_for_and_told(tmp_path, monkeypatch, at_once):
+    save(tmp_path, 1)
+    write, refusals, told = torch.save, [0] * (at_once - 1), []
+
+    def full_at_first(*arguments):
+        if refusals:
+            refusals.pop()
+            # As torch's own writer says it.
+            raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed\nframe #0: c10")
+        write(*arguments)
+
+    monkeypatch.setattr(torch, "save", full_at_first)
+    save_checkpoint(tmp_path / "checkpoints/last", {"w": torch.ones(1)}, {}, {"step": 2}, tell=told.append)
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 2
+    assert len(told) == at_once - 1
+    assert "file write failed; tries again in 0 s" in told[0]
+    assert "frame" not in told[0]
+
+
+def test_a_link_that_the_disk_refuses_is_told_and_spares_the_old_one(tmp_path, monkeypatch, at_once):
+    save(tmp_path, 1)
+    link_checkpoint(tmp_path / "checkpoints/last", tmp_path / "checkpoints/best")
+    save(tmp_path, 2)
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(UserError, match=r"best: the checkpoint cannot be written: No space left"):
+        link_checkpoint(tmp_path / "checkpoints/last", tmp_path / "checkpoints/best")
+    assert load_checkpoint(tmp_path / "checkpoints/best").trainer["step"] == 1
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best", "last"]
+
+
+def test_a_folder_that_may_not_be_written_is_not_waited_for(tmp_path, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "save", forbidden)
+    monkeypatch.setattr(patience.time, "sleep", lambda _: pytest.fail("it waited"))
+    with pytest.raises(UserError, match="Permission denied"):
+        save(tmp_path, 1)
 
 
 def test_a_link_stays_what_it_was_when_last_goes_on(tmp_path):
@@ -153,15 +204,6 @@ def test_a_run_is_judged_by_its_best_else_its_last(tmp_path):
         find_checkpoint(tmp_path / "nothing")
 
 
-def test_a_used_folder_is_refused_unless_it_is_to_go_on(tmp_path):
-    assert checkpoint_to_resume(tmp_path, False) is None
-    assert checkpoint_to_resume(tmp_path, True) is None
-    save(tmp_path, 1)
-    assert checkpoint_to_resume(tmp_path, True) == tmp_path / "checkpoints/last"
-    with pytest.raises(ConfigError, match="--out names another folder"):
-        checkpoint_to_resume(tmp_path, False)
-
-
 def test_steps_sort_by_name():
     assert step_name(1200) == "step_00001200"
 
@@ -178,8 +220,47 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     save(tmp_path, 1)
     last = tmp_path / "checkpoints/last"
     torch.save({"step": Path("x"), "f": os.system}, last / "trainer.pt", pickle_module=pickle)
-    with pytest.raises(WeightsError, match=r"trainer.pt: cannot be read"):
+    with pytest.raises(WeightsError, match=r"trainer.pt: cannot be read: .*might run code") as caught:
         load_checkpoint(last)
+    assert "weights_only" not in str(caught.value), "torch's advice how to run it was passed on"
+
+
+def cut(data):
+    return data[:-9]
+
+
+def zeroed_inside(data):
+    """A middle part as a bad disk leaves it; what stands at the head and the foot is sound."""
+    middle = data.index(b"\x00\x00\x80?" * 500)
+    return data[:middle] + bytes(400) + data[middle + 400 :]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])
+@pytest.mark.parametrize("harm", [cut, zeroed_inside, lambda data: bytes(len(data)), lambda data: b"", None])
+def test_damage_anywhere_in_either_file_is_found_and_nothing_is_advised_that_runs_code(tmp_path, name, harm):
+    ones = torch.ones(1000)
+    save_checkpoint(tmp_path / "c", {"w": ones}, {"step": "3"}, {"step": 3, "momentum": ones.clone()})
+    file = tmp_path / "c" / name
+    file.write_bytes(harm(file.read_bytes())) if harm else file.unlink()
+    with pytest.raises(WeightsError, match=f"{name}: cannot be read") as caught:
+        load_checkpoint(tmp_path / "c")
+    assert "weights_only" not in str(caught.value)
+    assert harm is not zeroed_inside or "checksum" in str(caught.value)
+
+
+def test_text_that_was_changed_is_damage_as_well(tmp_path):
+    save_checkpoint(tmp_path / "c", {"w": torch.ones(3)}, {"names": "cat, dog"}, {})
+    file = tmp_path / "c/model.safetensors"
+    file.write_bytes(file.read_bytes().replace(b"cat, dog", b"dog, cat"))
+    with pytest.raises(WeightsError, match="checksum"):
+        load_checkpoint(tmp_path / "c")
+
+
+def test_weights_without_a_checksum_are_read_as_ever(tmp_path):
+    save_file({"w": torch.ones(3)}, tmp_path / "theirs.safetensors", {"of": "others"})
+    tensors, metadata = read_safetensors(tmp_path / "theirs.safetensors")
+    assert torch.equal(tensors["w"], torch.ones(3))
+    assert metadata == {"of": "others"}
 
 
 @pytest.mark.parametrize("torn", ["model.safetensors", "trainer.pt"])
@@ -189,9 +270,36 @@ def test_a_damaged_checkpoint_names_the_whole_ones_beside_it(tmp_path, torn):
     for name in ("last", "step_00000002"):
         file = tmp_path / "checkpoints" / name / torn
         file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(WeightsError, match=r"whole beside it: step_00000001 \(") as caught:
+    with pytest.raises(WeightsError, match=r"Whole beside it: step_00000001 \(") as caught:
         load_checkpoint(tmp_path / "checkpoints/last")
     # The way out it prints is one that works.
-    command = str(caught.value).split("--resume: ")[1].rstrip(")")
+    command = str(caught.value).split("): ")[1]
     subprocess.run(command, shell=True, check=True)
     assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 1
+
+
+@pytest.mark.slow
+def test_a_disk_that_refuses_the_real_writers_is_told_by_them(tmp_path, run_python):
+    """A limit of the size of files, which no wait mends, is what the writers in Rust and C++ run into."""
+    save(tmp_path, 1)
+    program = f"""
+import resource, pathlib, torch
+from detres.errors import UserError
+from detres.files import patience
+from detres.training.checkpoints import save_checkpoint
+patience.WAITS = (0.0,)
+folder = pathlib.Path({str(tmp_path)!r}) / "checkpoints/last"
+large = torch.ones(100_000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+for tensors, trainer in (({{"w": large}}, {{}}), ({{}}, {{"w": large}})):
+    try:
+        save_checkpoint(folder, tensors, {{}}, trainer, tell=print)
+    except UserError as error:
+        print("told", error)
+"""
+    ended = run_python("-c", program)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("told") == 2, ended.stdout
+    assert ended.stdout.count("tries again in 0 s") == 2
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from detres.distributed import process_group, rank, world_size
+from detres.distributed import barrier, is_main, process_group, rank, world_size
 from detres.draws import Purpose, torch_generator
 from detres.structures import ClassificationBatch
 from detres.training.ema import MovingAverage
@@ -20,6 +20,7 @@ from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import Interrupted
 from detres.training.optimizers import build_optimizer
 from detres.training.reactive_schedules import build_schedule
+from detres.training.resuming import checkpoint_to_resume, settle
 from detres.training.running import Finished, Intervals, run_training
 
 CLASSES, SIDE, BATCH = 3, 6, 8
@@ -97,6 +98,9 @@ def train_toy(
     log: int = 3,
     **arguments: object,
 ) -> Finished:
+    if is_main():
+        settle(Path(run))
+    barrier()
     model = ToyClassifier(norm, dropout, bad_image).to(torch.float64 if double else torch.float32)
     average = MovingAverage(model, ema) if ema else None
     wrapped = nn.parallel.DistributedDataParallel(model) if world_size() > 1 else model
@@ -126,7 +130,7 @@ def train_toy(
         evaluate=measure if evaluate else None,
         best_metric=best_metric,
         metadata={"recipe": "toy"},
-        resume=resume,
+        checkpoint=checkpoint_to_resume(Path(run), resume),
         **arguments,
     )
 

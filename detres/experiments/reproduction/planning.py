@@ -24,6 +24,7 @@ from detres.experiments.evaluation_places import default_split
 from detres.experiments.reproduction.beginnings import layer_of_beginning
 from detres.experiments.reproduction.rows import Row, Table
 from detres.experiments.reproduction.smoke import smoke_layers
+from detres.experiments.run_config import run_config
 from detres.training.checkpoints import MODEL_FILE, completed_steps, existing_checkpoint
 from detres.training.metric_log import read_metrics
 
@@ -176,9 +177,9 @@ def _plan_run(stem: str, seed: int, settings: Settings, beginning: Run | None = 
 
 
 def _check_folder(run: Run) -> None:
-    if not (run.folder / "config.yaml").is_file():
+    began = run_config(run.folder)
+    if began is None:
         return
-    began = load_config(run.folder / "config.yaml")
     check_resumable(began, run.config, str(run.folder), also=_PLACES if run.is_finished else ())
     if run.step > run.steps:
         raise ConfigError(

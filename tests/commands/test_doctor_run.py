@@ -1,0 +1,99 @@
+"""`doctor RUN` reads every byte of a run's checkpoints, and says which is whole, which is used, and what to do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from detres.commands.main import main
+from detres.training.checkpoints import load_checkpoint, save_checkpoint
+from detres.training.resuming import checkpoint_to_resume
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    run = tmp_path / "run"
+    for step, name in ((2, "best"), (3, "step_00000003"), (4, "last")):
+        tensors, trainer = {"w": torch.ones(1000)}, {"step": step, "momentum": torch.ones(1000)}
+        save_checkpoint(run / "checkpoints" / name, tensors, {"step": str(step)}, trainer)
+    groups = ("model", "data", "training", "optimizer", "schedule", "test")
+    (run / "config.yaml").write_text("task: detection\n" + "".join(f"{group}: {{}}\n" for group in groups))
+    (run / "metrics.jsonl").write_text('{"kind": "train", "step": 1}\n')
+    return run
+
+
+def zero_a_part(file: Path) -> None:
+    data = file.read_bytes()
+    middle = data.index(torch.ones(500).numpy().tobytes())
+    file.write_bytes(data[:middle] + bytes(400) + data[middle + 400 :])
+
+
+def test_a_whole_run_says_which_checkpoint_is_used_for_what(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(run)]) == 0
+    told = capsys.readouterr().out
+    assert "best           step 2, whole; --weights RUN takes it" in told
+    assert "last           step 4, whole; --resume goes on from it" in told
+    assert "step_00000003  step 3, whole\n" in told
+    assert "no problems found" in told
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])
+def test_a_zeroed_part_is_found_and_the_mend_is_a_command_that_works(
+    run: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zero_a_part(run / "checkpoints/last" / name)
+    assert main(["doctor", str(run)]) == 2
+    told = capsys.readouterr().out
+    assert "DAMAGED; --resume" in told
+    assert f"PROBLEM  {run}/checkpoints/last: {name}: its bytes are not those that were written" in told
+    (command,) = [line.split("): ")[1] for line in told.splitlines() if line.startswith("  step_00000003 (step 3): ")]
+    subprocess.run(command, shell=True, check=True)
+    assert load_checkpoint(checkpoint_to_resume(run, True)).trainer["step"] == 3
+
+
+def test_a_run_without_last_is_told_how_to_go_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(run / "checkpoints/last")
+    zero_a_part(run / "checkpoints/best/trainer.pt")
+    assert main(["doctor", str(run)]) == 2
+    told = capsys.readouterr().out
+    assert (
+        "there is no last, from which a run goes on. Mend: give one of these, then --resume:\n  step_00000003" in told
+    )
+    assert "best: trainer.pt" in told
+    assert "cp -r" in told
+    assert f"cp -r {run}/checkpoints/best" not in told
+
+
+def test_damaged_files_beside_the_checkpoints_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "config.yaml").write_text("")
+    (run / "metrics.jsonl").write_text('{"kind": "train"}\n{"kind": "tr\n{"step": 3}\n{"half')
+    assert main(["doctor", str(run)]) == 2
+    told = capsys.readouterr().out
+    assert "metrics.jsonl: 3 lines; one more is not finished" in told
+    assert "metrics.jsonl: 1 lines are damaged (2)" in told
+    assert "config.yaml: it is empty" in told
+    assert "--cfg" in told
+
+
+def test_what_has_no_checksum_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file({"w": torch.ones(3)}, tmp_path / "theirs.safetensors", {"step": "3"})
+    assert main(["doctor", str(tmp_path / "theirs.safetensors")]) == 0
+    assert "opens, but has no checksum" in capsys.readouterr().out
+    (tmp_path / "theirs.safetensors").write_bytes(b"\xff" * 9)
+    assert main(["doctor", str(tmp_path / "theirs.safetensors")]) == 2
+    assert "PROBLEM" in capsys.readouterr().out
+
+
+def test_one_checkpoint_can_be_asked_about(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(run / "checkpoints/best")]) == 0
+    assert "step 2, whole" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(tmp_path)]) == 2
+    assert "there is no run here" in capsys.readouterr().err
