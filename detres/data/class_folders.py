@@ -17,7 +17,7 @@ from detres.data.annotations import Problem, offsets_of
 from detres.data.archives import ARCHIVE_SUFFIXES, refuse_half_unpacked
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages
-from detres.data.image_files import IMAGE_SUFFIXES, is_hidden, leads_back, list_images, others_problem
+from detres.data.image_files import IMAGE_SUFFIXES, is_folder, is_hidden, list_images, others_problem
 from detres.errors import DataError
 
 _SHOWN = 10
@@ -64,9 +64,7 @@ def known_folders(root: Path, splits: Sequence[str], *, chosen: bool = False) ->
 def list_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted; hidden ones, and links that lead back up, are left out."""
     with os.scandir(folder) as entries:
-        return sorted(
-            entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir() and not leads_back(entry)
-        )
+        return sorted(entry.name for entry in entries if not is_hidden(entry.name) and is_folder(entry))
 
 
 def read_class_folders(
@@ -144,7 +142,7 @@ def _prefix(split: str, folder: str) -> str:
 def _loose_files(place: Path, split: str) -> list[Problem]:
     """What lies beside the class folders; DataError where it is archives."""
     with os.scandir(place) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file() and not is_hidden(entry.name))
+        names = sorted(entry.name for entry in entries if os.path.isfile(entry.path) and not is_hidden(entry.name))
     archives = [name for name in names if name.endswith(ARCHIVE_SUFFIXES)]
     if archives:
         raise DataError(

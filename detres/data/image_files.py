@@ -89,7 +89,7 @@ def _sort_out(entries: Iterable[os.DirEntry[str]], below: str, found: FolderImag
         elif entry.is_dir(follow_symlinks=False):
             folders.append(f"{below}{entry.name}/")
         elif entry.is_symlink() and os.path.isdir(entry.path):
-            linked += [] if leads_back(entry) else [f"{below}{entry.name}/"]
+            linked += [f"{below}{entry.name}/"] if is_folder(entry) else []
         elif suffix in IMAGE_SUFFIXES and entry.is_symlink():
             found.names.append(below + entry.name)
         elif suffix not in _COMPANIONS:
@@ -117,12 +117,14 @@ def is_photograph(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _PHOTOGRAPHS
 
 
-def leads_back(entry: os.DirEntry[str]) -> bool:
-    """Whether a folder's entry is a link to that folder or to one above it."""
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder's entry is a folder, or a link to one, unless to that folder itself or to one above it."""
     if not entry.is_symlink():
+        return entry.is_dir()
+    if not os.path.isdir(entry.path):
         return False
     place, target = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)
-    return os.path.commonpath([place, target]) == target
+    return os.path.commonpath([place, target]) != target
 
 
 def printable(name: str) -> str:

@@ -84,6 +84,7 @@ def test_class_folders_hold_the_same_images(tmp_path: Path) -> None:
     touch(tmp_path, "cat/a.jfif", "cat/._a.jpg", "cat/.ipynb_checkpoints/b.jpg", "cat/c.heic", "dog/d.jpg")
     touch(tmp_path, ".ipynb_checkpoints/cat/e.jpg", "__MACOSX/f.jpg")
     (tmp_path / "all").symlink_to(".")
+    (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "cat" / "loop").symlink_to(".")
     images = load_folder(tmp_path, ".")
     assert images.class_names == ("cat", "dog")
