@@ -101,9 +101,9 @@ def unpack_nested(archive: Path, target: Path) -> None:
     """Unpack a tar of tars, NAME.tar into target/NAME/; of what is there in full, headers alone are read."""
     with _told_by_name(archive), tarfile.open(archive, tarinfo=Header) as outer:
         for member in outer:
-            stream = outer.extractfile(member)
-            if stream is None or not member.name.endswith(".tar"):
+            if not member.isfile() or not member.name.endswith(".tar"):
                 continue
+            stream = outer.extractfile(member)
             folder = _below(target, PurePosixPath(member.name).stem)
             with tarfile.open(fileobj=stream, tarinfo=Header) as inner:
                 for name, size, open_member in _tar_members(inner):
@@ -117,7 +117,7 @@ def _told_by_name(archive: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (*DAMAGE, zipfile.BadZipFile, struct.error, RuntimeError) as error:
+    except (*DAMAGE, zipfile.BadZipFile, struct.error, RuntimeError, LookupError) as error:
         raise DataError(f"{archive}: cannot be unpacked: {error}; download it again") from None
 
 

@@ -151,12 +151,12 @@ def _find(name: str, where: str) -> Callable[..., Any]:
             raise ConfigError(f"{where}: {name} cannot be imported: {error}") from None
     library = _albumentations()
     kinds = (library.BasicTransform, library.BaseCompose)
+    if _is_transform(getattr(library, name, None), kinds):
+        return getattr(library, name)
     names = [each for each in dir(library) if _is_transform(getattr(library, each), kinds)]
-    if name not in names:
-        close = nearest(name, names)
-        mend = f"did you mean {' or '.join(close)}?" if close else "see albumentations' list of transforms"
-        raise ConfigError(f"{where}: {name} is no transform of albumentations {library.__version__}; {mend}")
-    return getattr(library, name)
+    close = nearest(name, names)
+    mend = f"did you mean {' or '.join(close)}?" if close else "see albumentations' list of transforms"
+    raise ConfigError(f"{where}: {name} is no transform of albumentations {library.__version__}; {mend}")
 
 
 def _is_transform(candidate: Any, kinds: tuple[type, ...]) -> bool:

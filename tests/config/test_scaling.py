@@ -1,5 +1,6 @@
 import pytest
 
+from detres.config.loading import read_config
 from detres.config.scaling import scale_to_batch
 from detres.config.schema import Config
 
@@ -42,3 +43,53 @@ def test_milestones_still_ascend_where_they_fall_together():
     config, _ = scaled(16 * 60_000)
     assert config.schedule.milestones == (1, 2)
     assert config.training.steps == 2
+
+
+def _file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "training: {steps: 1000, batch: 16}\nschedule: {warmup_steps: 100, milestones: [600, 876]}\n", encoding="utf-8"
+    )
+    return file
+
+
+def test_milestones_beyond_a_shorter_run_are_scaled_with_it_and_told(tmp_path):
+    loaded = read_config(_file(tmp_path), ["training.steps=400"])
+    assert loaded.config.schedule.milestones == (240, 350)
+    assert loaded.config.schedule.warmup_steps == 100
+    assert [f"{s.to}: {s}" for s in loaded.scaled] == [
+        "training.steps=400: schedule.milestones: [600, 876] -> [240, 350]"
+    ]
+
+
+def test_a_warmup_as_long_as_the_run_is_scaled_too(tmp_path):
+    loaded = read_config(_file(tmp_path), ["training.steps=100"])
+    assert loaded.config.schedule.warmup_steps == 10
+    assert loaded.config.schedule.milestones == (60, 88)
+
+
+def test_what_lies_within_the_run_and_what_the_user_stated_stays(tmp_path):
+    assert read_config(_file(tmp_path), ["training.steps=900"]).scaled == ()
+    assert read_config(_file(tmp_path), ["training.steps=2000"]).scaled == ()
+    stated = read_config(_file(tmp_path), ["training.steps=400", "schedule.milestones=[600, 876]"])
+    assert stated.scaled == ()
+    assert stated.config.schedule.milestones == (600, 876)
+
+
+def test_a_run_of_another_batch_is_shortened_from_its_scaled_length(tmp_path):
+    loaded = read_config(_file(tmp_path), ["training.batch=8", "training.steps=1000"])
+    assert loaded.config.schedule.milestones == (600, 876)
+    assert loaded.config.schedule.warmup_steps == 200
+
+
+def test_a_runs_own_config_is_not_scaled_again(tmp_path):
+    assert read_config(_file(tmp_path), ["training.steps=400"], trusted=False).scaled == ()
+
+
+def test_a_rate_that_no_float_holds_is_a_message(tmp_path):
+    from detres.errors import ConfigError
+
+    file = tmp_path / "big.yaml"
+    file.write_text("training: {batch: 1}\noptimizer: {lr: 1e308}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"scaled to training\.batch=1000: optimizer\.lr"):
+        read_config(file, ["training.batch=1000"])

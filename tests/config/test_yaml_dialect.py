@@ -1,6 +1,7 @@
 import pytest
 
-from detres.config.yaml_dialect import read_yaml, write_yaml
+from detres.config.yaml_bounds import MOST_CHARACTERS, MOST_VALUES
+from detres.config.yaml_dialect import read_yaml, read_yaml_1_1, write_yaml
 from detres.errors import ConfigError
 
 
@@ -53,3 +54,59 @@ def test_what_is_wrong_with_a_text_is_said_with_its_line(text, said):
 def test_text_that_looks_like_something_else_survives_writing(text):
     value = {"k": text, "list": [text, 1, None, 1e-7, {"n": [0.1]}], "group": {}}
     assert read_yaml(write_yaml(value), "x")[0] == value
+
+
+def _bomb(reference: str) -> str:
+    levels = (f"a{i}: &a{i} {reference.format(', '.join([f'*a{i - 1}'] * 10))}\n" for i in range(1, 10))
+    return "a0: &a0 {x: 1}\n" + "".join(levels)
+
+
+@pytest.mark.parametrize("read", [read_yaml, read_yaml_1_1])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_bomb("[{}]"), r"with its aliases .* \(line [56]\)"),
+        (_bomb("{{<<: [{}]}}"), r"with its aliases .* \(line [56]\)"),
+        ("b: 1\na: &a [*a]\n", r"an alias stands for what it lies in itself \(line 2\)"),
+        ("a: &a {b: {c: *a}}\n", "an alias stands for what it lies in itself"),
+        ("[" * 100_000, r"more than 64 deep .* \(line 1\)"),
+        ("- " * 10_000 + "x", "more than 64 deep"),
+        ("? " * 10_000 + "x", "more than 64 deep"),
+        ("a: " + "9" * 30, "beyond the whole numbers of 64 bits"),
+        ("b:\na: -" + "9" * 5000, r"beyond the whole numbers of 64 bits \(line 2\)"),
+        ("a: 1" + "0" * 400 + ".0", "too many digits"),
+        ("a: !!binary aGk=", "tags such as !!binary are not read"),
+        ("a: !!python/name:os.system x", "tags such as !!python/name:os.system"),
+        ("a: !mine x", "tags such as !mine"),
+        ("a: 1\nb: \0", r"the character '\\x00' \(line 2\)"),
+        ("a: \ud800", "the character"),
+        ("a: 1\nb: 2\na: 3\n", "a stands twice, at lines 1 and 3"),
+        ("? [a]\n: 1\n", r"\(line 1\)"),
+        ("x" * (MOST_CHARACTERS + 1), "at most 2,000,000 are read"),
+    ],
+)
+def test_what_would_cost_more_than_its_text_is_refused_with_its_line(read, text, said):
+    with pytest.raises(ConfigError, match=f"^f.yaml: .*{said}"):
+        read(text, "f.yaml")
+
+
+def test_more_values_than_any_file_of_ours_has_are_refused():
+    with pytest.raises(ConfigError, match="more than 100,000 values"):
+        read_yaml("- x\n" * (MOST_VALUES + 1), "f.yaml")
+
+
+def test_honest_aliases_and_merges_are_read():
+    assert read_yaml("a: &a [1, 2]\nb: *a\nc: {d: *a}\n", "x")[0] == {"a": [1, 2], "b": [1, 2], "c": {"d": [1, 2]}}
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {<<: [*a, {z: 4}]}\n"
+    read = read_yaml_1_1(text, "x")
+    assert read == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2, "z": 4}}
+
+
+def test_other_tools_files_are_read_as_they_read_them_but_for_dates():
+    assert read_yaml_1_1("names: {0: a, 1: b}\nd: 2020-01-01\nbad: 2020-13-45\n=: 1\nn: no\n", "x") == {
+        "names": {0: "a", 1: "b"},
+        "d": "2020-01-01",
+        "bad": "2020-13-45",
+        "=": 1,
+        "n": False,
+    }
