@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,11 +19,13 @@ from detres.config.localization_schema import LocalizationConfig
 from detres.config.problems import describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch
 from detres.config.schema import Config
+from detres.config.sections import Section
 from detres.config.yaml_dialect import read_yaml, write_yaml
 from detres.errors import ConfigError
 
 KeyPath = tuple[str, ...]
 AnyConfig = Config | ClassificationConfig | LocalizationConfig
+AnySection = TypeVar("AnySection", bound=Section)
 
 SCHEMAS: Mapping[str, type[AnyConfig]] = {
     "detection": Config,
@@ -70,7 +72,7 @@ def read_config(
     config = resolve([*recipe, *stated])
     if not any(_get(layer.values, ("training", "batch")) for layer in stated):
         return LoadedConfig(config, ())
-    explicit = {key for layer in stated for key in _leaves(layer.values)}
+    explicit = {key for layer in stated for key in leaves(layer.values)}
     return LoadedConfig(*scale_to_batch(config, recipe_batch=resolve(recipe).training.batch, explicit=explicit))
 
 
@@ -88,6 +90,11 @@ def resolve(layers: Sequence[Layer]) -> AnyConfig:
     schema = SCHEMAS.get(tasks[-1] if tasks else "detection")
     if schema is None:
         raise ConfigError(f"task: got {tasks[-1]!r}, expected one of {', '.join(SCHEMAS)}")
+    return resolve_by(schema, layers)
+
+
+def resolve_by(schema: type[AnySection], layers: Sequence[Layer]) -> AnySection:
+    """As resolve, for groups of keys that are no experiment's config."""
     # A group with nothing under it (`model:`) is null in yaml, and states nothing.
     values = schema().model_dump()
     for layer in layers:
@@ -119,7 +126,14 @@ def read_override(text: str) -> Layer:
     if not equals or not all(path):
         raise ConfigError(f"{text}: this is no override; write key=value, such as optimizer.lr=0.02")
     parsed, _ = read_yaml(value, text)
-    return Layer(text, _nest(path, parsed))
+    return layer_of(text, path, parsed)
+
+
+def layer_of(source: str, path: Sequence[str], value: Any) -> Layer:
+    """The layer of one value."""
+    for part in reversed(path):
+        value = {part: value}
+    return Layer(source, value)
 
 
 def dump_config(config: AnyConfig) -> str:
@@ -200,12 +214,6 @@ def _short(path: Path) -> str:
     return str(path)
 
 
-def _nest(path: Sequence[str], value: Any) -> Any:
-    for part in reversed(path):
-        value = {part: value}
-    return value
-
-
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -229,9 +237,10 @@ def _has(values: Any, path: KeyPath) -> bool:
     return isinstance(parent, Mapping) and path[-1] in parent
 
 
-def _leaves(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+def leaves(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+    """The path of every value in nested groups."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, (*above, key))
+            yield from leaves(value, (*above, key))
         else:
             yield (*above, key)

@@ -35,11 +35,14 @@ class HandedBack:
     FILE stands for the file they are in.
 
     otherwise: what it still computes otherwise, a sentence each; () where the detections are the same.
+    coming_back: what has to be said (key=value) where the file and these lines are read again, for it to be the
+    detector it was.
     """
 
     tensors: Mapping[str, Tensor]
     build: tuple[str, ...]
     otherwise: tuple[str, ...]
+    coming_back: tuple[str, ...]
 
 
 def resnet_settings(settings: DetectorSettings) -> tuple[Architecture, WeightsMetadata]:

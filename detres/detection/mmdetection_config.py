@@ -10,7 +10,11 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from detres.detection.foreign_configs import parse_yaml, read_config_file, shown
+from detres.errors import ConfigError
 
 STRIDES = [4, 8, 16, 32, 64]
 """Of an FPN's five levels; a config's tuples are lists here."""
@@ -51,6 +55,27 @@ class StatedConfig:
             raise ValueError(f"no Python: {error}") from None
         return cls({name: value for name, value in names.items() if value is not _ABSENT})
 
+    @classmethod
+    def from_file(cls, path: Path) -> StatedConfig:
+        """A config that a user names, with the files below it that its _base_ names; .py, .json, .yaml.
+
+        Raises ConfigError where it is none, or says what only running it would tell.
+        """
+        if path.suffix != ".py":
+            values = parse_yaml(read_config_file(path), str(path))  # JSON is YAML.
+            if not isinstance(values, Mapping) or not isinstance(values.get("model"), Mapping):
+                raise ConfigError(f"{path}: no config of mmdetection's: it has no group `model`")
+            if "_base_" in values:
+                raise ConfigError(f"{path}: builds on {shown(values['_base_'])}; {_WHOLE}")
+            return cls(dict(values))
+        try:
+            config = cls.from_text("\n".join(_texts(path, ())))
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        if not isinstance(config.get("model"), Mapping):
+            raise ConfigError(f"{path}: no config of mmdetection's: it assigns no `model`")
+        return config
+
     def get(self, *paths: str, default: Any = None) -> Any:
         """The value of the first path that is stated: a setting has had several names over the years."""
         for path in paths:
@@ -70,6 +95,30 @@ class StatedConfig:
                 yield value
             if isinstance(value, Mapping | list):
                 waiting += value.values() if isinstance(value, Mapping) else value
+
+
+_WHOLE = "give the config that its training leaves in the work folder, which is whole"
+_MOST_FILES = 32
+
+
+def _texts(path: Path, above: tuple[Path, ...]) -> list[str]:
+    """The text of a file after those of the files it builds on."""
+    text = read_config_file(path)
+    if re.search(r"^with read_base\(\)", text, re.MULTILINE):
+        raise ConfigError(f"{path}: imports what it builds on, which only running it would tell; {_WHOLE}")
+    if path.resolve() in above or len(above) >= _MOST_FILES:
+        raise ConfigError(f"{path}: builds on itself, or on more than {_MOST_FILES} files")
+    try:
+        bases = StatedConfig.from_text(text).get("_base_", default=[])
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    texts = []
+    for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else [None]:
+        file = path.parent / base if isinstance(base, str) else None
+        if file is None or not file.is_file():
+            raise ConfigError(f"{path}: builds on {shown(base)}, which is not there; put it there, or {_WHOLE}")
+        texts += _texts(file, (*above, path.resolve()))
+    return [*texts, text]
 
 
 def kind_of(section: Any) -> str | None:

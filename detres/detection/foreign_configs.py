@@ -1,0 +1,71 @@
+"""Config files of other projects: untrusted text, of bounded size, from which nothing but plain values is built."""
+
+from __future__ import annotations
+
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detres.data.text import decode_text
+from detres.errors import ConfigError, DataError
+
+MOST_BYTES = 1 << 20
+"""A whole config of detectron2's has 10 kB, one of mmdetection's 30."""
+_MOST_VALUES, _LARGEST = 64, 2**53
+
+
+def read_config_file(path: Path) -> str:
+    """The text of a config file. Raises ConfigError where it is none, or larger than any config is."""
+    try:
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such config file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{path}: over {MOST_BYTES >> 20} MiB, which no config is")
+    try:
+        return decode_text(content, str(path))
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What a YAML 1.1 text holds: dicts, lists and scalars, which may share parts and contain themselves.
+
+    Whoever walks through them bounds the walk; `plain` does. Raises ConfigError where it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise ConfigError(f"{where}: this is no YAML of plain values: {error.problem}{line}") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{where}: this is no YAML of plain values: {reprlib.repr(str(error))}") from None
+
+
+def plain(value: Any, where: str, depth: int = 2) -> Any:
+    """A scalar, or lists of scalars within lists, tuples as lists. Raises ConfigError for anything else.
+
+    Numbers are finite and no larger than any setting is; `where` names the value.
+    """
+    if isinstance(value, bool | None):
+        return value
+    if isinstance(value, int | float) and abs(value) < _LARGEST:  # A nan is not below it either.
+        return value
+    if isinstance(value, str) and len(value) <= 1000:
+        return value
+    if isinstance(value, list | tuple) and depth and len(value) <= _MOST_VALUES:
+        return [plain(each, where, depth - 1) for each in value]
+    raise ConfigError(f"{where}: got {shown(value)}, expected numbers, text, or lists of them")
+
+
+def shown(value: Any) -> str:
+    """A value in a message: short, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Of whole numbers with thousands of digits, nothing is shown.
+        return f"a huge {type(value).__name__}"
