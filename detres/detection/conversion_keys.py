@@ -98,7 +98,6 @@ def settled(
     """
     said = resolve_by(_Said, [Layer("the weights", _groups(detector)), *layers])
     _refuse_what_weights_decide(layers, detector.model)
-    stated = set(_keys(layers))
     stats = said.model.backbone.pixel_stats
     backbone = replace(
         detector.backbone,
@@ -107,10 +106,9 @@ def settled(
         norm_eps=said.model.backbone.norm_eps,
         pixel_stats=PixelStats(stats.mean, stats.std, stats.order),
     )
-    # What the section leaves open stays open: the metadata decide.
-    changed = {k: getattr(backbone, k) for k in ("stride_in", "norm_eps") if f"model.backbone.{k}" in stated}
+    placed = {"stride_in": backbone.stride_in, "norm_eps": backbone.norm_eps}
     values = {name: getattr(said.model, name) for name in ModelConfig.model_fields}
-    values["backbone"] = detector.model.backbone.model_copy(update=changed)
+    values["backbone"] = detector.model.backbone.model_copy(update=placed)
     if detector.model.anchors.sizes is None and said.model.anchors.sizes == _default_sizes(detector.model):
         values["anchors"] = said.model.anchors.model_copy(update={"sizes": None})
     model = detector.model.model_copy(update=values)
@@ -166,16 +164,11 @@ def _default_sizes(model: ModelConfig) -> tuple[tuple[float, ...], ...]:
     return default_sizes(5 if model.layout == "fpn" else 1)
 
 
-def _keys(layers: Sequence[Layer]) -> Iterator[str]:
-    for layer in layers:
-        yield from map(".".join, leaves(layer.values))
-
-
 def _refuse_what_weights_decide(layers: Sequence[Layer], model: ModelConfig) -> None:
     by_weights = _BY_WEIGHTS | ({"model.roi.pool"} if model.layout != "c4" else set())
     problems = []
     for layer in layers:
-        for key in _keys([layer]):
+        for key in map(".".join, leaves(layer.values)):
             if key in by_weights:
                 problems.append(f"{layer.source}: the weights themselves say {key}; leave it out")
             elif key in _OF_RUNS:

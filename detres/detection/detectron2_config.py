@@ -163,10 +163,10 @@ class Detectron2Config:
             yield self._default("model.rpn.pre_nms_test", 6000)
 
     def _layer(self, theirs: str, ours: str, value: Any) -> Layer | None:
-        return None if value is None else layer_of(f"{self.where}, {theirs}", ours.split("."), value)
+        return None if value is None else layer_of(f"{Path(self.where).name}, {theirs}", ours.split("."), value)
 
     def _default(self, ours: str, value: Any) -> Layer:
-        return layer_of(f"detectron2's default, which {self.where} leaves", ours.split("."), value)
+        return layer_of(f"detectron2's default, which {Path(self.where).name} leaves", ours.split("."), value)
 
     def _number(self, key: str) -> Any:
         value = self.get(key)

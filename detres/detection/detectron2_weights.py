@@ -102,7 +102,8 @@ def understand(
     architecture = resnet_of(ours)
     _check_what_sizes_are_read_from(ours, layout)
     _check_norms_and_groups(ours)
-    named = stated.class_names or asked(beside.inside, "model.class_names")
+    inside = asked(beside.inside, "model.class_names")
+    named = stated.class_names if inside is None or stated.class_names is not None else inside
     names, whose = class_names_of(len(ours["roi.class_logits.bias"]) - 1, named)
     model = model_settings(ours, layout, architecture, names)
 
@@ -123,7 +124,15 @@ def understand(
             "does not; the zoo's DC5 models have the stride in the 1x1"
         )
     trunk = _trunk_line(detector.backbone, is_said=stride is not None)
-    return replace(detector, told=(trunk, f"class names: {whose}", *open_keys, *_left_out(theirs)))
+    return replace(
+        detector,
+        told=(
+            trunk,
+            f"class names: {'in the file' if named is inside is not None else whose}",
+            *open_keys,
+            *_left_out(theirs),
+        ),
+    )
 
 
 def _trunk_line(backbone: WeightsMetadata, *, is_said: bool) -> str:
