@@ -11,9 +11,11 @@ import yaml
 from detres.data.text import decode_text
 from detres.errors import ConfigError, DataError
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 18
 """A whole config of detectron2's has 10 kB, one of mmdetection's 30."""
 _MOST_VALUES, _LARGEST = 64, 2**53
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
 
 
 def read_config_file(path: Path) -> str:
@@ -26,7 +28,7 @@ def read_config_file(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     if len(content) > MOST_BYTES:
-        raise ConfigError(f"{path}: over {MOST_BYTES >> 20} MiB, which no config is")
+        raise ConfigError(f"{path}: over {MOST_BYTES >> 10} KiB, which no config is")
     try:
         return decode_text(content, str(path))
     except DataError as error:
@@ -63,9 +65,25 @@ def plain(value: Any, where: str, depth: int = 2) -> Any:
     raise ConfigError(f"{where}: got {shown(value)}, expected numbers, text, or lists of them")
 
 
+def extent(values: Any, most: int = 200_000) -> int:
+    """How many values there are, those that are shared counted each time.
+
+    Raises ValueError where they are more than `most`, which no config has: whoever walks through them would not end.
+    """
+    waiting, met = [values], 0
+    while waiting:
+        value = waiting.pop()
+        met += 1
+        if met + len(waiting) > most:
+            raise ValueError(f"over {most:,} values, which no config has")
+        if isinstance(value, dict | list | tuple):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return met
+
+
 def shown(value: Any) -> str:
     """A value in a message: short, whatever it is."""
     try:
-        return reprlib.repr(value)
+        return _SHORT.repr(value)
     except ValueError:  # Of whole numbers with thousands of digits, nothing is shown.
         return f"a huge {type(value).__name__}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from detres.detection.foreign_configs import parse_yaml, read_config_file, shown
+from detres.detection.foreign_configs import extent, parse_yaml, read_config_file, shown
 from detres.errors import ConfigError
 
 STRIDES = [4, 8, 16, 32, 64]
@@ -22,6 +22,7 @@ TEST_STEPS = ("data.test", "test_pipeline", "test_dataloader")
 """Where the steps lie that an image goes through in tests."""
 
 _ABSENT = object()
+_MOST_VALUES = 500_000
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -39,20 +40,23 @@ class StatedConfig:
 
     @classmethod
     def from_text(cls, text: str) -> StatedConfig:
-        """Raises ValueError where the text is no Python.
+        """Raises ValueError where the text is no Python, or builds more than a config has.
 
         A text of 1.x, and of early 2.x, is that of a file and the files it builds on, the path of each in a line
         before it; a dict assigned twice is merged.
         """
         lines = ["" if re.fullmatch(r"[^'\"=()#]+\.py", line) else line for line in text.splitlines()]
         names: dict[str, Any] = {}
+        left = _MOST_VALUES
         try:
             for statement in ast.parse("\n".join(lines)).body:
                 if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                     name = statement.targets[0].id
-                    names[name] = _merged(names.get(name, _ABSENT), _evaluate(statement.value, names))
+                    value = _evaluate(statement.value, names)
+                    left -= extent(value, left)
+                    names[name] = _merged(names.get(name, _ABSENT), value)
         except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-            raise ValueError(f"no Python: {error}") from None
+            raise ValueError(f"no Python of a config: {error}") from None
         return cls({name: value for name, value in names.items() if value is not _ABSENT})
 
     @classmethod
@@ -67,6 +71,10 @@ class StatedConfig:
                 raise ConfigError(f"{path}: no config of mmdetection's: it has no group `model`")
             if "_base_" in values:
                 raise ConfigError(f"{path}: builds on {shown(values['_base_'])}; {_WHOLE}")
+            try:
+                extent(values)
+            except ValueError as error:
+                raise ConfigError(f"{path}: {error}") from None
             return cls(dict(values))
         try:
             config = cls.from_text("\n".join(_texts(path, ())))
