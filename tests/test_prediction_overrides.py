@@ -67,8 +67,9 @@ def test_every_key_alone_changes_what_is_found(trained: Path, tiny: Any) -> None
         return [detector.predict(path).scores.tolist() for path in tiny.pictures()]
 
     usual = found()
-    for group, values in (*((g, {k: v}) for g in ("test", "data") for k, v in SAID[g].items()),):
-        assert found(**{group: values}) != usual, values
+    for group in ("test", "data"):
+        for key, value in SAID[group].items():
+            assert found(**{group: {key: value}}) != usual, key
     for key, value in SAID["model"]["rpn"].items():
         assert found(model={"rpn": {key: value}}) != usual, key
 
