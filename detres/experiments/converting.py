@@ -98,8 +98,9 @@ def convert(
         if detector is not None:
             _refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
             return _convert_detector(detector, path, out)
-    if overrides:
-        raise ConfigError(f"{overrides[0]}: keys are of detectors, and {path} is none of {source}'s; leave it out")
+    for text in overrides:
+        read_override(text)
+        raise ConfigError(f"{text}: keys are of detectors, and {path} is none of {source}'s; leave it out")
     return _convert_backbone(source, path, out, options)
 
 

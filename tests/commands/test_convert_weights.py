@@ -175,6 +175,14 @@ def test_a_detector_goes_back_to_torchvision(ours: Path, tmp_path: Path, capsys:
         (("--to", "detectron2", "{out}.absent", "{out}.pkl"), "there is no such file or folder"),
         (("--from", "detectron2", "{ours}", "{out}.safetensors", "--approximate"), "of no use with --from"),
         (("--from", "detectron2", "{ours}", "{out}.safetensors"), "not a file of torch.save that can be read"),
+        (("--to", "detectron2", "{ours}", "{out}.pkl", "test.score=1"), "test.score=1: of no use with --to"),
+        (("--to", "detectron2", "{ours}", "{out}.pkl", "--config", "a"), "--config: of no use with --to"),
+        (("--from", "torchvision", "{ours}", "{out}.safetensors", "test.score=1"), "keys are of detectors, and"),
+        (("--from", "msra", "{ours}", "{out}.safetensors", "mine"), "mine: this is no override; write key=value"),
+        (
+            ("--from", "mmdetection", "{ours}", "{out}.safetensors", "--bn-eps", "0", "model.backbone.norm_eps=0"),
+            "--bn-eps and model.backbone.norm_eps say the same thing; give one of them",
+        ),
     ],
 )
 def test_what_does_not_go_is_told(
