@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +45,7 @@ from detres.detection.detectron2_said import (
     usual_stride,
 )
 from detres.detection.renaming import rename
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
 from detres.inert_pickle import read_torch_file
 
 SAID_KEY = "detres"
@@ -172,9 +173,16 @@ def _read(path: Path) -> tuple[dict[str, Tensor], tuple[Layer, ...], list[str]]:
 
 def _said_inside(said: Any) -> tuple[Layer, ...]:
     """Of a file that --to detectron2 wrote, what detectron2 has no key for."""
-    if not isinstance(said, list | tuple) or len(said) > 500 or not all(isinstance(text, str) for text in said):
-        raise ValueError(f"holds no list of key=value under `{SAID_KEY}`")
-    return tuple(replace(read_override(text), source="in the file") for text in said)
+    if isinstance(said, list | tuple) and len(said) <= 500:
+        with suppress(ConfigError):
+            return tuple(replace(read_override(_short(text)), source="in the file") for text in said)
+    raise ValueError(f"holds no list of key=value under `{SAID_KEY}`")
+
+
+def _short(text: Any) -> str:
+    if not isinstance(text, str) or len(text) > 1 << 16:
+        raise ConfigError("no key=value")
+    return text
 
 
 def _tensor(name: Any, value: Any) -> Tensor:

@@ -21,7 +21,7 @@ from detres.detection.detector_files import PREPROCESSING, DetectorSettings
 from detres.errors import WeightsError
 
 # What changes no detection: how it is trained, which implementation runs, what the comparison names otherwise.
-_ONLY_TRAINED_WITH = {
+ONLY_TRAINED_WITH = {
     *("positive_iou", "negative_iou", "negative_iou_low", "batch_per_image", "positive_fraction", "pre_nms_train"),
     *("post_nms_train", "box_loss", "normalizer", "roi_align"),
 }
@@ -111,7 +111,7 @@ def _flat(backbone: WeightsMetadata, model: ModelConfig, data: DataConfig, test:
 def _leaves(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if key in _ONLY_TRAINED_WITH:
+        if key in ONLY_TRAINED_WITH:
             continue
         flat |= _leaves(f"{place}.{key}", value) if isinstance(value, Mapping) else {f"{place}.{key}": value}
     return flat

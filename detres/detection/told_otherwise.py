@@ -8,16 +8,11 @@ from dataclasses import replace
 from detres.config.loading import Layer, leaves, resolve_by
 from detres.config.schema import Config, TestConfig
 from detres.detection.detector_files import PREPROCESSING, DetectorSettings
+from detres.detection.handing_back import ONLY_TRAINED_WITH
 from detres.errors import ConfigError
 
-# How a detector is trained, by the last part of a key.
-_TRAINED_BY = frozenset(
-    {
-        *("positive_iou", "negative_iou", "negative_iou_low", "batch_per_image", "positive_fraction"),
-        *("pre_nms_train", "post_nms_train", "normalizer", "frozen_stages", "zero_init_last", "weights"),
-        "allow_mismatch",
-    }
-)
+# How a detector is trained, by the last part of a key; which implementation of RoIAlign runs may be asked for.
+_TRAINED_BY = (ONLY_TRAINED_WITH - {"roi_align"}) | {"weights", "frozen_stages", "zero_init_last", "allow_mismatch"}
 _ELSEWHERE = {
     "test.batch": "how many images are computed at once is said where they are given (--batch, predict_many)",
     "training.precision": "--precision, or precision=, says it",

@@ -21,7 +21,7 @@ from detres.config.schema import TestConfig
 from detres.data.image_copies import copies_of
 from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
-from detres.detection.detector_files import DetectorSettings, build_from_settings, load_strictly, read_detector
+from detres.detection.detector_files import DetectorSettings, load_detector
 from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
@@ -138,12 +138,14 @@ class Detector:
     ) -> Self:
         """As from_checkpoint, for what is said as key=value. Raises WeightsError, ConfigError."""
         file = locate_detector(weights)
-        tensors, own = read_detector(file)
-        settings = told_otherwise(own, layers, str(file))
-        _check_floors(layers, settings.test, score)
-        built = build_from_settings(settings, str(file))
-        load_strictly(built, tensors, str(file))
-        return cls(built.eval(), settings, device=device, score=score, precision=precision, compile=compile)
+
+        def adapted(own: DetectorSettings) -> DetectorSettings:
+            settings = told_otherwise(own, layers, str(file))
+            _check_floors(layers, settings.test, score)
+            return settings
+
+        model, settings = load_detector(file, adapted)
+        return cls(model, settings, device=device, score=score, precision=precision, compile=compile)
 
     @property
     def class_names(self) -> tuple[str, ...]:
