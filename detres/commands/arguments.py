@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +39,16 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1; the accelerator where there is one")
+
+
+def split_overrides(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """key=value and the rest, where both stand in one list; what is there as a file or a pattern is of the rest."""
+    overrides = [text for text in texts if _OVERRIDE.match(text) and not Path(text).exists() and not glob(text)]
+    return overrides, [text for text in texts if text not in overrides]
+
+
+# A key has a dot; where it was left out, a value that is no file's name still tells.
+_OVERRIDE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+=|[A-Za-z_]\w*=(?:[-+.\deE]+|true|false|\[.*\])$")
 
 
 def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[Layer]:

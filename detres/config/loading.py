@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from detres.config.localization_schema import LocalizationConfig
 from detres.config.problems import describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.schema import Config
+from detres.config.sections import Section
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml, write_yaml
 from detres.errors import ConfigError, DataError
@@ -28,6 +29,7 @@ from detres.files.text import read_text
 
 KeyPath = tuple[str, ...]
 AnyConfig = Config | ClassificationConfig | LocalizationConfig
+AnySection = TypeVar("AnySection", bound=Section)
 
 SCHEMAS: Mapping[str, type[AnyConfig]] = {
     "detection": Config,
@@ -85,10 +87,11 @@ def read_config(
     recipe = [Layer("the file's name", {"recipe": path.stem}), file, *layers]
     stated = [read_override(text) for text in overrides]
     config = resolve([*recipe, *stated])
-    explicit = {key for layer in stated for key in _leaves(layer.values)}
+    explicit = {key for layer in stated for key in leaves(layer.values)}
     if not explicit.intersection([("training", "batch"), ("training", "steps")]) or not trusted:
         return LoadedConfig(config, ())  # A run's own config is what became of its recipe, not one.
-    written = _checked(*_laid_over(recipe), recipe).training
+    schema = _schema_of(recipe)
+    written = _checked(schema, _laid_over(schema, recipe), recipe).training
     config, to_batch = scale_to_batch(config, recipe_batch=written.batch, explicit=explicit)
     steps = written.steps * written.batch / config.training.batch
     config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
@@ -106,25 +109,33 @@ def resolve(layers: Sequence[Layer]) -> AnyConfig:
     The last `task` that a layer states decides what a config may hold; detection where none does.
     Raises ConfigError with every problem; also where a value names code and no trusted layer does.
     """
-    schema, values = _laid_over(layers)
+    return resolve_by(_schema_of(layers), layers)
+
+
+def resolve_by(schema: type[AnySection], layers: Sequence[Layer]) -> AnySection:
+    """As resolve, by this schema: also for groups of keys that are no experiment's config."""
+    values = _laid_over(schema, layers)
     _refuse_foreign_code(values, layers)
     return _checked(schema, values, layers)
 
 
-def _laid_over(layers: Sequence[Layer]) -> tuple[type[AnyConfig], dict[str, Any]]:
-    """The schema of the layers' task, and all values, unchecked."""
+def _schema_of(layers: Sequence[Layer]) -> type[AnyConfig]:
     task = _task_in(layers)
     if task not in SCHEMAS:
         raise ConfigError(f"task: got {task[:80]!r}, expected one of {', '.join(SCHEMAS)}")
-    schema = SCHEMAS[task]
+    return SCHEMAS[task]
+
+
+def _laid_over(schema: type[Section], layers: Sequence[Layer]) -> dict[str, Any]:
+    """All values, unchecked."""
     # A group with nothing under it (`model:`) is null in yaml, and states nothing.
     values = schema().model_dump()
     for layer in layers:
         _merge(values, layer.values)
-    return schema, values
+    return values
 
 
-def _checked(schema: type[AnyConfig], values: Mapping[str, Any], layers: Sequence[Layer]) -> AnyConfig:
+def _checked(schema: type[AnySection], values: Mapping[str, Any], layers: Sequence[Layer]) -> AnySection:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -170,7 +181,14 @@ def read_override(text: str) -> Layer:
     if not equals or not all(path) or len(path) > _DEEPEST:
         raise ConfigError(f"{shown}: this is no override; write key=value, such as optimizer.lr=0.02")
     parsed, _ = read_yaml(value, shown)
-    return Layer(shown, _nest(path, parsed), trusted=True)
+    return layer_of(shown, path, parsed, trusted=True)
+
+
+def layer_of(source: str, path: Sequence[str], value: Any, *, trusted: bool = False) -> Layer:
+    """The layer of one value."""
+    for part in reversed(path):
+        value = {part: value}
+    return Layer(source, value, trusted=trusted)
 
 
 def dump_config(config: AnyConfig) -> str:
@@ -251,12 +269,6 @@ def _short(path: Path) -> str:
     return str(path)
 
 
-def _nest(path: Sequence[str], value: Any) -> Any:
-    for part in reversed(path):
-        value = {part: value}
-    return value
-
-
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -280,9 +292,10 @@ def _has(values: Any, path: KeyPath) -> bool:
     return isinstance(parent, Mapping) and path[-1] in parent
 
 
-def _leaves(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+def leaves(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+    """The path of every value in nested groups."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, (*above, key))
+            yield from leaves(value, (*above, key))
         else:
             yield (*above, key)

@@ -16,6 +16,7 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, StrideIn
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import write_tensors
+from detres.config.loading import Layer
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.detection.building import assemble
@@ -30,11 +31,15 @@ class Stated:
     """What a user says of a file that does not say it; None: as the project's own files usually are.
 
     norm_eps: of the backbone's norms. class_names: without the background. stride_in: of the backbone's bottlenecks.
+    config: a file of that project's that says how the weights are built, fed and tested. layers: key=value, as whoever
+    converts them writes it; what these say of the other fields is in those as well.
     """
 
     norm_eps: float | None = None
     class_names: Sequence[str] | None = None
     stride_in: StrideIn | None = None
+    config: Path | None = None
+    layers: Sequence[Layer] = ()
 
 
 @dataclass(frozen=True)

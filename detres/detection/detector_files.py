@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,12 @@ def read_detector(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
     return tensors, DetectorSettings.from_metadata(metadata, str(path))
 
 
-def load_detector(path: Path) -> tuple[FasterRCNN, DetectorSettings]:
-    """A detector rebuilt from its file alone, in eval mode."""
+def load_detector(
+    path: Path, adapt: Callable[[DetectorSettings], DetectorSettings] | None = None
+) -> tuple[FasterRCNN, DetectorSettings]:
+    """A detector rebuilt from its file alone, in eval mode. adapt: its settings, as they shall be instead."""
     tensors, settings = read_detector(path)
+    settings = adapt(settings) if adapt else settings
     model = build_from_settings(settings, str(path))
     load_strictly(model, tensors, str(path))
     return model.eval(), settings

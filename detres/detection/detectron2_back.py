@@ -1,4 +1,7 @@
-"""A detector of detres's as detectron2's: a state dict in the zoo's layout, and the config that goes with it."""
+"""A detector of detres's as detectron2's: a state dict in the zoo's layout, and the config that goes with it.
+
+The config stands alone: laid over detectron2's defaults, it is the whole model.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,22 @@ from torch import Tensor
 
 from detres.backbones.architectures import Architecture
 from detres.backbones.metadata import WeightsMetadata
-from detres.config.yaml_dialect import write_yaml
+from detres.config.yaml_dialect import read_yaml_1_1, write_yaml
 from detres.detection.anchors import cell_anchors, default_sizes
+from detres.detection.conversion_keys import overrides_from
+from detres.detection.converted import Stated
 from detres.detection.detector_files import DetectorSettings
+from detres.detection.detectron2_config import Detectron2Config
+from detres.detection.detectron2_held import BGR_STATS
 from detres.detection.detectron2_names import ANCHORS, PIXELS, name_pairs
-from detres.detection.detectron2_weights import BGR_STATS, NORM_EPS, data_settings, model_settings, test_settings
+from detres.detection.detectron2_said import Beside
+from detres.detection.detectron2_weights import NORM_EPS, data_settings, model_settings, test_settings, understand
 from detres.detection.handing_back import HandedBack, computed_otherwise, resnet_settings
 from detres.detection.renaming import rename, turned
 from detres.errors import WeightsError
 
-_BASES = {"c4": "Base-RCNN-C4.yaml", "dc5": "Base-RCNN-DilatedC5.yaml", "fpn": "Base-RCNN-FPN.yaml"}
+_STAGES = {"c4": ["res4"], "dc5": ["res5"], "fpn": ["res2", "res3", "res4", "res5"]}
+_LEVELS = ["p2", "p3", "p4", "p5", "p6"]
 _NORMS = {"none": "", "batch": "BN", "group": "GN"}
 
 # What _yaml has a key for.
@@ -62,7 +71,11 @@ def to_detectron2(tensors: Mapping[str, Tensor], settings: DetectorSettings) -> 
     )
     if model.layout == "dc5" and known.stride_in == "3x3":
         otherwise.append("the first 3×3 of conv5 is dilated there; here, with the stride in the 3x3, it is not")
-    return HandedBack(theirs, tuple(write_yaml(_yaml(settings, net, known)).splitlines()), tuple(otherwise))
+    config = write_yaml(_yaml(settings, net, known))
+    read = Detectron2Config("its config", read_yaml_1_1(config, "its config"))
+    again = understand(theirs, Stated(), "", Beside(read))
+    build = tuple(config.splitlines())
+    return HandedBack(theirs, build, tuple(otherwise), overrides_from(again, settings))
 
 
 def _what_files_once_held(settings: DetectorSettings, known: WeightsMetadata) -> dict[str, Tensor]:
@@ -83,14 +96,18 @@ def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata)
     model, test, data = settings.model, settings.test, settings.preprocessing
     rpn = model.rpn
     keys: dict[str, Any] = {
+        "META_ARCHITECTURE": "GeneralizedRCNN",
         "WEIGHTS": "FILE",
         "MASK_ON": False,
+        "BACKBONE": {"NAME": "build_resnet_fpn_backbone" if model.layout == "fpn" else "build_resnet_backbone"},
         "PIXEL_MEAN": list(known.pixel_stats.mean),
         "PIXEL_STD": list(known.pixel_stats.std),
         "RESNETS": {
             "DEPTH": int(known.architecture.removeprefix("resnet")),
             "NORM": "FrozenBN" if set(settings.norms.values()) <= {"frozen"} else "BN",
             "STRIDE_IN_1X1": known.stride_in == "1x1",
+            "OUT_FEATURES": _STAGES[model.layout],
+            "RES5_DILATION": 2 if model.layout == "dc5" else 1,
             **({"RES2_OUT_CHANNELS": 64} if net.block == "basic" else {}),
         },
         "ANCHOR_GENERATOR": {
@@ -99,6 +116,7 @@ def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata)
             "OFFSET": model.anchors.offset,
         },
         "RPN": {
+            "IN_FEATURES": _LEVELS if model.layout == "fpn" else _STAGES[model.layout],
             # A key of newer versions.
             **({"CONV_DIMS": [-1] * rpn.convs} if rpn.convs > 1 else {}),
             "PRE_NMS_TOPK_TEST": rpn.pre_nms_test,
@@ -107,6 +125,8 @@ def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata)
             "BBOX_REG_WEIGHTS": list(rpn.codec_weights),
         },
         "ROI_HEADS": {
+            "NAME": "Res5ROIHeads" if model.layout == "c4" else "StandardROIHeads",
+            "IN_FEATURES": _LEVELS[:4] if model.layout == "fpn" else _STAGES[model.layout],
             "NUM_CLASSES": len(model.class_names or ()),
             "SCORE_THRESH_TEST": test.score,
             "NMS_THRESH_TEST": test.nms,
@@ -114,10 +134,11 @@ def _yaml(settings: DetectorSettings, net: Architecture, known: WeightsMetadata)
         "ROI_BOX_HEAD": _box_head(settings),
     }
     if model.layout == "fpn":
-        keys["FPN"] = {"OUT_CHANNELS": model.fpn.channels, "NORM": _NORMS[model.fpn.norm]}
+        fpn = {"OUT_CHANNELS": model.fpn.channels, "NORM": _NORMS[model.fpn.norm]}
+        keys["FPN"] = {"IN_FEATURES": _STAGES["fpn"], **fpn}
     side, longest = data.shortest_side[-1], data.longest_side
     return {
-        "_BASE_": _BASES[model.layout],
+        "VERSION": 2,
         "MODEL": keys,
         "INPUT": {"FORMAT": known.pixel_stats.order.upper(), "MIN_SIZE_TEST": side, "MAX_SIZE_TEST": longest},
         "TEST": {"DETECTIONS_PER_IMAGE": test.max_detections},
@@ -136,7 +157,7 @@ def _box_head(settings: DetectorSettings) -> dict[str, Any]:
     if layout == "c4":
         return keys
     convs = {"NUM_CONV": roi.head_convs, "CONV_DIM": roi.head_conv_channels, "NORM": _NORMS[roi.head_norm]}
-    return keys | convs | {"NUM_FC": roi.head_fcs, "FC_DIM": roi.head_fc_channels}
+    return {"NAME": "FastRCNNConvFCHead"} | keys | convs | {"NUM_FC": roi.head_fcs, "FC_DIM": roi.head_fc_channels}
 
 
 def _sizes(settings: DetectorSettings) -> tuple[tuple[float, ...], ...]:

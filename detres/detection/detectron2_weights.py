@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +20,9 @@ import torch
 from torch import Tensor
 
 from detres.array_pickle import read_array_pickle
-from detres.backbones.architectures import BACKBONES, StrideIn
 from detres.backbones.metadata import WeightsMetadata
+from detres.config.loading import Layer, read_override
 from detres.config.schema import (
-    AnchorsConfig,
     DataConfig,
     DetectorBackboneConfig,
     FpnConfig,
@@ -31,15 +31,25 @@ from detres.config.schema import (
     RpnConfig,
     TestConfig,
 )
-from detres.detection.anchors import cell_anchors, default_sizes
+from detres.detection.conversion_keys import asked, settled
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of, resnet_of
+from detres.detection.detectron2_config import Detectron2Config, is_detectron2s
+from detres.detection.detectron2_held import BGR_STATS, held_layers
 from detres.detection.detectron2_names import ANCHORS, PIXELS, LayoutName, name_pairs
+from detres.detection.detectron2_said import (
+    NOTHING_BESIDE,
+    Beside,
+    by_user,
+    check_agreement,
+    usual_stats,
+    usual_stride,
+)
 from detres.detection.renaming import rename
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
 from detres.inert_pickle import read_torch_file
-from detres.structures import IMAGENET_STATS, PixelStats
 
-BGR_STATS = PixelStats(mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), order="bgr")
+SAID_KEY = "detres"
+"""Under which a file that --to detectron2 wrote says what detectron2 has no key for, as a list of key=value."""
 NORM_EPS = 1e-5
 # Beside the boxes: their heads change no box, whatever they hold.
 _OTHER_HEADS = ("roi_heads.mask_", "roi_heads.keypoint_head.", "sem_seg_head.")
@@ -48,22 +58,39 @@ _OTHER_HEADS = ("roi_heads.mask_", "roi_heads.keypoint_head.", "sem_seg_head.")
 def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
     """The detector in a .pkl of the zoo or in a .pth that training writes.
 
-    stated: stride_in, the zoo's where it is None, and class_names. Raises WeightsError, naming the file, for anything
-    that is no Faster R-CNN or whose boxes would come out otherwise.
+    stated: stride_in, the zoo's where it is None, class_names, and config: detectron2's config.yaml; None is the one of
+    the file's own name beside it, as `--to detectron2` leaves one, where it is there.
+    Raises WeightsError, naming the file, for anything that is no Faster R-CNN or whose boxes would come out otherwise,
+    and ConfigError for a config that is not its own.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
+    config, found = _config_of(path, stated.config)
     try:
-        theirs, unread = _read(path)
-        detector = understand(theirs, stated, f"detectron2 {path.name}")
+        theirs, inside, unread = _read(path)
+        detector = understand(theirs, stated, f"detectron2 {path.name}", Beside(config, inside))
     except (WeightsError, ValueError) as error:
         raise WeightsError(f"{path}: {error}") from None
-    beside = (f"left unread, beside the weights: {', '.join(unread)}",) if unread else ()
-    return replace(detector, told=(*detector.told, *beside))
+    unread_line = (f"left unread, beside the weights: {', '.join(unread)}",) if unread else ()
+    return replace(detector, told=(*found, *detector.told, *unread_line))
 
 
-def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> ConvertedDetector:
-    """Their state dict by our names, with the settings it expects."""
+def _config_of(path: Path, stated: Path | None) -> tuple[Detectron2Config | None, tuple[str, ...]]:
+    """The config that goes with a file, and what there is to tell of it."""
+    if stated is not None:
+        return Detectron2Config.from_file(stated), ()
+    own, usual = path.with_suffix(".yaml"), path.with_name("config.yaml")
+    if is_detectron2s(own):
+        return Detectron2Config.from_file(own), (f"{own}: read, which lies beside it; --config FILE reads another",)
+    if is_detectron2s(usual):
+        return None, (f"{usual}: lies beside it and is not read; if it is its own, add --config {usual}",)
+    return None, ()
+
+
+def understand(
+    theirs: Mapping[str, Tensor], stated: Stated, recipe: str, beside: Beside = NOTHING_BESIDE
+) -> ConvertedDetector:
+    """Their state dict by our names, with the settings it expects. beside: what else is known of it."""
     layout = _layout_of(theirs)
     boxes = {name: t for name, t in theirs.items() if not name.startswith((*_OTHER_HEADS, ANCHORS, *PIXELS))}
     several = "proposal_generator.rpn_head.conv.conv0.weight" in theirs
@@ -76,22 +103,45 @@ def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> Con
     architecture = resnet_of(ours)
     _check_what_sizes_are_read_from(ours, layout)
     _check_norms_and_groups(ours)
-    names, whose = class_names_of(len(ours["roi.class_logits.bias"]) - 1, stated.class_names)
+    inside = asked(beside.inside, "model.class_names")
+    named = stated.class_names if inside is None or stated.class_names is not None else inside
+    names, whose = class_names_of(len(ours["roi.class_logits.bias"]) - 1, named)
     model = model_settings(ours, layout, architecture, names)
-    model = model.model_copy(update={"anchors": _anchors(theirs, layout, ours["rpn.objectness.weight"])})
-    backbone, why = _backbone(theirs, architecture, stated.stride_in)
-    if layout == "dc5" and backbone.stride_in == "3x3":
+
+    user, config = by_user(stated), beside.by_config(model, stated)
+    order = asked([*config, *user], "model.backbone.pixel_stats.order")
+    held = held_layers(theirs, layout, order if order in ("rgb", "bgr") else None)
+    check_agreement(held, config, user)
+    said = [*held, *beside.inside, *config, *user]
+    stride = asked(said, "model.backbone.stride_in")
+    usual = usual_stride(said, model, beside)
+    stats = BGR_STATS if beside.is_whole else usual_stats(stride or usual)
+    backbone = WeightsMetadata(architecture, stats, stride_in=usual, norm_eps=NORM_EPS)
+    zoo = ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe)
+    detector, open_keys = settled(zoo, said, config=None if beside.config else "detectron2's config.yaml")
+    if layout == "dc5" and detector.backbone.stride_in == "3x3":
         raise WeightsError(
             "DC5 with the stride in the 3x3: detectron2 dilates the first 3×3 of conv5, and detres, as torchvision, "
             "does not; the zoo's DC5 models have the stride in the 1x1"
         )
-    told = (why, f"class names: {whose}", *_left_out(theirs))
-    return ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe, told)
+    trunk = _trunk_line(detector.backbone, is_said=stride is not None)
+    return replace(
+        detector,
+        told=(
+            trunk,
+            f"class names: {'in the file' if named is inside is not None else whose}",
+            *open_keys,
+            *_left_out(theirs),
+        ),
+    )
 
 
-def usual_stats(stride_in: StrideIn) -> PixelStats:
-    """MSRA's weights stride in the 1x1 and want no deviations; torchvision's stride in the 3x3 and take RGB."""
-    return BGR_STATS if stride_in == "1x1" else IMAGENET_STATS
+def _trunk_line(backbone: WeightsMetadata, *, is_said: bool) -> str:
+    stats, known = backbone.pixel_stats, "as stated" if is_said else "as usual; --stride-in sets another"
+    return (
+        f"{backbone.architecture}, stride in the {backbone.stride_in} ({known}), pixels {stats.order} minus "
+        f"{stats.mean} over {stats.std}"
+    )
 
 
 def data_settings() -> DataConfig:
@@ -103,8 +153,11 @@ def test_settings() -> TestConfig:
     return TestConfig(score=0.05, nms=0.5, max_detections=100)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by their names, and the classes of what was left unread; ValueError where the file cannot be read."""
+def _read(path: Path) -> tuple[dict[str, Tensor], tuple[Layer, ...], list[str]]:
+    """Tensors by their names, what the file says in our keys, and the classes of what was left unread.
+
+    Raises ValueError where the file cannot be read.
+    """
     if path.suffix.lower() == ".pkl":
         content, unread = read_array_pickle(path), {}
         if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
@@ -114,7 +167,22 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     model = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(model, dict):
         raise ValueError("holds no tensors by name, alone or under `model`")
-    return {name: _tensor(name, value) for name, value in model.items()}, list(unread)
+    said = content.get(SAID_KEY, ()) if model is not content else ()
+    return {name: _tensor(name, value) for name, value in model.items()}, _said_inside(said), list(unread)
+
+
+def _said_inside(said: Any) -> tuple[Layer, ...]:
+    """Of a file that --to detectron2 wrote, what detectron2 has no key for."""
+    if isinstance(said, list | tuple) and len(said) <= 500:
+        with suppress(ConfigError):
+            return tuple(replace(read_override(_short(text)), source="in the file") for text in said)
+    raise ValueError(f"holds no list of key=value under `{SAID_KEY}`")
+
+
+def _short(text: Any) -> str:
+    if not isinstance(text, str) or len(text) > 1 << 16:
+        raise ConfigError("no key=value")
+    return text
 
 
 def _tensor(name: Any, value: Any) -> Tensor:
@@ -220,70 +288,6 @@ def _norm_behind(ours: Mapping[str, Tensor], name: str) -> Literal["none", "batc
     if f"{name}.weight" not in ours:
         return "none"
     return "batch" if f"{name}.running_mean" in ours else "group"
-
-
-def _anchors(theirs: Mapping[str, Tensor], layout: LayoutName, objectness: Tensor) -> AnchorsConfig:
-    """The zoo's, unless the file holds others: older ones hold the anchors of a cell, newer ones only their number."""
-    usual = AnchorsConfig()
-    levels = default_sizes(5 if layout == "fpn" else 1)
-    held = [theirs[f"{ANCHORS}{level}"].float() for level in range(len(levels)) if f"{ANCHORS}{level}" in theirs]
-    if held:
-        sizes, ratios = zip(*(_sizes_and_ratios(cell) for cell in held), strict=True)
-        if len(held) != len(levels) or len(set(ratios)) != 1:
-            raise WeightsError(f"anchors of {len(held)} levels and ratios {set(ratios)}, which {layout} does not have")
-        if sizes != levels or ratios[0] != usual.ratios:
-            usual, levels = AnchorsConfig(sizes=sizes, ratios=ratios[0]), sizes
-    found = len(objectness)
-    if found != len(levels[0]) * len(usual.ratios):
-        raise WeightsError(
-            f"{found} anchors a cell, where the zoo's {layout} models have {len(levels[0]) * len(usual.ratios)}, and "
-            "the file does not hold them"
-        )
-    return usual
-
-
-def _sizes_and_ratios(cell: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What lays these anchors (A, 4), sizes varying slowest. Raises WeightsError where nothing of ours does."""
-    width, height = (cell[:, 2] - cell[:, 0]).double(), (cell[:, 3] - cell[:, 1]).double()
-    every = [round(size, 2) for size in (width * height).sqrt().tolist()]
-    sizes = tuple(dict.fromkeys(every))
-    ratios = tuple(round(ratio, 4) for ratio in (height / width).tolist()[: len(every) // len(sizes)])
-    laid = cell_anchors(sizes, ratios)
-    if laid.shape != cell.shape or (laid - cell).abs().max() > 0.02:
-        raise WeightsError(f"anchors {cell.tolist()} are not sizes times ratios around the cell's corner")
-    return sizes, ratios
-
-
-def _backbone(
-    theirs: Mapping[str, Tensor], architecture: str, stride_in: StrideIn | None
-) -> tuple[WeightsMetadata, str]:
-    """What the backbone's weights expect, and a line that says whence this is known."""
-    held = _held_pixels(theirs)
-    is_basic = BACKBONES[architecture].block == "basic"
-    if is_basic and stride_in is not None:
-        raise WeightsError(f"--stride-in: {architecture} has no bottlenecks; leave it out")
-    # Weights that want deviations are torchvision's, or were trained as those are; MSRA's have taken theirs in.
-    deviates = held is not None and held.std != BGR_STATS.std
-    usual: StrideIn = "3x3" if is_basic or deviates else "1x1"
-    stride = stride_in or usual
-    stats = held or usual_stats(stride)
-    known = "as stated" if stride_in else "as usual; --stride-in sets another"
-    why = (
-        f"{architecture}, stride in the {stride} ({known}), pixels {stats.order} minus {stats.mean} over {stats.std} "
-        f"({'from the file' if held else 'as usual with this stride'})"
-    )
-    return WeightsMetadata(architecture, stats, stride_in=stride, norm_eps=NORM_EPS), why
-
-
-def _held_pixels(theirs: Mapping[str, Tensor]) -> PixelStats | None:
-    """Mean and deviation that older files hold. In which order the channels stand, only ImageNet's means tell."""
-    if "pixel_mean" not in theirs or "pixel_std" not in theirs:
-        return None
-    mean, std = (tuple(round(v, 4) for v in theirs[name].flatten().tolist()) for name in PIXELS)
-    for order, usual in (("bgr", BGR_STATS.mean), ("rgb", IMAGENET_STATS.mean)):
-        if len(mean) == 3 and all(abs(a - b) < 2 for a, b in zip(mean, usual, strict=True)):
-            return PixelStats(mean, std, order)
-    raise WeightsError(f"pixel_mean {mean} is ImageNet's neither in BGR nor in RGB; which of the two is not known")
 
 
 def _left_out(theirs: Mapping[str, Tensor]) -> list[str]:

@@ -21,7 +21,7 @@ from detres.detection.detector_files import PREPROCESSING, DetectorSettings
 from detres.errors import WeightsError
 
 # What changes no detection: how it is trained, which implementation runs, what the comparison names otherwise.
-_ONLY_TRAINED_WITH = {
+ONLY_TRAINED_WITH = {
     *("positive_iou", "negative_iou", "negative_iou_low", "batch_per_image", "positive_fraction", "pre_nms_train"),
     *("post_nms_train", "box_loss", "normalizer", "roi_align"),
 }
@@ -35,11 +35,14 @@ class HandedBack:
     FILE stands for the file they are in.
 
     otherwise: what it still computes otherwise, a sentence each; () where the detections are the same.
+    coming_back: what has to be said (key=value) where the file and these lines are read again, for it to be the
+    detector it was.
     """
 
     tensors: Mapping[str, Tensor]
     build: tuple[str, ...]
     otherwise: tuple[str, ...]
+    coming_back: tuple[str, ...]
 
 
 def resnet_settings(settings: DetectorSettings) -> tuple[Architecture, WeightsMetadata]:
@@ -108,7 +111,7 @@ def _flat(backbone: WeightsMetadata, model: ModelConfig, data: DataConfig, test:
 def _leaves(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if key in _ONLY_TRAINED_WITH:
+        if key in ONLY_TRAINED_WITH:
             continue
         flat |= _leaves(f"{place}.{key}", value) if isinstance(value, Mapping) else {f"{place}.{key}": value}
     return flat

@@ -10,7 +10,12 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from detres.config.yaml_dialect import read_yaml_1_1
+from detres.detection.foreign_configs import extent, read_config_file, shown
+from detres.errors import ConfigError
 
 STRIDES = [4, 8, 16, 32, 64]
 """Of an FPN's five levels; a config's tuples are lists here."""
@@ -18,6 +23,7 @@ TEST_STEPS = ("data.test", "test_pipeline", "test_dataloader")
 """Where the steps lie that an image goes through in tests."""
 
 _ABSENT = object()
+_MOST_VALUES = 500_000
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -35,21 +41,49 @@ class StatedConfig:
 
     @classmethod
     def from_text(cls, text: str) -> StatedConfig:
-        """Raises ValueError where the text is no Python.
+        """Raises ValueError where the text is no Python, or builds more than a config has.
 
         A text of 1.x, and of early 2.x, is that of a file and the files it builds on, the path of each in a line
         before it; a dict assigned twice is merged.
         """
         lines = ["" if re.fullmatch(r"[^'\"=()#]+\.py", line) else line for line in text.splitlines()]
         names: dict[str, Any] = {}
+        left = _MOST_VALUES
         try:
             for statement in ast.parse("\n".join(lines)).body:
                 if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                     name = statement.targets[0].id
-                    names[name] = _merged(names.get(name, _ABSENT), _evaluate(statement.value, names))
+                    value = _evaluate(statement.value, names)
+                    left -= extent(value, left)
+                    names[name] = _merged(names.get(name, _ABSENT), value)
         except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-            raise ValueError(f"no Python: {error}") from None
+            raise ValueError(f"no Python of a config: {error}") from None
         return cls({name: value for name, value in names.items() if value is not _ABSENT})
+
+    @classmethod
+    def from_file(cls, path: Path) -> StatedConfig:
+        """A config that a user names, with the files below it that its _base_ names; .py, .json, .yaml.
+
+        Raises ConfigError where it is none, or says what only running it would tell.
+        """
+        if path.suffix != ".py":
+            values = read_yaml_1_1(read_config_file(path), str(path))  # JSON is YAML.
+            if not isinstance(values, Mapping) or not isinstance(values.get("model"), Mapping):
+                raise ConfigError(f"{path}: no config of mmdetection's: it has no group `model`")
+            if "_base_" in values:
+                raise ConfigError(f"{path}: builds on {shown(values['_base_'])}; {_WHOLE}")
+            try:
+                extent(values)
+            except ValueError as error:
+                raise ConfigError(f"{path}: {error}") from None
+            return cls(dict(values))
+        try:
+            config = cls.from_text("\n".join(_texts(path, ())))
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        if not isinstance(config.get("model"), Mapping):
+            raise ConfigError(f"{path}: no config of mmdetection's: it assigns no `model`")
+        return config
 
     def get(self, *paths: str, default: Any = None) -> Any:
         """The value of the first path that is stated: a setting has had several names over the years."""
@@ -70,6 +104,30 @@ class StatedConfig:
                 yield value
             if isinstance(value, Mapping | list):
                 waiting += value.values() if isinstance(value, Mapping) else value
+
+
+_WHOLE = "give the config that its training leaves in the work folder, which is whole"
+_MOST_FILES = 32
+
+
+def _texts(path: Path, above: tuple[Path, ...]) -> list[str]:
+    """The text of a file after those of the files it builds on."""
+    text = read_config_file(path)
+    if re.search(r"^with read_base\(\)", text, re.MULTILINE):
+        raise ConfigError(f"{path}: imports what it builds on, which only running it would tell; {_WHOLE}")
+    if path.resolve() in above or len(above) >= _MOST_FILES:
+        raise ConfigError(f"{path}: builds on itself, or on more than {_MOST_FILES} files")
+    try:
+        bases = StatedConfig.from_text(text).get("_base_", default=[])
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    texts = []
+    for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else [None]:
+        file = path.parent / base if isinstance(base, str) else None
+        if file is None or not file.is_file():
+            raise ConfigError(f"{path}: builds on {shown(base)}, which is not there; put it there, or {_WHOLE}")
+        texts += _texts(file, (*above, path.resolve()))
+    return [*texts, text]
 
 
 def kind_of(section: Any) -> str | None:

@@ -19,9 +19,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from detres.config.loading import layer_of
+from detres.detection.conversion_keys import has_bottlenecks, settled, values_of
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of
 from detres.detection.mmdetection_config import StatedConfig
 from detres.detection.mmdetection_limits import check_convertible
+from detres.detection.mmdetection_said import said_by
 from detres.detection.mmdetection_settings import (
     Reading,
     backbone_of,
@@ -86,7 +89,7 @@ _PARTS = {
 def read_mmdetection(path: Path, stated: Stated) -> ConvertedDetector:
     """The detector in a checkpoint of mmdetection's.
 
-    stated: stride_in stands for the style: 1x1 is caffe, 3x3 pytorch.
+    stated: stride_in stands for the style: 1x1 is caffe, 3x3 pytorch; config for the one it may hold itself.
     Raises WeightsError where the file is none, cannot be read, or holds what detres does not compute.
     """
     if not path.is_file():
@@ -128,7 +131,7 @@ def convert_checkpoint(
     Raises WeightsError where detres has no such detector, or nothing says how it was built.
     """
     tensors, left_over = rename_tensors(theirs)
-    config, told = _config_of(meta)
+    config, whose, told = _config_of(meta, stated.config)
     check_convertible(config)
     rows_first = any(name.startswith("bbox_head.") for name in theirs)
     if rows_first:
@@ -143,15 +146,20 @@ def convert_checkpoint(
         raise WeightsError(f"its config has values detres cannot use ({error})") from None
     if model.backbone.norm == "frozen":  # they have no use for the number of batches they saw
         tensors = {n: t for n, t in tensors.items() if not re.fullmatch(r"backbone\..+\.num_batches_tracked", n)}
+    read = ConvertedDetector(tensors, model, data, test, backbone, recipe)
+    by_config = said_by(reading, values_of(read), has_bottlenecks=has_bottlenecks(model))
+    said = [layer_of(whose, key.split("."), value) for key, value in by_config.items()]
+    detector, open_keys = settled(read, [*said, *stated.layers], config=None if said else "mmdetection's config")
     stats = backbone.pixel_stats
     told += [
         f"mmdetection {'1.x' if reading.old else '2.x or 3.x'}, stride in the {backbone.stride_in}, {stats.order} "
         f"pixels minus {stats.mean} over {stats.std}, {known_from}",
         f"class names: {names_from}",
+        *open_keys,
         *remarks(reading),
         *([f"left over, {len(left_over)} tensors of a mask head, from {left_over[0]}"] if left_over else []),
     ]
-    return ConvertedDetector(tensors, model, data, test, backbone, recipe, tuple(told))
+    return replace(detector, told=tuple(told))
 
 
 def rename_tensors(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -183,15 +191,24 @@ def _background_last(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return moved
 
 
-def _config_of(meta: Mapping[str, Any]) -> tuple[StatedConfig, list[str]]:
-    """The config that lies beside the weights, under the names it has had, and what is to be told of it."""
+def _config_of(meta: Mapping[str, Any], stated: Path | None) -> tuple[StatedConfig, str, list[str]]:
+    """The config that lies beside the weights, under the names it has had, or that a user names where there is none.
+
+    And what it is called in messages, and what is to be told of it.
+    """
     text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), None)
-    if text is None:
-        return StatedConfig({}), ["holds no config; what it does not say is as mmdetection's Faster R-CNN usually is"]
-    try:
-        return StatedConfig.from_text(text), []
-    except ValueError as error:
-        return StatedConfig({}), [f"its config cannot be read ({error}), and is passed over"]
+    problem = "holds no config; what it does not say is as mmdetection's Faster R-CNN usually is"
+    if text is not None:
+        try:
+            config = StatedConfig.from_text(text)
+            if stated is not None:
+                raise WeightsError(f"--config {stated}: it holds its own config; leave the option out")
+            return config, "its config", []
+        except ValueError as error:
+            problem = f"its config cannot be read ({error}), and is passed over"
+    if stated is None:
+        return StatedConfig({}), "its config", [problem]
+    return StatedConfig.from_file(stated), str(stated), []
 
 
 def _class_names(tensors: Mapping[str, Tensor], meta: Mapping[str, Any], stated: Stated) -> tuple[tuple[str, ...], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,12 +11,20 @@ from torch import Tensor
 
 from detres.backbones.metadata import WeightsMetadata
 from detres.detection.anchors import default_sizes
+from detres.detection.conversion_keys import overrides_from
+from detres.detection.converted import Stated
 from detres.detection.detector_files import DetectorSettings
 from detres.detection.handing_back import HandedBack, computed_otherwise, resnet_settings
 from detres.detection.renaming import rename, turned
-from detres.detection.torchvision_weights import data_settings, model_settings, name_pairs, test_settings
+from detres.detection.torchvision_weights import (
+    data_settings,
+    model_settings,
+    name_pairs,
+    test_settings,
+    understand,
+)
 from detres.errors import WeightsError
-from detres.structures import IMAGENET_STATS
+from detres.structures import IMAGENET_STATS, PixelStats
 
 # What _python has an argument or a line for; pixel order is in the weights.
 _CARRIED = frozenset(
@@ -51,7 +60,13 @@ def to_torchvision(tensors: Mapping[str, Tensor], settings: DetectorSettings) ->
         test_settings(),
         carried=_CARRIED,
     )
-    return HandedBack(theirs, _python(settings, known, is_v2), otherwise)
+    again = understand(theirs, Stated(), "")
+    coming_back = overrides_from(again, replace(settings, backbone=replace(known, pixel_stats=_rgb(known.pixel_stats))))
+    return HandedBack(theirs, _python(settings, known, is_v2), otherwise, coming_back)
+
+
+def _rgb(stats: PixelStats) -> PixelStats:
+    return stats if stats.order == "rgb" else PixelStats(stats.mean[::-1], stats.std[::-1], "rgb")
 
 
 def _is_v2(settings: DetectorSettings, known: WeightsMetadata) -> bool:

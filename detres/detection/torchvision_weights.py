@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from detres.config.schema import (
     RpnConfig,
     TestConfig,
 )
+from detres.detection.conversion_keys import settled
 from detres.detection.converted import ConvertedDetector, Stated, resnet_of
 from detres.detection.renaming import Pairs, rename
 from detres.errors import WeightsError
@@ -37,7 +39,7 @@ from detres.structures import IMAGENET_STATS
 def read_torchvision(path: Path, stated: Stated) -> ConvertedDetector | None:
     """The detector in a file of torchvision's, None where it holds a classifier.
 
-    stated: norm_eps, guessed where it is None, and class_names. Raises WeightsError, naming the file.
+    stated: norm_eps, guessed where it is None, class_names and layers. Raises WeightsError, naming the file.
     """
     theirs = read_tensors(path)
     if not is_torchvision_detector(list(theirs)):
@@ -58,7 +60,10 @@ def understand(theirs: Mapping[str, Tensor], stated: Stated, recipe: str) -> Con
     ours = convert_state_dict(theirs)
     model = model_settings(theirs, stated.class_names, norm_eps=norm_eps)
     backbone = WeightsMetadata(model.backbone.name, IMAGENET_STATS, norm_eps=norm_eps)
-    return ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe, told)
+    whose = "as stated" if stated.class_names is not None else "COCO's for 90, else numbers (--classes names others)"
+    usual = ConvertedDetector(ours, model, data_settings(), test_settings(), backbone, recipe)
+    detector, open_keys = settled(usual, stated.layers)
+    return replace(detector, told=(*told, f"class names: {whose}", *open_keys))
 
 
 def name_pairs(convs: int) -> Pairs:

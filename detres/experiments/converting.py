@@ -5,7 +5,7 @@ A detector becomes a detector, a classification network a backbone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import StrideIn
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights, write_weights
+from detres.config.loading import read_override
+from detres.detection.conversion_keys import asked
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
 from detres.detection.detectron2_weights import read_detectron2
 from detres.detection.mmdetection_weights import read_mmdetection
 from detres.detection.torchvision_weights import read_torchvision
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
 from detres.files.text import read_lines
 from detres.structures import IMAGENET_STATS
 
@@ -35,8 +37,8 @@ class DetectorSource:
 
 DETECTOR_SOURCES: Mapping[str, DetectorSource] = {
     "torchvision": DetectorSource(read_torchvision, frozenset({"--bn-eps", "--classes"})),
-    "detectron2": DetectorSource(read_detectron2, frozenset({"--stride-in", "--classes"})),
-    "mmdetection": DetectorSource(read_mmdetection, frozenset({"--bn-eps", "--stride-in", "--classes"})),
+    "detectron2": DetectorSource(read_detectron2, frozenset({"--stride-in", "--classes", "--config"})),
+    "mmdetection": DetectorSource(read_mmdetection, frozenset({"--bn-eps", "--stride-in", "--classes", "--config"})),
 }
 BACKBONE_SOURCES = ("torchvision", "timm", "msra")
 SOURCES = tuple(dict.fromkeys((*BACKBONE_SOURCES, *DETECTOR_SOURCES)))
@@ -44,30 +46,62 @@ SOURCES = tuple(dict.fromkeys((*BACKBONE_SOURCES, *DETECTOR_SOURCES)))
 
 @dataclass(frozen=True)
 class Options:
-    """What a user says of a file that does not say it; None: not said. classes: a file of names, one a line."""
+    """What a user says of a file that does not say it; None: not said.
+
+    classes: a file of names, one a line. config: a file of the other project's.
+    """
 
     bn_eps: float | None = None
     classes: Path | None = None
     architecture: str | None = None
     stride_in: StrideIn | None = None
+    config: Path | None = None
 
     def given(self) -> set[str]:
         """As they are written on the command line."""
         return {f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value is not None}
 
-    def stated(self) -> Stated:
-        return Stated(self.bn_eps, _class_names(self.classes) if self.classes else None, self.stride_in)
+    def stated(self, overrides: Sequence[str] = ()) -> Stated:
+        """With what key=value says. Raises ConfigError where an option and a key say the same thing twice."""
+        layers = tuple(read_override(text) for text in overrides)
+        classes = _class_names(self.classes) if self.classes else None
+        said = {"bn_eps": self.bn_eps, "classes": classes, "stride_in": self.stride_in}
+        for name, (key, kind) in _SAME.items():
+            value = asked(layers, key)
+            if value is None:
+                continue
+            if said[name] is not None:
+                raise ConfigError(f"--{name.replace('_', '-')} and {key} say the same thing; give one of them")
+            # What is of another kind is refused with the rest of the keys.
+            said[name] = value if isinstance(value, kind) else None
+        return Stated(said["bn_eps"], said["classes"], said["stride_in"], self.config, layers)
 
 
-def convert(source: str, path: Path, out: Path, options: Options = Options()) -> list[str]:
-    """Write `out`; returns what there is to tell. Raises WeightsError where the file is not what it is said to be."""
+# Options that are keys by another name, and what those hold.
+_SAME: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
+    "bn_eps": ("model.backbone.norm_eps", (int, float)),
+    "classes": ("model.class_names", list),
+    "stride_in": ("model.backbone.stride_in", str),
+}
+
+
+def convert(
+    source: str, path: Path, out: Path, options: Options = Options(), overrides: Sequence[str] = ()
+) -> list[str]:
+    """Write `out`; returns what there is to tell. overrides: key=value, of a detector.
+
+    Raises WeightsError where the file is not what it is said to be, ConfigError for what is said wrongly.
+    """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: detres writes safetensors; name the output something.safetensors")
     if source in DETECTOR_SOURCES:
-        detector = DETECTOR_SOURCES[source].read(path, options.stated())
+        detector = DETECTOR_SOURCES[source].read(path, options.stated(overrides))
         if detector is not None:
             _refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
             return _convert_detector(detector, path, out)
+    for text in overrides:
+        read_override(text)
+        raise ConfigError(f"{text}: keys are of detectors, and {path} is none of {source}'s; leave it out")
     return _convert_backbone(source, path, out, options)
 
 

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable, Mapping
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
 from detres.detection.detector_files import DetectorSettings, read_detector
 from detres.detection.detectron2_back import to_detectron2
+from detres.detection.detectron2_weights import SAID_KEY
 from detres.detection.handing_back import HandedBack
 from detres.detection.torchvision_back import to_torchvision
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
+from detres.files.whole import whole_file, write_whole
 from detres.training.checkpoints import find_weights_file
 
-Write = Callable[[Mapping[str, Tensor], Path], None]
+Write = Callable[[HandedBack, BinaryIO], None]
 
 
-def _write_state_dict(tensors: Mapping[str, Tensor], path: Path) -> None:
-    torch.save(dict(tensors), path)
+def _write_state_dict(handed: HandedBack, stream: BinaryIO) -> None:
+    torch.save(dict(handed.tensors), stream)
 
 
-def _write_checkpoint(tensors: Mapping[str, Tensor], path: Path) -> None:
-    torch.save({"model": dict(tensors)}, path)
+def _write_checkpoint(handed: HandedBack, stream: BinaryIO) -> None:
+    torch.save({"model": dict(handed.tensors), SAID_KEY: list(handed.coming_back)}, stream)
 
 
-def _write_zoo_pickle(tensors: Mapping[str, Tensor], path: Path) -> None:
+def _write_zoo_pickle(handed: HandedBack, stream: BinaryIO) -> None:
     """detectron2 takes a pickle with an author for one of its zoo's, whose names are its own."""
-    content = {"model": {name: tensor.numpy() for name, tensor in tensors.items()}, "__author__": "detres"}
-    with path.open("wb") as file:
-        pickle.dump(content, file, protocol=4)
+    model = {name: tensor.numpy() for name, tensor in handed.tensors.items()}
+    pickle.dump({"model": model, "__author__": "detres", SAID_KEY: list(handed.coming_back)}, stream, protocol=4)
 
 
 @dataclass(frozen=True)
 class DetectorTarget:
-    """A project that detectors are handed to. write: by the suffix of the file. usage: what the lines to build are."""
+    """A project that detectors are handed to.
+
+    write: by the suffix of the file. usage: what the lines to build are. has_config: whether they are a config, which
+    is left beside the file.
+    """
 
     hand_back: Callable[[Mapping[str, Tensor], DetectorSettings], HandedBack]
     write: Mapping[str, Write]
     usage: str
+    has_config: bool = False
 
 
 DETECTOR_TARGETS: Mapping[str, DetectorTarget] = {
@@ -52,16 +60,20 @@ DETECTOR_TARGETS: Mapping[str, DetectorTarget] = {
     "detectron2": DetectorTarget(
         to_detectron2,
         {".pkl": _write_zoo_pickle, ".pth": _write_checkpoint},
-        "this config goes with it; _BASE_ is one of detectron2's configs",
+        "this config goes with it",
+        has_config=True,
     ),
 }
+
+_MARK = "# detectron2's config of {name}, written by detres with it; --from detectron2 reads it again."
 
 
 def hand_back(target: str, weights: Path, out: Path, *, approximate: bool = False) -> list[str]:
     """Write the detector of a run, a checkpoint folder or a file for another project; returns what there is to tell.
 
     approximate: also where that project computes something otherwise, and its detections are others.
-    Raises WeightsError where it cannot, or would not without `approximate`; nothing is written then.
+    Raises WeightsError where it cannot, or would not without `approximate`, ConfigError where its config would replace
+    a file of the user's; nothing is written then.
     """
     project = DETECTOR_TARGETS[target]
     if out.suffix not in project.write:
@@ -77,14 +89,41 @@ def hand_back(target: str, weights: Path, out: Path, *, approximate: bool = Fals
             f"{file}: {target} computes otherwise with these weights, and its detections would be others: "
             f"{'; '.join(handed.otherwise)}. --approximate writes them all the same"
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    project.write[out.suffix](handed.tensors, partial)
-    partial.replace(out)
-    names = ", ".join(settings.model.class_names or ())
+    build = [line.replace("FILE", str(out)) for line in handed.build]
+    config = _write_config(out, build) if project.has_config else None
+    with whole_file(out) as stream:
+        project.write[out.suffix](handed, stream)
     return [
         *(f"otherwise there: {sentence}" for sentence in handed.otherwise),
-        f"{file}: {len(handed.tensors)} tensors -> {out}; {project.usage}",
-        *(f"  {line.replace('FILE', str(out))}" for line in handed.build),
-        f"classes, which are not in the file: {names}",
+        f"{file}: {len(handed.tensors)} tensors -> {out}; {project.usage}" + (f": {config}" if config else ""),
+        *(f"  {line}" for line in build),
+        f"classes: {', '.join(settings.model.class_names or ())}",
+        *_on_the_way_back(target, out, handed, has_config=project.has_config),
     ]
+
+
+def _write_config(out: Path, lines: Sequence[str]) -> Path:
+    """The config beside the file, under its name. Raises ConfigError where another file of the user's is called so."""
+    config, mark = out.with_suffix(".yaml"), _MARK.format(name=out.name)
+    if config.exists():
+        with config.open("rb") as stream:
+            first = stream.readline(1000).decode(errors="replace").strip()
+        if not re.fullmatch(re.escape(_MARK).replace(re.escape("{name}"), ".*"), first):
+            raise ConfigError(
+                f"{config}: is there, and was not written by this command, which leaves the config of {out.name} under "
+                "this name; name the output otherwise, or move the file"
+            )
+    return write_whole(config, "\n".join([mark, *lines, ""]))
+
+
+def _on_the_way_back(target: str, out: Path, handed: HandedBack, *, has_config: bool) -> list[str]:
+    """What is not in the file, and how a conversion back is told it."""
+    if not handed.coming_back:
+        return []
+    if has_config:
+        return [
+            f"what {target} has no key for lies in {out.name} and is read from there on the way back: "
+            f"{' '.join(handed.coming_back)}"
+        ]
+    command = ["detres", "convert_weights", "--from", target, str(out), f"{out.stem}.safetensors", *handed.coming_back]
+    return ["what it does not hold is said on the way back:", f"  {shlex.join(command)}"]

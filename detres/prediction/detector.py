@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from detres.backbones.norms import fold_norms
+from detres.config.loading import Layer, leaves
+from detres.config.schema import TestConfig
 from detres.data.image_copies import copies_of
 from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
@@ -24,6 +26,7 @@ from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
 from detres.detection.testing import DetectionTest, Member, is_plain
+from detres.detection.told_otherwise import told_otherwise
 from detres.distributed import local_device
 from detres.errors import ConfigError
 from detres.prediction.pictures import check_precision, read_picture
@@ -107,12 +110,41 @@ class Detector:
         score: float | None = None,
         precision: Literal["float32", "bf16"] = "float32",
         compile: bool = False,
+        test: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        model: Mapping[str, Any] | None = None,
     ) -> Self:
         """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag.
 
+        test, data, model: keys of these groups of a config that are otherwise than in the file, as in
+        test={"nms": 0.4, "flip": True}, data={"shortest_side": 640}, model={"rpn": {"post_nms_test": 300}}.
         The rest is as the constructor takes it. Raises WeightsError, ConfigError.
         """
-        model, settings = load_detector(locate_detector(weights))
+        said = {"test": test, "data": data, "model": model}
+        return cls.from_layers(
+            weights, _as_layers(said), device=device, score=score, precision=precision, compile=compile
+        )
+
+    @classmethod
+    def from_layers(
+        cls,
+        weights: str | Path,
+        layers: Sequence[Layer],
+        *,
+        device: str | None = None,
+        score: float | None = None,
+        precision: Literal["float32", "bf16"] = "float32",
+        compile: bool = False,
+    ) -> Self:
+        """As from_checkpoint, for what is said as key=value. Raises WeightsError, ConfigError."""
+        file = locate_detector(weights)
+
+        def adapted(own: DetectorSettings) -> DetectorSettings:
+            settings = told_otherwise(own, layers, str(file))
+            _check_floors(layers, settings.test, score)
+            return settings
+
+        model, settings = load_detector(file, adapted)
         return cls(model, settings, device=device, score=score, precision=precision, compile=compile)
 
     @property
@@ -175,6 +207,32 @@ class Detector:
         copies = [copies_of(sample, self._test.copies) for sample in samples]
         found = [self._test([copy.to(self.device) for copy in of_image]) for of_image in copies]
         return [detections.above(self._floor) for detections in found]
+
+
+def _as_layers(said: Mapping[str, Mapping[str, Any] | None]) -> list[Layer]:
+    """One a group, named as it is written. Raises ConfigError where a group is no mapping of names."""
+    layers = []
+    for group, values in said.items():
+        if values is None:
+            continue
+        if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+            raise ConfigError(f"{group} is {values!r}, expected a mapping of its keys, such as {_SUCH_AS[group]}")
+        layers.append(Layer(f"{group}={dict(values)!r}", {group: values}))
+    return layers
+
+
+_SUCH_AS = {"test": "{'nms': 0.4}", "data": "{'shortest_side': 640}", "model": "{'rpn': {'post_nms_test': 300}}"}
+
+
+def _check_floors(layers: Sequence[Layer], test: TestConfig, score: float | None) -> None:
+    """Raise ConfigError where test.score and `score` are both said, and one of them would change nothing."""
+    if score is None or not any(("test", "score") in leaves(layer.values) for layer in layers):
+        return
+    if is_plain(test) or test.score > score:
+        raise ConfigError(
+            f"test.score={test.score} and score={score}: only the higher would count; give one of them (both where "
+            "weaker boxes than those that are kept shall vote or be merged, as with test.vote, refine, scales, flip)"
+        )
 
 
 def weights_as_constants(enabled: bool = True) -> AbstractContextManager[None]:

@@ -133,3 +133,35 @@ def test_what_is_wrong_is_said_in_one_message(
     assert "not a file of torch.save that can be read" in convert(source=stated)
     assert "no such weights file" in convert(source=tmp_path / "absent.pth")
     assert not (tmp_path / "ours.safetensors").exists()
+
+
+def test_a_file_without_a_config_is_told_by_one_beside_it_or_by_keys(
+    save: Callable[..., Path], state: dict[str, Tensor], done: Convert, refused: Convert, tmp_path: Path
+) -> None:
+    trace, out, config = tmp_path / "was here", tmp_path / "ours.safetensors", tmp_path / "work_dir.py"
+    config.write_text(f"import os\nos.system(\"touch '{trace}'\")\n{CONFIG_3X}")
+    command = ("convert_weights", "--from", "mmdetection", save(state), out)
+    told = done(*command, "--config", config, "test.score=0.1")
+    assert not trace.exists()
+    assert f"{config}, model.backbone" not in told
+    assert f"  {config}: model.rpn.pre_nms_test=100\n" in told
+    assert f"  {config}: data.shortest_side=[96]\n" in told
+    assert "  assumed model.anchors.sizes=[[32],[64],[128],[256],[512]]\n" in told
+    assert "  stated test.score=0.1\n" in told
+    settings = Detector.from_checkpoint(out, device="cpu").settings
+    assert (settings.model.rpn.post_nms_test, settings.preprocessing.longest_side, settings.test.score) == (
+        150,
+        128,
+        0.1,
+    )
+
+    told = done(*command, "--stride-in", "3x3", "model.anchors.sizes=[[16],[32],[64],[128],[256]]")
+    assert "what the tensors do not hold (key=value sets another; --config FILE reads them from mmdetection's" in told
+    assert "  assumed model.rpn.pre_nms_test=1000\n" in told
+    assert Detector.from_checkpoint(out, device="cpu").settings.model.anchors.sizes[0] == (16.0,)
+
+    held = ("convert_weights", "--from", "mmdetection", save(state, cfg=CONFIG_3X), out, "--config", config)
+    assert "it holds its own config; leave the option out" in refused(*held, kind="WeightsError")
+    config.write_text("_base_ = 'absent.py'\n")
+    save(state)
+    assert "which is not there" in refused(*command, "--config", config)

@@ -5,12 +5,76 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from detres.backbones.architectures import BACKBONES
+from detres.config.loading import read_override
+from detres.detection.converted import ConvertedDetector, Stated
+from detres.detection.detectron2_weights import read_detectron2
+
+# As detectron2 dumps one: everything stated, tuples that are shared, alphabetically.
+WHOLE = """
+INPUT: {FORMAT: RGB, MAX_SIZE_TEST: 1000, MIN_SIZE_TEST: 600, MIN_SIZE_TRAIN: [640, 800]}
+MODEL:
+  ANCHOR_GENERATOR:
+    ANGLES: [[-90, 0, 90]]
+    ASPECT_RATIOS: [[0.4, 1.0, 2.5]]
+    NAME: DefaultAnchorGenerator
+    OFFSET: 0.5
+    SIZES: [[16], [32], [64], [128], [256]]
+  BACKBONE: {FREEZE_AT: 2, NAME: build_resnet_fpn_backbone}
+  FPN: {FUSE_TYPE: sum, IN_FEATURES: [res2, res3, res4, res5], NORM: '', OUT_CHANNELS: 32}
+  LOAD_PROPOSALS: false
+  META_ARCHITECTURE: GeneralizedRCNN
+  PIXEL_MEAN: [110.0, 120.0, 130.0]
+  PIXEL_STD: [50.0, 60.0, 70.0]
+  PROPOSAL_GENERATOR: {MIN_SIZE: 0, NAME: RPN}
+  RESNETS:
+    DEFORM_ON_PER_STAGE: [false, false, false, false]
+    DEPTH: 18
+    NORM: FrozenBN
+    NUM_GROUPS: 1
+    RES2_OUT_CHANNELS: 64
+    RES5_DILATION: 1
+    STEM_OUT_CHANNELS: 64
+    STRIDE_IN_1X1: true
+    WIDTH_PER_GROUP: 64
+  RETINANET: {BBOX_REG_WEIGHTS: &id001 [2.0, 2.0, 1.0, 1.0]}
+  ROI_BOX_HEAD:
+    BBOX_REG_WEIGHTS: &id002 [8.0, 8.0, 4.0, 4.0]
+    CLS_AGNOSTIC_BBOX_REG: false
+    CONV_DIM: 256
+    FC_DIM: 48
+    NAME: FastRCNNConvFCHead
+    NUM_CONV: 0
+    NUM_FC: 2
+    POOLER_RESOLUTION: 7
+    POOLER_SAMPLING_RATIO: 2
+    POOLER_TYPE: ROIAlign
+  ROI_BOX_CASCADE_HEAD: {BBOX_REG_WEIGHTS: [*id002]}
+  ROI_HEADS:
+    IN_FEATURES: [p2, p3, p4, p5]
+    NAME: StandardROIHeads
+    NMS_THRESH_TEST: 0.4
+    NUM_CLASSES: 4
+    SCORE_THRESH_TEST: 0.01
+  RPN:
+    BBOX_REG_WEIGHTS: *id001
+    HEAD_NAME: StandardRPNHead
+    IN_FEATURES: [p2, p3, p4, p5, p6]
+    NMS_THRESH: 0.6
+    POST_NMS_TOPK_TEST: 300
+    PRE_NMS_TOPK_TEST: 700
+TEST: {DETECTIONS_PER_IMAGE: 20}
+VERSION: 2
+"""
+
 
 FPN_WIDTH, FC_WIDTH, CLASSES = 32, 48, 4
 
@@ -29,6 +93,52 @@ def zoo_state() -> Callable[..., dict[str, Tensor]]:
         return weights.state
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def drawn(zoo_state: Callable[..., dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """One of each layout, not to be changed."""
+    return {"fpn": zoo_state("fpn", "resnet18"), "c4": zoo_state("c4"), "dc5": zoo_state("dc5")}
+
+
+@pytest.fixture
+def read(drawn: dict[str, dict[str, Tensor]], tmp_path: Path) -> Callable[..., ConvertedDetector]:
+    """Read drawn["fpn"] with a config of this text; more: key=value. held: tensors beside."""
+
+    def run(config: str | None, *more: str, held: dict[str, Tensor] | None = None) -> ConvertedDetector:
+        file, beside = tmp_path / "model_final.pth", tmp_path / "given.yaml"
+        torch.save({"model": drawn["fpn"] | (held or {})}, file)
+        if config is not None:
+            beside.write_text(config)
+        layers = tuple(map(read_override, more))
+        return read_detectron2(file, Stated(config=None if config is None else beside, layers=layers))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def whole_config() -> Callable[..., str]:
+    """whole_config(MODEL__RPN__NMS_THRESH=0.5): detectron2's config of drawn["fpn"] with this value.
+
+    None takes the key away.
+    """
+
+    def write(**keys: Any) -> str:
+        if not keys:
+            return WHOLE
+        values = yaml.safe_load(WHOLE)
+        for key, value in keys.items():
+            *above, last = key.split("__")
+            group = values
+            for name in above:
+                group = group.setdefault(name, {})
+            if value is None:
+                group.pop(last, None)
+            else:
+                group[last] = value
+        return yaml.safe_dump(values)
+
+    return write
 
 
 class Weights:

@@ -202,7 +202,9 @@ def test_pixels_and_anchors_that_cannot_be_known_are_refused(state: State) -> No
     one = torch.ones(3, 1, 1)
     assert "neither in BGR nor in RGB" in refusal(state | {"pixel_mean": 127 * one, "pixel_std": one})
     name = "proposal_generator.rpn_head.objectness_logits.weight"
-    assert "6 anchors a cell, where the zoo's fpn models have 3" in refusal(state | {name: torch.zeros(6, 32, 1, 1)})
+    told = refusal(state | {name: torch.zeros(6, 32, 1, 1)})
+    assert "its RPN has 6 anchors a cell, and model.anchors.sizes=[[32],[64],[128],[256],[512]] with" in told
+    assert "lays 3; say which they were, with these keys or with --config FILE" in told
     shifted = {f"{ANCHORS}.{level}": cell_anchors((32 * 2**level,), (0.5, 1.0, 2.0)) + 8 for level in range(5)}
     assert "around the cell's corner" in refusal(state | shifted)
     assert "--stride-in: resnet18 has no bottlenecks" in refusal(state, Stated(stride_in="1x1"))

@@ -14,7 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms, roi_align
 
+from detres.config.yaml_dialect import read_yaml_1_1
 from detres.detection.converted import ConvertedDetector, Stated, build_converted
+from detres.detection.detectron2_config import Detectron2Config
+from detres.detection.detectron2_said import Beside
 from detres.detection.detectron2_weights import understand
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.structures import DetectionBatch
@@ -28,7 +31,11 @@ LAYOUTS = ("c4", "dc5", "fpn")
 
 @dataclass(frozen=True)
 class Reference:
-    """state: theirs, of any floating type. counts: proposals before NMS, a level, and after it."""
+    """state: theirs, of any floating type. counts: proposals before NMS, a level, and after it.
+
+    smallest: of the anchors, which double. sampling: RoIAlign's samples and whether it is aligned. floors: of scores,
+    of NMS among proposals and among detections.
+    """
 
     state: dict[str, Tensor]
     layout: str
@@ -37,6 +44,11 @@ class Reference:
     mean: tuple[float, ...] = (103.53, 116.28, 123.675)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     reverses: bool = True
+    smallest: int = 32
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    sampling: tuple[int, bool] = (0, True)
+    floors: tuple[float, float, float] = (0.05, 0.7, 0.5)
+    weights: tuple[float, ...] = (10, 10, 5, 5)
 
     def __call__(self, images: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """uint8 RGB (H, W, 3) -> boxes, scores and labels of each."""
@@ -104,7 +116,8 @@ class Reference:
         return [*maps, F.max_pool2d(maps[-1], 1, 2)], [4, 8, 16, 32, 64]
 
     def proposals(self, maps: Sequence[Tensor], strides: Sequence[int], size: Sequence[int]) -> Tensor:
-        sizes = [[32], [64], [128], [256], [512]] if self.layout == "fpn" else [[32, 64, 128, 256, 512]]
+        doubled = [self.smallest * 2**k for k in range(5)]
+        sizes = [[size] for size in doubled] if self.layout == "fpn" else [doubled]
         kept_boxes, kept_scores = [], []
         for level, stride, level_sizes in zip(maps, strides, sizes, strict=True):
             hidden, conv = level, "proposal_generator.rpn_head.conv"
@@ -112,7 +125,7 @@ class Reference:
                 hidden = self.conv(hidden, name).relu()
             logits = self.conv(hidden, "proposal_generator.rpn_head.objectness_logits")[0].permute(1, 2, 0).flatten()
             deltas = self.conv(hidden, "proposal_generator.rpn_head.anchor_deltas")[0].permute(1, 2, 0).reshape(-1, 4)
-            shapes = [(s / math.sqrt(r), s * math.sqrt(r)) for s in level_sizes for r in (0.5, 1.0, 2.0)]
+            shapes = [(s / math.sqrt(r), s * math.sqrt(r)) for s in level_sizes for r in self.ratios]
             anchors = torch.tensor(
                 [
                     (x * stride - w / 2, y * stride - h / 2, x * stride + w / 2, y * stride + h / 2)
@@ -127,7 +140,7 @@ class Reference:
             boxes = clipped(decoded(anchors[order], deltas[order], (1, 1, 1, 1)), size)
             solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
             boxes, scores = boxes[solid], scores[: len(order)][solid]
-            keep = nms(boxes, scores, 0.7)
+            keep = nms(boxes, scores, self.floors[1])
             kept_boxes.append(boxes[keep])
             kept_scores.append(scores[keep])
         best = torch.cat(kept_scores).argsort(descending=True)[: self.counts[1]]
@@ -154,10 +167,10 @@ class Reference:
         rows = []
         for label in range(scores.shape[1] - 1):
             part = deltas[:, 4 * label : 4 * label + 4] if deltas.shape[1] > 4 else deltas
-            boxes = clipped(decoded(rois, part, (10, 10, 5, 5)), size)
-            above = scores[:, label] > 0.05
+            boxes = clipped(decoded(rois, part, self.weights), size)
+            above = scores[:, label] > self.floors[0]
             boxes, of_class = boxes[above], scores[above, label]
-            keep = nms(boxes, of_class, 0.5)
+            keep = nms(boxes, of_class, self.floors[2])
             rows += [(of_class[k], boxes[k], label) for k in keep.tolist()]
         rows.sort(key=lambda row: -float(row[0]))
         rows = rows[:100]
@@ -169,7 +182,7 @@ class Reference:
         sides = ((rois[:, 2] - rois[:, 0]) * (rois[:, 3] - rois[:, 1])).sqrt()
         levels = (4 + torch.log2(sides / 224)).floor().clamp(2, 5)
         pooled = [
-            roi_align(maps[level - 2], [roi[None]], 7, 1 / strides[level - 2], sampling_ratio=0, aligned=True)
+            roi_align(maps[level - 2], [roi[None]], 7, 1 / strides[level - 2], *self.sampling)
             for roi, level in zip(rois, levels.long().tolist(), strict=True)
         ]
         return torch.cat(pooled)
@@ -283,3 +296,34 @@ def for_deviations(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def torchvisions_pixels() -> tuple[tuple[float, ...], tuple[float, ...], bool]:
     """Mean, deviation, and whether channels are reversed from RGB."""
     return (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), False
+
+
+def test_with_its_config_a_file_of_other_anchors_and_thresholds_agrees_and_without_does_not(
+    zoo_state: ZooState,
+) -> None:
+    """Which no state dict says, and no shape gives away."""
+    state = for_deviations(zoo_state("fpn", "resnet18", seed=3))
+    config = Detectron2Config("config.yaml", read_yaml_1_1(OWN_CONFIG, "config.yaml"))
+    detector = understand(state, Stated(), "made up", Beside(config))
+    theirs = Reference(
+        *(state, "fpn", (150, 90), "3x3", (110.0, 120.0, 130.0), (50.0, 60.0, 70.0), True, 16, (0.4, 1.0, 2.5)),
+        *((2, False), (0.1, 0.6, 0.4), (8, 8, 4, 4)),
+    )
+    images = [image(128, 192, seed=7)]
+    missed, total = unmatched(build_converted(detector, "made up").eval(), theirs, images)
+    assert total >= 20
+    assert missed == 0
+    missed, total = unmatched(build_converted(understand(state, Stated(), "made up"), "made up").eval(), theirs, images)
+    assert missed >= total / 2
+
+
+OWN_CONFIG = """
+MODEL:
+  ANCHOR_GENERATOR: {SIZES: [[16], [32], [64], [128], [256]], ASPECT_RATIOS: [[0.4, 1.0, 2.5]]}
+  PIXEL_MEAN: [110, 120, 130]
+  PIXEL_STD: [50, 60, 70]
+  RPN: {PRE_NMS_TOPK_TEST: 150, POST_NMS_TOPK_TEST: 90, NMS_THRESH: 0.6}
+  ROI_HEADS: {SCORE_THRESH_TEST: 0.1, NMS_THRESH_TEST: 0.4}
+  ROI_BOX_HEAD: {POOLER_TYPE: ROIAlign, POOLER_SAMPLING_RATIO: 2, BBOX_REG_WEIGHTS: [8, 8, 4, 4]}
+INPUT: {FORMAT: BGR}
+"""

@@ -83,19 +83,35 @@ def test_every_setting_that_detectron2_has_is_in_the_config(zoo_state: Callable[
     handed = to_detectron2(built.state_dict(), settings)
     assert handed.otherwise == ()
     keys, _ = read_yaml("\n".join(handed.build), "what was told")
-    assert keys["_BASE_"] == "Base-RCNN-FPN.yaml"
+    assert "_BASE_" not in keys, "it stands alone"
     assert keys["INPUT"] == {"FORMAT": "BGR", "MIN_SIZE_TEST": 800, "MAX_SIZE_TEST": 1333}
     assert keys["TEST"] == {"DETECTIONS_PER_IMAGE": 50}
     stated = keys["MODEL"]
     assert stated["PIXEL_MEAN"] == [103.06, 115.9, 123.15]
-    assert stated["RESNETS"] == {"DEPTH": 18, "NORM": "FrozenBN", "STRIDE_IN_1X1": False, "RES2_OUT_CHANNELS": 64}
+    levels, stages = [f"p{k}" for k in range(2, 7)], [f"res{k}" for k in range(2, 6)]
+    assert stated["RESNETS"] == {
+        "DEPTH": 18,
+        "NORM": "FrozenBN",
+        "STRIDE_IN_1X1": False,
+        "OUT_FEATURES": stages,
+        "RES5_DILATION": 1,
+        "RES2_OUT_CHANNELS": 64,
+    }
+    assert stated["BACKBONE"] == {"NAME": "build_resnet_fpn_backbone"}
+    assert (stated["FPN"]["IN_FEATURES"], stated["RPN"]["IN_FEATURES"]) == (stages, levels)
     assert stated["ANCHOR_GENERATOR"] == {
         "SIZES": [list(s) for s in sizes],
         "ASPECT_RATIOS": [[0.4, 1.0, 2.5]],
         "OFFSET": 0.5,
     }
     assert (stated["RPN"]["PRE_NMS_TOPK_TEST"], stated["RPN"]["NMS_THRESH"]) == (500, 0.6)
-    assert stated["ROI_HEADS"] == {"NUM_CLASSES": 4, "SCORE_THRESH_TEST": 0.1, "NMS_THRESH_TEST": 0.4}
+    assert stated["ROI_HEADS"] == {
+        "NAME": "StandardROIHeads",
+        "IN_FEATURES": levels[:4],
+        "NUM_CLASSES": 4,
+        "SCORE_THRESH_TEST": 0.1,
+        "NMS_THRESH_TEST": 0.4,
+    }
     head = stated["ROI_BOX_HEAD"]
     assert (head["POOLER_TYPE"], head["POOLER_SAMPLING_RATIO"], head["FC_DIM"]) == ("ROIAlign", 2, 48)
     again = detectron2_weights.understand(handed.tensors, Stated(class_names=NAMES), "made up")

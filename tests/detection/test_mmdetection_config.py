@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from detres.detection.mmdetection_config import StatedConfig, kind_of
+from detres.errors import ConfigError
 
 FILE_BY_FILE = """/home/some user/configs/_base_/models/faster_rcnn_r50_fpn.py
 # model settings
@@ -81,3 +82,50 @@ def test_a_kind_is_named_without_the_modules_it_lies_in() -> None:
     assert kind_of({"type": "mmdet.models.detectors.FasterRCNN"}) == "FasterRCNN"
     assert kind_of({"depth": 50}) is None
     assert kind_of([1]) is None
+
+
+# A config that a user names
+
+
+def test_a_file_is_read_with_the_files_it_builds_on(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "model.py").write_text(
+        "model = dict(type='FasterRCNN', backbone=dict(depth=50, style='caffe'))"
+    )
+    (tmp_path / "base" / "data.py").write_text("test_pipeline = [dict(type='Resize', scale=(1333, 640))]")
+    child = tmp_path / "mine.py"
+    child.write_text("_base_ = ['base/model.py', 'base/data.py']\nmodel = dict(backbone=dict(depth=18))\n")
+    stated = StatedConfig.from_file(child)
+    assert stated.get("model.backbone") == {"depth": 18, "style": "caffe"}
+    assert list(stated.below("test_pipeline")) == [{"type": "Resize", "scale": [1333, 640]}]
+    (tmp_path / "mine.json").write_text('{"model": {"type": "FasterRCNN"}}')
+    assert StatedConfig.from_file(tmp_path / "mine.json").get("model.type") == "FasterRCNN"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.py", "_base_ = '../absent.py'", r"builds on '\.\./absent\.py', which is not there; put it there, or give"),
+        ("a.py", "_base_ = 'a.py'", "builds on itself"),
+        ("a.py", "_base_ = [some_function()]", "which is not there"),
+        ("a.py", "with read_base():\n    from .b import *\n", "imports what it builds on, which only running it"),
+        ("a.py", "optimizer = dict(lr=1)", "it assigns no `model`"),
+        ("a.py", "model = (", "no Python of a config"),
+        ("a.yaml", "model: 1", "it has no group `model`"),
+        ("a.yaml", "_base_: b.yaml\nmodel: {}", "builds on 'b.yaml'"),
+        ("a.yaml", "model: &a {b: *a}", "which no config has"),
+    ],
+)
+def test_a_file_that_does_not_say_it_by_itself_is_refused(name: str, text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        StatedConfig.from_file(tmp_path / name)
+
+
+def test_shared_parts_do_not_grow_without_bound() -> None:
+    """Walked through, merged or shown, each of these would take longer than anybody waits."""
+    doubled = "a0 = dict(x=1)\n" + "".join(f"a{k + 1} = dict(p=a{k}, q=a{k})\n" for k in range(60))
+    many = "a = [" + "1, " * 1000 + "]\n" + "b = [" + "a, " * 100 + "]\n" + "c = b\n" * 1000
+    for text in (doubled, doubled.replace("dict(p=", "[").replace("q=", "").replace(")\n", "]\n"), many):
+        with pytest.raises(ValueError, match=r"which no config has|no Python"):
+            StatedConfig.from_text(text)
