@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from detres.backbones.architectures import BACKBONES, Pool, Shortcut, StrideIn, VggArchitecture
+from detres.backbones.architectures import BACKBONES, Pool, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
 from detres.errors import WeightsError
 from detres.structures import PixelStats
 
@@ -19,7 +19,8 @@ class WeightsMetadata:
     architecture: a name of list_backbones() or timm/NAME. stride_in: which convolution of a bottleneck strides.
     pool: "torch" pads the first max pool, "caffe" rounds its size up instead. norm_eps: of batch norm.
     shortcut: None is the architecture's own. recipe: what they were trained by, for people. measured: figures by name
-    on that recipe's validation images, such as top1_error in 0..1.
+    on that recipe's validation images, such as top1_error in 0..1. shortcut_padding: where shortcuts A have their
+    zeros; None: not known, and taken for "end".
     """
 
     architecture: str
@@ -30,6 +31,7 @@ class WeightsMetadata:
     shortcut: Shortcut | None = None
     recipe: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
+    shortcut_padding: ShortcutPadding | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -80,6 +80,7 @@ def build_from_settings(settings: ClassifierSettings, where: str) -> Classifier:
         raise WeightsError(f"{where}: its architecture {known.architecture!r} is none of {', '.join(BACKBONES)}")
     choices = Choices(
         shortcut=section.shortcut,
+        shortcut_padding=section.shortcut_padding,
         stride_in=section.stride_in,
         norm=settings.norms or None,
         norm_eps=section.norm_eps,

@@ -4,10 +4,11 @@
   detres convert_weights --from detectron2 model_final_280758.pkl r50_fpn.safetensors
   detres convert_weights --from mmdetection faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth r50_fpn.safetensors
   detres convert_weights --from msra R-101.pkl r101.safetensors
+  detres convert_weights --from torchvision --architecture resnet18 checkpoint.pth.tar r18.safetensors
   detres convert_weights --to torchvision runs/mine mine.pth
   detres convert_weights --to detectron2 runs/mine mine.pkl
 
-A detector becomes a detector, a classification network a backbone.
+A detector becomes a detector, a classification network a classifier, or a backbone where its last layer is missing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bn-eps", type=float, metavar="EPS", help="eps of the backbone's norms (not in the file)")
     parser.add_argument("--classes", metavar="FILE", type=Path, help="a text file of class names, one a line")
     parser.add_argument("--stride-in", choices=("1x1", "3x3"), help="of a detector's bottlenecks (not in the file)")
-    parser.add_argument("--architecture", metavar="NAME", help="of a backbone, where the file does not say")
+    parser.add_argument("--architecture", metavar="NAME", help="of a network, where the file does not say")
+    parser.add_argument("--shortcut-padding", choices=("end", "both"), help="of shortcuts without weights (option A)")
     parser.add_argument(
         "--approximate", action="store_true", help="with --to: write what the other project computes otherwise, too"
     )
@@ -40,7 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
     from detres.experiments.converting import Options, convert
     from detres.experiments.handing_back import hand_back
 
-    stated = {name: getattr(arguments, name) for name in ("bn_eps", "classes", "architecture", "stride_in")}
+    stated = {
+        name: getattr(arguments, name)
+        for name in ("bn_eps", "classes", "architecture", "stride_in", "shortcut_padding")
+    }
     options = Options(**stated)
     if arguments.target:
         if options.given():

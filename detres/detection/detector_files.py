@@ -23,7 +23,7 @@ from detres.training.checkpoints import read_safetensors
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
 # Of the backbone's section, what makes another function of the same weights.
-_TRAINED_IN = ("name", "shortcut", "stride_in", "output_stride", "norm", "norm_eps")
+_TRAINED_IN = ("name", "shortcut", "shortcut_padding", "stride_in", "output_stride", "norm", "norm_eps")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
         trained, known = _deciding(self.model), self.backbone
         trained["model.backbone.output_stride"] = self.model.output_stride
         if known is not None and not known.architecture.startswith("timm/"):
-            trained |= {f"model.backbone.{key}": getattr(known, key) for key in ("shortcut", "stride_in", "norm_eps")}
+            own = {key: getattr(known, key) for key in ("shortcut", "shortcut_padding", "stride_in", "norm_eps")}
+            trained |= {f"model.backbone.{key}": value for key, value in own.items()}
         if self.norms:
             kinds = set(self.norms.values())
             every = ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items())
@@ -112,7 +113,7 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
         )
     outputs = outputs_of(settings.model.layout, section.name)
     if settings.backbone is None:
-        stated = section.model_dump(include={"shortcut", "stride_in", "norm", "norm_eps"}, exclude_none=True)
+        stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
         stride = settings.model.output_stride
         backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
     elif section.name.startswith("timm/"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,11 +40,12 @@ def read_torchvision(path: Path, stated: Stated) -> ConvertedDetector | None:
 
     stated: norm_eps, guessed where it is None, and class_names. Raises WeightsError, naming the file.
     """
-    theirs = read_tensors(path)
+    theirs, aside = read_tensors(path)
     if not is_torchvision_detector(list(theirs)):
         return None
     try:
-        return understand(theirs, stated, f"torchvision {path.name}")
+        detector = understand(theirs, stated, f"torchvision {path.name}")
+        return replace(detector, told=(*aside, *detector.told))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
 

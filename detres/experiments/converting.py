@@ -1,6 +1,6 @@
 """Weights of other projects become detres's safetensors.
 
-A detector becomes a detector, a classification network a backbone.
+A detector becomes a detector, a classification network a classifier, or a backbone where its last layer is missing.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from detres.backbones import build_backbone
-from detres.backbones.architectures import StrideIn
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import read_weights, write_weights
+from detres.backbones.architectures import ShortcutPadding, StrideIn
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
 from detres.detection.detectron2_weights import read_detectron2
 from detres.detection.mmdetection_weights import read_mmdetection
 from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import WeightsError
-from detres.structures import IMAGENET_STATS
+from detres.experiments.converting_networks import convert_network, refuse
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,7 @@ class Options:
     classes: Path | None = None
     architecture: str | None = None
     stride_in: StrideIn | None = None
+    shortcut_padding: ShortcutPadding | None = None
 
     def given(self) -> set[str]:
         """As they are written on the command line."""
@@ -65,15 +63,9 @@ def convert(source: str, path: Path, out: Path, options: Options = Options()) ->
     if source in DETECTOR_SOURCES:
         detector = DETECTOR_SOURCES[source].read(path, options.stated())
         if detector is not None:
-            _refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
+            refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
             return _convert_detector(detector, path, out)
-    return _convert_backbone(source, path, out, options)
-
-
-def _refuse(options: set[str], what: str) -> None:
-    """An option that would do nothing is a misunderstanding."""
-    if options:
-        raise WeightsError(f"{', '.join(sorted(options))}: of no use with {what}; leave it out")
+    return convert_network(source, path, out, options, _class_names(options.classes) if options.classes else None)
 
 
 def _class_names(file: Path) -> list[str]:
@@ -86,29 +78,3 @@ def _convert_detector(detector: ConvertedDetector, path: Path, out: Path) -> lis
     model = write_converted(detector, out, str(path))
     count = len(detector.tensors)
     return [*detector.told, f"{path}: a detector of {len(model.class_names)} classes, {count} tensors -> {out}"]
-
-
-def _convert_backbone(source: str, path: Path, out: Path, options: Options) -> list[str]:
-    architecture = options.architecture
-    if (source == "msra") != (path.suffix == ".pkl"):
-        raise WeightsError(f"--from {source} {path}: of backbones, the MSRA weights are .pkl files, and nobody else's")
-    if source == "msra":
-        _refuse(options.given(), "a backbone from msra")
-    elif architecture is None:
-        _refuse(options.given(), f"a backbone from {source} that says what it is")
-    else:
-        _refuse(options.given() - {"--architecture", "--bn-eps"}, f"a backbone from {source}")
-    if source == "timm" and architecture is not None and not architecture.startswith("timm/"):
-        raise WeightsError(f"--architecture {architecture}: pixel statistics differ; say which of timm's: timm/NAME")
-    metadata = None
-    if architecture is not None:
-        eps = 1e-5 if options.bn_eps is None else options.bn_eps
-        stats = build_backbone(architecture).pixel_stats if source == "timm" else IMAGENET_STATS
-        metadata = WeightsMetadata(architecture, stats, norm_eps=eps, recipe=f"{source} {path.name}")
-    file = read_weights(path, metadata=metadata)
-    write_weights(out, file.tensors, file.metadata)
-    known = file.metadata
-    return [
-        f"{path}: {known.architecture}{known.form()}, {known.pixel_stats.order} pixels, {len(file.tensors)} tensors "
-        f"-> {out}"
-    ]

@@ -80,7 +80,7 @@ def _check_directory(path: Path) -> None:
         file.seek(-min(_TAIL, path.stat().st_size), 2)
         tail = file.read()
     if _END not in tail:
-        raise ValueError("the archive's end is missing: it may be cut off")
+        raise ValueError("the archive's end is missing")
     lengths = [*_lengths(tail, _END, 12, 4), *_lengths(tail, _END_64, 40, 8)]
     # All bits set: the length stands in the other end.
     longest = max((length for length in lengths if length != 0xFFFFFFFF), default=0)

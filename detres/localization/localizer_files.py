@@ -14,6 +14,7 @@ from detres.backbones.class_rows import Transferred, matching_rows, rows_by_clas
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
+from detres.backbones.weight_formats import is_safetensors_file
 from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
 from detres.errors import WeightsError
 from detres.localization.building import assemble, build_trunk
@@ -66,7 +67,7 @@ def build_from_settings(settings: LocalizerSettings, class_names: Sequence[str] 
 def locate_localizer(weights: str | Path) -> Path:
     """The safetensors file of a localizer's run, checkpoint or file. Raises WeightsError where there is none."""
     file = find_weights_file(weights)
-    if file.suffix != ".safetensors":
+    if not is_safetensors_file(file):
         raise WeightsError(
             f"--weights {weights}: localizers are safetensors of detres's own; a classifier's weights go to "
             f"model.backbone.weights={weights}"
