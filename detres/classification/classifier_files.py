@@ -15,6 +15,7 @@ from torch import Tensor
 from detres.backbones import weight_files
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.building import Choices, build_network
+from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
@@ -104,7 +105,9 @@ def stated_pixel_stats(config: ClassifierConfig, usual: PixelStats) -> PixelStat
 def read_classifier(path: Path) -> tuple[dict[str, Tensor], ClassifierSettings]:
     """The tensors of a classifier's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
-    return tensors, ClassifierSettings.from_metadata(metadata, str(path))
+    settings = ClassifierSettings.from_metadata(metadata, str(path))
+    check_described(lambda: build_from_settings(settings, str(path)), tensors, str(path))
+    return tensors, settings
 
 
 def load_classifier(path: Path) -> tuple[Classifier, ClassifierSettings]:

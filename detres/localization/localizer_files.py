@@ -11,6 +11,7 @@ from torch import Tensor
 
 from detres.backbones.building import Choices
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
+from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
@@ -78,7 +79,9 @@ def locate_localizer(weights: str | Path) -> Path:
 def read_localizer(path: Path) -> tuple[dict[str, Tensor], LocalizerSettings]:
     """The tensors of a localizer's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
-    return tensors, LocalizerSettings.from_metadata(metadata, str(path))
+    settings = LocalizerSettings.from_metadata(metadata, str(path))
+    check_described(lambda: build_from_settings(settings), tensors, str(path))
+    return tensors, settings
 
 
 def load_localizer(path: Path) -> tuple[Localizer, LocalizerSettings]:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.errors import ConfigError, UserError, WeightsError
+from detres.files import safetensors
 
 MODEL_FILE = "model.safetensors"
 TRAINER_FILE = "trainer.pt"
@@ -90,18 +91,16 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file; WeightsError where it is none."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        return safetensors.read_tensors(path)
+    except ValueError as error:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}{_others(path.parent)}") from None
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself, without its tensors; WeightsError where it is none."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError) as error:
+        return safetensors.read_metadata(path)
+    except ValueError as error:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}{_others(path.parent)}") from None
 
 
