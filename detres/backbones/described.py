@@ -44,10 +44,12 @@ def check_extents(values: Any, key: str = "") -> None:
         raise ValueError(f"{key} is {values:.6g}, expected {most:.6g} at most")
 
 
-def check_described(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], where: str) -> None:
+def check_described(
+    build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], where: str, what: str = "the model it describes"
+) -> None:
     """Raise WeightsError, naming `where`, where the model that `build` makes has not the tensors' names and shapes.
 
-    It is made without memory for its weights.
+    It is made without memory for its weights. what: the model, for people.
     """
     try:
         with torch.device("meta"):
@@ -57,10 +59,10 @@ def check_described(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor
     except UserError as error:
         raise WeightsError(f"{where}: describes a model that cannot be built: {error}") from None
     except Exception as error:  # whatever torch and a network make of numbers that contradict each other
-        what = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{where}: describes a model that cannot be built ({what[:300]})") from None
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{where}: describes a model that cannot be built ({why[:300]})") from None
     missing = [name for name in places if name not in tensors and not name.endswith(_COUNTER)]
-    unknown = [name for name in tensors if name not in places]
+    unknown = [name for name in tensors if name not in places and not name.endswith(_COUNTER)]
     wrong = [
         f"{name} is {tuple(tensor.shape)}, expected {tuple(places[name].shape)}"
         for name, tensor in tensors.items()
@@ -72,4 +74,4 @@ def check_described(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor
         *([f"{len(wrong)} shapes differ: {'; '.join(wrong[:3])}"] if wrong else []),
     ]
     if problems:
-        raise WeightsError(f"{where}: does not fit the model it describes: {'; '.join(problems)}")
+        raise WeightsError(f"{where}: does not fit {what}: {'; '.join(problems)}")

@@ -105,7 +105,7 @@ class ModelSettings(Generic[Model, Data, Test]):
                 f"model.backbone.weights={where}"
             )
         schema = text["schema"]
-        if task != cls.task or type(schema) is not int or schema > cls.schema:
+        if task != cls.task or schema > cls.schema:
             raise WeightsError(
                 f"{where}: a {str(task)[:40]} file of schema {str(schema)[:40]}, written by detres "
                 f"{str(text.get('detres_version'))[:40]}; expected a {cls.task} file of schema {cls.schema} at most"
@@ -123,9 +123,10 @@ class ModelSettings(Generic[Model, Data, Test]):
         # What the backbone began with is in the file; what else its author had loaded is not the reader's.
         section = read["model"].backbone.model_copy(update={"weights": None})
         read["model"] = read["model"].model_copy(update={"backbone": section})
-        if not all(isinstance(word, str) for pair in text["norms"].items() for word in pair):
+        norms = dict(text["norms"])
+        if not all(isinstance(word, str) for pair in norms.items() for word in pair):
             raise ValueError("norms takes names by stage")
         backbone = text["backbone"]
         if backbone is not None or not cls.may_be_code:
             backbone = WeightsMetadata.from_json(json.dumps(backbone), where=where)
-        return cls(**read, backbone=backbone, norms=dict(text["norms"]), recipe=str(text.get("recipe", ""))[:_SHOWN])
+        return cls(**read, backbone=backbone, norms=norms, recipe=str(text.get("recipe", ""))[:_SHOWN])

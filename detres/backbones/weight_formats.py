@@ -57,10 +57,14 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def is_safetensors_file(path: Path) -> bool:
-    """Of a file that can be opened; one that is empty is left to whoever reads it."""
+    """Whether to read it as such: by what it holds, or by its ending where it holds nothing that is known.
+
+    Of a file that can be opened.
+    """
     with path.open("rb") as file:
         head = file.read(9)
-    return not head or is_safetensors(head)
+    torn = path.suffix.lower() == ".safetensors" and not head.startswith((_ZIP, _TORCH_STREAM[:1]))
+    return is_safetensors(head) or torn
 
 
 def _form_of_zip(path: Path) -> Form:

@@ -106,7 +106,8 @@ def read_classifier(path: Path) -> tuple[dict[str, Tensor], ClassifierSettings]:
     """The tensors of a classifier's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
     settings = ClassifierSettings.from_metadata(metadata, str(path))
-    check_described(lambda: build_from_settings(settings, str(path)), tensors, str(path))
+    what = f"{settings.backbone.architecture} with {len(settings.class_names)} classes"
+    check_described(lambda: build_from_settings(settings, str(path)), tensors, str(path), what)
     return tensors, settings
 
 

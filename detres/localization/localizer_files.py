@@ -80,7 +80,8 @@ def read_localizer(path: Path) -> tuple[dict[str, Tensor], LocalizerSettings]:
     """The tensors of a localizer's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
     settings = LocalizerSettings.from_metadata(metadata, str(path))
-    check_described(lambda: build_from_settings(settings), tensors, str(path))
+    what = f"a localizer of {len(settings.class_names)} classes"
+    check_described(lambda: build_from_settings(settings), tensors, str(path), what)
     return tensors, settings
 
 
