@@ -1,24 +1,29 @@
 """Files of torch.save, read without running or importing anything they name.
 
 Such a file is a pickle and, beside it, the bytes of its tensors. Here tensors, dicts, lists, numbers and text are
-rebuilt; every other object becomes an Inert, which is nothing but the name of what was asked for. So a training
+rebuilt; everything else becomes an Inert, which is nothing but the name of what was asked for. So a training
 checkpoint can be read whose optimizer, history or config are of classes that are not installed, or not trusted.
 Both forms are read: the archive that torch writes since 1.6, and the stream of pickles that it wrote before.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import struct
-import zipfile
+import math
+import mmap
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Self
+from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from detres.files.zips import BoundedZip
+from detres.pickles.machine import PickleMachine
+from detres.pickles.values import Builder, Inert, checked_key, described
+
+__all__ = ["Inert", "read_torch_file"]
 
 # The stream begins with these two numbers.
 _STREAM_MAGIC, _STREAM_VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -35,43 +40,10 @@ _DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
+_MOST_DIMENSIONS = 64
 
 # (dtype, key, number of elements) -> a tensor of one dimension that holds, or will hold, the bytes under this key.
 _FindStorage = Callable[[torch.dtype, str, int], Tensor]
-
-
-class Inert:
-    """Stands for an object of a class that is not built. It takes whatever a pickle does to it, and does nothing.
-
-    name: module and class, as the file names them. made: how many of them there are.
-    """
-
-    name: ClassVar[str] = ""
-    made: ClassVar[int] = 0
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        cls.made += 1
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Self:
-        return self
-
-    def __repr__(self) -> str:
-        return f"<an inert {self.name}>"
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-    def append(self, value: Any) -> None:
-        pass
-
-    extend = add = append
 
 
 def read_torch_file(path: Path) -> tuple[Any, dict[str, int]]:
@@ -84,119 +56,151 @@ def read_torch_file(path: Path) -> tuple[Any, dict[str, int]]:
             is_archive = file.read(4) == b"PK\x03\x04"
         reader = _read_archive if is_archive else _read_stream
         return reader(path)
-    except Exception as error:  # a damaged pickle may raise nearly anything
+    except Exception as error:  # what a damaged file says to codecs, torch and the memory is theirs to answer
         raise ValueError(f"not a file of torch.save that can be read ({str(error) or type(error).__name__})") from error
 
 
 def _read_archive(path: Path) -> tuple[Any, dict[str, int]]:
-    if not zipfile.is_zipfile(path):
-        raise ValueError("the archive's end is missing")
-    with zipfile.ZipFile(path) as archive:
-        pickles = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
+    with BoundedZip(path) as archive:
+        pickles = [name for name in archive.names if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             raise ValueError(f"an archive with {len(pickles)} files data.pkl, expected 1")
         folder = pickles[0].removesuffix("data.pkl")
-
-        def read(name: str) -> bytes:
-            # torch compresses nothing; a compressed entry could be any number of times as large as the file.
-            if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{name} is compressed")
-            return archive.read(name)
-
-        if f"{folder}byteorder" in archive.namelist() and read(f"{folder}byteorder") != b"little":
+        if f"{folder}byteorder" in archive.names and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("written on a big-endian machine")
         storages: dict[str, Tensor] = {}
 
         def find(dtype: torch.dtype, key: str, count: int) -> Tensor:
             if key not in storages:
-                stored = bytearray(read(f"{folder}data/{key}"))
+                stored = archive.read(f"{folder}data/{key}")
                 # torch makes no tensor of an empty buffer.
                 storages[key] = torch.frombuffer(stored, dtype=dtype) if stored else torch.empty(0, dtype=dtype)
             return storages[key]
 
-        unpickler = _Unpickler(io.BytesIO(read(pickles[0])), find)
-        return unpickler.load(), unpickler.inert()
+        return _load(bytes(archive.read(pickles[0])), find, path.stat().st_size)[:2]
 
 
 def _read_stream(path: Path) -> tuple[Any, dict[str, int]]:
     """Three pickles that say how it was written, that of the object, one of a list of keys, and the bytes by key."""
-    size, storages = path.stat().st_size, dict[str, Tensor]()
+    size = path.stat().st_size
+    if not size:
+        raise ValueError("the file is empty")
+    storages, claimed = dict[str, Tensor](), 0
 
     def find(dtype: torch.dtype, key: str, count: int) -> Tensor:
+        nonlocal claimed
         if key not in storages:
-            if not 0 <= count * dtype.itemsize <= size:
-                raise ValueError(f"a tensor of {count} elements in a file of {size} bytes")
+            claimed += count * dtype.itemsize
+            if claimed > size:
+                raise ValueError(f"tensors of {claimed} bytes in a file of {size}")
             storages[key] = torch.zeros(count, dtype=dtype)
         return storages[key]
 
-    with path.open("rb") as file:
-        magic, version, system = (_Unpickler(file, find).load() for _ in range(3))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        head, place = [], 0
+        for _ in range(3):
+            part, _, place = _load(stream, find, size, place)
+            head.append(part)
+        magic, version, system = head
         if (magic, version) != (_STREAM_MAGIC, _STREAM_VERSION):
             raise ValueError("it does not begin as one")
-        if not system["little_endian"]:
+        if not isinstance(system, dict) or system.get("little_endian") is not True:
             raise ValueError("written on a big-endian machine")
-        unpickler = _Unpickler(file, find)
-        content = unpickler.load()
-        for key in _Unpickler(file, find).load():
-            _fill(storages[key], file)
-    return content, unpickler.inert()
+        content, inert, place = _load(stream, find, size, place)
+        keys, _, place = _load(stream, find, size, place)
+        if not isinstance(keys, list) or {key for key in keys if isinstance(key, str)} != set(storages):
+            raise ValueError("the tensors it holds are not those it speaks of")
+        for key in keys:
+            place = _fill(storages[key], stream, place)  # KeyError, told like all else, for what is no text
+    return content, inert
 
 
-def _fill(storage: Tensor, file: BinaryIO) -> None:
-    (count,) = struct.unpack("<q", file.read(8))
+def _load(data: Any, find: _FindStorage, size: int, place: int = 0) -> tuple[Any, dict[str, int], int]:
+    """A pickle's value, how many of each name it left inert (one where only named), and the place behind it."""
+    tensors = _Tensors(find)
+    machine = PickleMachine(data, tensors.find, place=place, persistent=tensors.storage, file_length=size)
+    value = machine.load()
+    return value, {name: max(count, 1) for name, count in machine.inert.items()}, machine.place
+
+
+def _fill(storage: Tensor, stream: mmap.mmap, place: int) -> int:
+    """Copy what lies in the stream behind its number of elements; returns the place behind it."""
+    count, place = int.from_bytes(stream[place : place + 8], "little", signed=True), place + 8
     if count != len(storage):
         raise ValueError(f"{count} elements where {len(storage)} belong")
-    if count and file.readinto(storage.view(torch.uint8).numpy()) != storage.nbytes:
+    if place + storage.nbytes > len(stream):
         raise ValueError("it breaks off")
+    if count:
+        storage.view(torch.uint8).numpy()[:] = np.frombuffer(stream, np.uint8, storage.nbytes, place)
+    return place + storage.nbytes
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows how to rebuild tensors and ordered dicts, and nothing else.
+class _Tensors:
+    """Knows how tensors and ordered dicts are rebuilt, and nothing else."""
 
-    What it hands to a pickle are bound methods and classes of its own: a pickle may set attributes on what it gets,
-    and must not change a function that others use.
-    """
-
-    def __init__(self, file: BinaryIO, find_storage: _FindStorage) -> None:
-        # latin1 maps each byte to one character: how text of Python 2 survives.
-        super().__init__(file, encoding="latin1")
+    def __init__(self, find_storage: _FindStorage) -> None:
         self._find_storage = find_storage
-        self._inert: dict[str, type[Inert]] = {}
 
-    def inert(self) -> dict[str, int]:
-        """How many objects of each class were asked for; one where only the class itself was."""
-        return {name: max(kind.made, 1) for name, kind in self._inert.items()}
-
-    def find_class(self, module: str, name: str) -> Any:
+    def find(self, module: str, name: str) -> Builder | Inert:
         match module, name:
             case "collections", "OrderedDict":
-                return OrderedDict
+                return Builder("OrderedDict", _ordered_dict)
             case "torch" | "torch.cuda", _ if name in _DTYPES:
-                return _DTYPES[name]
+                return Builder(name, _not_called)
             case "torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2":
-                return self._rebuild_tensor
+                return Builder("a tensor", _tensor)
             case "torch._utils", "_rebuild_parameter":
-                return self._rebuild_parameter
-        full = f"{module}.{name}"
-        if full not in self._inert:
-            self._inert[full] = type("Inert", (Inert,), {"name": full, "made": 0})
-        return self._inert[full]
+                return Builder("a parameter", _parameter)
+        return Inert(f"{module}.{name}")
 
-    def persistent_load(self, pid: Any) -> Any:
-        """pid: what torch writes in place of a tensor's bytes and, in a stream, of a module's class."""
-        kind, what, *rest = pid
+    def storage(self, reference: Any) -> Any:
+        """reference: what torch writes in place of a tensor's bytes and, in a stream, of a module's class."""
+        if not isinstance(reference, tuple) or len(reference) < 2:
+            raise ValueError(f"it refers to {described(reference)}, expected tensors")
+        kind, what, *rest = reference
         if kind == "module":
             return what
+        if kind != "storage" or not isinstance(what, Builder) or what.name not in _DTYPES or len(rest) < 3:
+            raise ValueError(f"it refers to {described(kind)} of {described(what)}, expected tensors")
         key, _location, count, *view = rest
-        if kind != "storage" or not isinstance(what, torch.dtype) or any(part is not None for part in view):
-            raise ValueError(f"it refers to a {kind} of {what}, expected tensors")
-        storage = self._find_storage(what, key, count)
-        if storage.dtype != what or len(storage) != count:
-            raise ValueError(f"{len(storage)} elements of {storage.dtype} where {count} of {what} belong")
+        if not isinstance(key, str) or type(count) is not int or count < 0 or any(part is not None for part in view):
+            raise ValueError(f"it refers to {described(count)} elements under {described(key)}, expected tensors")
+        dtype = _DTYPES[what.name]
+        storage = self._find_storage(dtype, key, count)
+        if storage.dtype != dtype or len(storage) != count:
+            raise ValueError(f"{len(storage)} elements of {storage.dtype} where {count} of {dtype} belong")
         return storage
 
-    def _rebuild_tensor(self, storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-        return torch.as_strided(storage, size, stride, offset)
 
-    def _rebuild_parameter(self, data: Tensor, *_: Any) -> Tensor:
-        return data
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    """A view of a storage. Raises ValueError where it reaches beyond it."""
+    for sides in (size, stride):
+        if not isinstance(sides, tuple) or not all(type(side) is int and side >= 0 for side in sides):
+            raise ValueError(f"a tensor with {described(sides)} as size or stride")
+    if not isinstance(storage, Tensor) or type(offset) is not int or offset < 0 or len(size) != len(stride):
+        raise ValueError(f"a tensor of {described(storage)} from {described(offset)}, sizes and strides {len(size)}")
+    # That of the last element, and so the largest there is.
+    reach = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
+    count = math.prod(size)
+    if len(size) > _MOST_DIMENSIONS or count >= 2**48:
+        raise ValueError(f"a tensor of {len(size)} dimensions and {count:.1e} elements")
+    if (reach if count else offset - 1) >= len(storage):
+        raise ValueError(f"a tensor that reaches to element {reach} of {len(storage)}")
+    return torch.as_strided(storage, size, stride, offset)
+
+
+def _parameter(data: Any, *_: Any) -> Tensor:
+    if not isinstance(data, Tensor):
+        raise ValueError(f"a parameter of {described(data)}")
+    return data
+
+
+def _ordered_dict(items: Any = ()) -> OrderedDict[Any, Any]:
+    """items: pairs, as Python 2 wrote them."""
+    if not isinstance(items, list | tuple) or not all(isinstance(i, list | tuple) and len(i) == 2 for i in items):
+        raise ValueError(f"an ordered dict of {described(items)}")
+    return OrderedDict((checked_key(key), value) for key, value in items)
+
+
+def _not_called(*_: Any) -> NoReturn:
+    raise ValueError("it makes a tensor's bytes of values, which torch does not write")

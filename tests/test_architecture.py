@@ -24,6 +24,7 @@ FLOORS = (
         "distributed",
         "array_pickle",
         "inert_pickle",
+        "pickles",
         "version",
         "config",
         "environment",

@@ -166,3 +166,41 @@ def test_a_compressed_archive_and_a_plain_pickle_are_told_apart(tmp_path: Path) 
     (tmp_path / "a.pth").write_bytes(b"".join(pickle.dumps(part) for part in ("a", "b", "c")))
     with pytest.raises(ValueError, match="it does not begin as one"):
         read_torch_file(tmp_path / "a.pth")
+
+
+class Viewed:
+    """A pickle of it is a view of a storage that torch itself would not make."""
+
+    def __init__(self, storage: Tensor, size: tuple, stride: tuple) -> None:
+        self.storage, self.size, self.stride = storage, size, stride
+
+    def __reduce__(self) -> tuple[Any, tuple]:
+        typed = torch.storage.TypedStorage(
+            wrap_storage=self.storage.untyped_storage(), dtype=torch.float32, _internal=True
+        )
+        return torch._utils._rebuild_tensor_v2, (typed, 0, self.size, self.stride, False, OrderedDict())
+
+
+@FORMS
+def test_a_small_file_does_not_become_a_large_tensor(tmp_path: Path, archive: bool) -> None:
+    kept = save(Viewed(torch.ones(4), (3, 4), (0, 1)), tmp_path / "a.pth", archive=archive)
+    assert torch.equal(read_torch_file(kept)[0], torch.ones(3, 4))
+    for size in ((40_000, 40_000), (2**40, 2**40), (2**62,)):
+        path = save(Viewed(torch.ones(4), size, (0,) * len(size)), tmp_path / "b.pth", archive=archive)
+        with pytest.raises(ValueError, match=r"more than twice the|dimensions and"):
+            read_torch_file(path)
+
+
+def test_tensors_of_a_stream_are_no_more_than_the_file_in_all(tmp_path: Path) -> None:
+    path = save([torch.zeros(1000) + k for k in range(20)], tmp_path / "a.pth", archive=False)
+    content = path.read_bytes()
+    assert content.count(b"M\xe8\x03N") == 20  # how many elements each storage has
+    path.write_bytes(content.replace(b"M\xe8\x03N", b"M\xff\xffN"))
+    with pytest.raises(ValueError, match="bytes in a file of"):
+        read_torch_file(path)
+
+
+def test_an_empty_file_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").touch()
+    with pytest.raises(ValueError, match=r"can be read \(the file is empty\)"):
+        read_torch_file(tmp_path / "a.pth")

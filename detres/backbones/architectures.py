@@ -15,6 +15,8 @@ from detres.structures import IMAGENET_STATS, PixelStats
 
 Shortcut = Literal["A", "B", "C", "plain"]
 """Identity padded with zeros, projection where the shape changes, projection everywhere, none at all."""
+ShortcutPadding = Literal["end", "both"]
+"""Where option A puts its zeros: behind the input's channels, or half of them on either side."""
 StrideIn = Literal["1x1", "3x3"]
 """Which convolution of a bottleneck strides: the first, as in the paper, or the second, as in most since."""
 Pool = Literal["torch", "caffe"]

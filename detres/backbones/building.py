@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch.distributed as dist
 from torch import nn
 
-from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, StrideIn, VggArchitecture
+from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm
@@ -26,7 +26,10 @@ Kinds = Mapping[type[Architecture | VggArchitecture], type[Network]]
 """The network of each family of architectures."""
 
 NETWORKS: Kinds = {Architecture: ResNet, VggArchitecture: Vgg}
-_RESIDUAL = ("shortcut", "stride_in", "output_stride", "zero_init_last", "drop_path", "checkpoint_blocks")
+_RESIDUAL = (
+    *("shortcut", "shortcut_padding", "stride_in", "output_stride"),
+    *("zero_init_last", "drop_path", "checkpoint_blocks"),
+)
 """Choices that residual and plain nets alone have."""
 
 
@@ -41,6 +44,7 @@ def build_backbone(
     weights: str | Path | None = None,
     outputs: Sequence[str] | None = None,
     shortcut: Shortcut | None = None,
+    shortcut_padding: ShortcutPadding | None = None,
     stride_in: StrideIn | None = None,
     output_stride: Literal[8, 16, 32] = 32,
     norm: Norm | Mapping[str, Norm] | None = None,
@@ -54,11 +58,13 @@ def build_backbone(
 
     name: one of list_backbones(), timm/NAME, or module:callable, which is called with the choices that were made.
     weights: a file, a tag, or "pretrained". outputs: c1..c5, and fc7 of VGG; None: every map but c1. shortcut: None is
-    the architecture's own. stride_in: None is as the weights were trained, else "3x3". norm: of all stages or of each
-    by name; None is frozen where statistics were loaded, and batch elsewhere. norm_eps: None is as the weights were
-    trained, else 1e-5. frozen_stages: 1 is c1, 2 c1 and c2, ...; they must have been loaded. zero_init_last: blocks
-    start as their shortcut. allow_mismatch: use weights with another stride placement or shortcut than their own.
-    metadata: of weights that the caller loads later (a detector's file holds more than a backbone); None otherwise.
+    the architecture's own. shortcut_padding: where shortcuts A have their zeros, "end" or "both"; None is as the
+    weights were trained, else "end". stride_in: None is as the weights were trained, else "3x3". norm: of all stages or
+    of each by name; None is frozen where statistics were loaded, and batch elsewhere. norm_eps: None is as the weights
+    were trained, else 1e-5. frozen_stages: 1 is c1, 2 c1 and c2, ...; they must have been loaded. zero_init_last:
+    blocks start as their shortcut. allow_mismatch: use weights with another stride placement or shortcut than their
+    own. metadata: of weights that the caller loads later (a detector's file holds more than a backbone); None
+    otherwise.
     backbone.load_report says what was loaded and decided; it is None without weights.
     Raises ConfigError for choices that contradict each other, WeightsError for weights that do not fit.
     """
@@ -66,6 +72,7 @@ def build_backbone(
         weights=weights,
         outputs=outputs,
         shortcut=shortcut,
+        shortcut_padding=shortcut_padding,
         stride_in=stride_in,
         output_stride=output_stride,
         norm=norm,
@@ -94,6 +101,7 @@ class Choices:
     weights: str | Path | None = None
     outputs: Sequence[str] | None = None
     shortcut: Shortcut | None = None
+    shortcut_padding: ShortcutPadding | None = None
     stride_in: StrideIn | None = None
     output_stride: Literal[8, 16, 32] = 32
     norm: Norm | Mapping[str, Norm] | None = None
@@ -145,6 +153,7 @@ def _residual_options(choices: Choices, known: WeightsMetadata) -> dict[str, Any
     """What is left to the choices is as the weights were trained."""
     return {key: getattr(choices, key) for key in _RESIDUAL} | {
         "shortcut": choices.shortcut or known.shortcut,
+        "shortcut_padding": choices.shortcut_padding or known.shortcut_padding or "end",
         "stride_in": choices.stride_in or known.stride_in,
         "pool": known.pool,
     }
@@ -172,6 +181,13 @@ def _check_choices(name: str, choices: Choices) -> None:
 def _check_residual(name: str, own: Architecture, choices: Choices) -> None:
     if own.shortcut == "plain" and choices.shortcut not in (None, "plain"):
         raise ConfigError(f"backbone {name} has no shortcuts, got shortcut={choices.shortcut!r}; use a resnet")
+    known = choices.metadata.shortcut if choices.metadata else None
+    shortcut = choices.shortcut or known or own.shortcut
+    if choices.shortcut_padding is not None and shortcut != "A" and choices.weights is None:
+        raise ConfigError(
+            f"backbone {name}: shortcut_padding is of shortcuts A, and its are {shortcut}; leave it out, or set "
+            "shortcut=A"
+        )
     if choices.stride_in == "1x1" and own.block != "bottleneck":
         raise ConfigError(f"backbone {name} has no 1x1 convolution to stride in; leave stride_in out")
     if choices.output_stride not in (8, 16, 32):
@@ -213,6 +229,9 @@ def _harmful_departures(own: Architecture, choices: Choices, known: WeightsMetad
     trained = known.shortcut or own.shortcut
     if choices.shortcut not in (None, trained):
         found.append(f"trained with shortcut {trained}, asked for shortcut {choices.shortcut}")
+    padded = known.shortcut_padding  # None: nobody said, so the choice is free
+    if padded is not None and choices.shortcut_padding not in (None, padded):
+        found.append(f"trained with shortcuts padded at {padded}, asked for {choices.shortcut_padding}")
     return found
 
 

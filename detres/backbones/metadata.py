@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from detres.backbones.architectures import BACKBONES, Pool, Shortcut, StrideIn, VggArchitecture
+from detres.backbones.architectures import BACKBONES, Pool, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
 from detres.errors import WeightsError
+from detres.files.strict_json import parse_json
 from detres.structures import PixelStats
 
 
@@ -19,7 +20,8 @@ class WeightsMetadata:
     architecture: a name of list_backbones() or timm/NAME. stride_in: which convolution of a bottleneck strides.
     pool: "torch" pads the first max pool, "caffe" rounds its size up instead. norm_eps: of batch norm.
     shortcut: None is the architecture's own. recipe: what they were trained by, for people. measured: figures by name
-    on that recipe's validation images, such as top1_error in 0..1.
+    on that recipe's validation images, such as top1_error in 0..1. shortcut_padding: where shortcuts A have their
+    zeros; None: not known, and taken for "end".
     """
 
     architecture: str
@@ -30,6 +32,7 @@ class WeightsMetadata:
     shortcut: Shortcut | None = None
     recipe: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
+    shortcut_padding: ShortcutPadding | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -45,13 +48,13 @@ class WeightsMetadata:
     def from_json(cls, text: str, *, where: str) -> Self:
         """Raises WeightsError, naming `where`, for anything but what to_json writes; defaults may be left out."""
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             stats = values.pop("pixel_stats")
             pixel_stats = PixelStats(tuple(stats["mean"]), tuple(stats["std"]), stats["order"])
             metadata = cls(pixel_stats=pixel_stats, **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            names = ", ".join(each.name for each in fields(cls))
-            raise WeightsError(f"{where}: no metadata of weights ({error}); its keys are {names}") from error
+            names, shown = ", ".join(each.name for each in fields(cls)), str(error)[:300]
+            raise WeightsError(f"{where}: no metadata of weights ({shown}); its keys are {names}") from error
         metadata._check(where)
         return metadata
 
@@ -60,15 +63,22 @@ class WeightsMetadata:
             "stride_in": (self.stride_in, ("1x1", "3x3")),
             "pool": (self.pool, ("torch", "caffe")),
             "shortcut": (self.shortcut, (None, "A", "B", "C", "plain")),
+            "shortcut_padding": (self.shortcut_padding, (None, "end", "both")),
             "pixel_stats.order": (self.pixel_stats.order, ("rgb", "bgr")),
         }
         for name, (value, allowed) in choices.items():
             if value not in allowed:
-                raise WeightsError(f"{where}: {name} is {value!r}; it may be {' or '.join(map(str, allowed))}")
-        if len(self.pixel_stats.mean) != 3 or len(self.pixel_stats.std) != 3:
-            raise WeightsError(f"{where}: pixel_stats takes three means and three stds, on the 0..255 scale")
-        if not isinstance(self.measured, dict) or not all(isinstance(v, int | float) for v in self.measured.values()):
-            raise WeightsError(f"{where}: measured is {self.measured!r}; it takes numbers by name")
+                raise WeightsError(f"{where}: {name} is {_short(value)}; it may be {' or '.join(map(str, allowed))}")
+        mean, std = self.pixel_stats.mean, self.pixel_stats.std
+        if len(mean) != 3 or len(std) != 3 or not all(map(_is_number, (*mean, *std))) or min(std) <= 0:
+            raise WeightsError(f"{where}: pixel_stats takes three means and three stds above 0, on the 0..255 scale")
+        if not _is_number(self.norm_eps) or not 0 <= self.norm_eps <= 1:
+            raise WeightsError(f"{where}: norm_eps is {_short(self.norm_eps)}; it takes a number from 0 to 1")
+        for name in ("architecture", "recipe"):
+            if not isinstance(getattr(self, name), str):
+                raise WeightsError(f"{where}: {name} is {_short(getattr(self, name))}; it takes text")
+        if not isinstance(self.measured, dict) or not all(map(_is_number, self.measured.values())):
+            raise WeightsError(f"{where}: measured is {_short(self.measured)}; it takes numbers by name")
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,15 @@ class LoadReport:
 
     def summary(self) -> str:
         return "\n".join(self.lines())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) < 100 else f"{shown[:100]}…"
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:

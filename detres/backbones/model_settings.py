@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from detres.backbones.described import check_extents
 from detres.backbones.metadata import WeightsMetadata
 from detres.config.classification_schema import ClassifierConfig
 from detres.config.localization_schema import LocalizerConfig
 from detres.config.schema import ModelConfig
 from detres.config.sections import Section
 from detres.errors import WeightsError
+from detres.files.strict_json import parse_json
 from detres.version import __version__
 
 METADATA_KEY = "detres"
+_SHOWN = 1000  # characters of what a file says, in messages
 
 Model = TypeVar("Model", bound=ModelConfig | ClassifierConfig | LocalizerConfig)
 Data = TypeVar("Data", bound=Section)
@@ -83,11 +86,12 @@ class ModelSettings(Generic[Model, Data, Test]):
         if not metadata or METADATA_KEY not in metadata:
             raise WeightsError(f"{where}: no {cls.kind} of detres's{cls.if_absent.format(where=where)}")
         try:
-            text: dict[str, Any] = dict(json.loads(metadata[METADATA_KEY]))
+            text: dict[str, Any] = dict(parse_json(metadata[METADATA_KEY]))
             cls._check_origin(text, where)
             settings = cls._from_text(text, where)
-        except (ValueError, KeyError, TypeError) as error:
-            raise WeightsError(f"{where}: its metadata cannot be read ({error}); the file may be damaged") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            shown = str(error)[:_SHOWN]
+            raise WeightsError(f"{where}: its metadata cannot be read ({shown}); the file may be damaged") from None
         if not settings.class_names:
             raise WeightsError(f"{where}: its metadata name no classes; the file may be damaged")
         return settings
@@ -100,10 +104,11 @@ class ModelSettings(Generic[Model, Data, Test]):
                 f"{where}: a classifier, not a {cls.kind}; a {cls.kind} starts from its trunk with "
                 f"model.backbone.weights={where}"
             )
-        if task != cls.task or text["schema"] > cls.schema:
+        schema = text["schema"]
+        if task != cls.task or schema > cls.schema:
             raise WeightsError(
-                f"{where}: a {task} file of schema {text.get('schema')}, written by detres "
-                f"{text.get('detres_version')}; expected a {cls.task} file of schema {cls.schema} at most"
+                f"{where}: a {str(task)[:40]} file of schema {str(schema)[:40]}, written by detres "
+                f"{str(text.get('detres_version'))[:40]}; expected a {cls.task} file of schema {cls.schema} at most"
             )
 
     @classmethod
@@ -113,7 +118,15 @@ class ModelSettings(Generic[Model, Data, Test]):
         read: dict[str, Any] = {
             n: section.model_validate(text[n]) for n, section in zip(names, cls.sections, strict=True)
         }
+        for name, part in read.items():
+            check_extents(part.model_dump(), name)
+        # What the backbone began with is in the file; what else its author had loaded is not the reader's.
+        section = read["model"].backbone.model_copy(update={"weights": None})
+        read["model"] = read["model"].model_copy(update={"backbone": section})
+        norms = dict(text["norms"])
+        if not all(isinstance(word, str) for pair in norms.items() for word in pair):
+            raise ValueError("norms takes names by stage")
         backbone = text["backbone"]
         if backbone is not None or not cls.may_be_code:
             backbone = WeightsMetadata.from_json(json.dumps(backbone), where=where)
-        return cls(**read, backbone=backbone, norms=dict(text["norms"]), recipe=text.get("recipe", ""))
+        return cls(**read, backbone=backbone, norms=norms, recipe=str(text.get("recipe", ""))[:_SHOWN])

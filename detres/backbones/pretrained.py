@@ -60,7 +60,7 @@ def load_weights(net: Network, file: WeightsFile, *, notes: Iterable[str] = ()) 
         left_over=tuple(name for name in tensors if name not in loaded),
         metadata=file.metadata,
         norms=dict(net.norms),
-        notes=tuple(notes),
+        notes=(*file.notes, *notes),
     )
 
 

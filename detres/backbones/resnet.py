@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
-from detres.backbones.architectures import Architecture, Pool, Shortcut, StrideIn
+from detres.backbones.architectures import Architecture, Pool, Shortcut, ShortcutPadding, StrideIn
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
 from detres.backbones.stages import Stage
@@ -38,10 +38,11 @@ Dilation = tuple[int, int]
 class BlockOptions:
     """What all blocks of a stage share.
 
-    stride_in: which convolution of a bottleneck strides. norm: channels -> layer.
+    padding: of option A's zeros. stride_in: which convolution of a bottleneck strides. norm: channels -> layer.
     """
 
     shortcut: Shortcut
+    padding: ShortcutPadding
     stride_in: StrideIn
     norm: Callable[[int], nn.Module]
 
@@ -60,12 +61,14 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 class PaddedIdentity(nn.Module):
     """Option A: every stride-th cell, with zeros for the channels the input lacks. It has no parameters."""
 
-    def __init__(self, stride: int, extra_channels: int) -> None:
+    def __init__(self, stride: int, extra_channels: int, padding: ShortcutPadding = "end") -> None:
         super().__init__()
-        self.stride, self.extra_channels = stride, extra_channels
+        self.stride = stride
+        self.before = extra_channels // 2 if padding == "both" else 0
+        self.behind = extra_channels - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra_channels))
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.behind))
 
 
 class Projection(nn.Sequential):
@@ -83,7 +86,7 @@ def make_shortcut(channels: int, out_channels: int, stride: int, options: BlockO
     if options.shortcut != "C" and same_shape:
         return nn.Identity()
     if options.shortcut == "A":
-        return PaddedIdentity(stride, out_channels - channels)
+        return PaddedIdentity(stride, out_channels - channels, options.padding)
     return Projection(conv1x1(channels, out_channels, stride), options.norm(out_channels))
 
 
@@ -172,7 +175,8 @@ class ResNet(Network):
     norm of every block at zero, so that the block starts as its shortcut (Goyal et al. 2017). drop_path: of the last
     block; from 0 at the first it grows evenly. checkpoint_blocks: compute blocks anew in the backward pass instead of
     keeping their maps. pool: "torch" pads the 3×3/2 max pool by one cell; "caffe", with which the published weights
-    were trained, does not and rounds sizes up. num_classes: of fc; None: no fc.
+    were trained, does not and rounds sizes up. shortcut_padding: where shortcuts A have their zeros.
+    num_classes: of fc; None: no fc.
     Raises ValueError where the arguments contradict each other.
     """
 
@@ -186,6 +190,7 @@ class ResNet(Network):
         *,
         outputs: Sequence[str] | None = None,
         shortcut: Shortcut | None = None,
+        shortcut_padding: ShortcutPadding = "end",
         stride_in: StrideIn = "3x3",
         output_stride: Literal[8, 16, 32] = 32,
         norm: Norm | Mapping[str, Norm] = "batch",
@@ -199,7 +204,7 @@ class ResNet(Network):
     ) -> None:
         super().__init__(architecture, name, norm=norm, norm_eps=norm_eps, pixel_stats=pixel_stats)
         self.shortcut: Shortcut = shortcut or architecture.shortcut
-        self.stride_in, self.pool = stride_in, pool
+        self.shortcut_padding, self.stride_in, self.pool = shortcut_padding, stride_in, pool
         if self.shortcut == "plain" and (zero_init_last or drop_path):
             raise ValueError("a plain net whose residuals are zero or left out outputs zero, and learns nothing")
 
@@ -248,7 +253,9 @@ class ResNet(Network):
 
     @property
     def form(self) -> dict[str, Any]:
-        return {"stride_in": self.stride_in, "pool": self.pool, "shortcut": self.shortcut}
+        padding = self.shortcut_padding if self.shortcut == "A" else None
+        own = {"stride_in": self.stride_in, "pool": self.pool, "shortcut": self.shortcut}
+        return own | {"shortcut_padding": padding}
 
     def take_stage(self, name: str) -> Stage:
         """Take the last stage out of the backbone, to be applied elsewhere: C4 runs c5 on each region.
@@ -292,7 +299,7 @@ class ResNet(Network):
             if grid * stride > output_stride:
                 stride, dilation = 1, dilation * 2
             norm = partial(make_norm, self.norms[name], eps=self.norm_eps)
-            options = BlockOptions(self.shortcut, self.stride_in, norm)
+            options = BlockOptions(self.shortcut, self.shortcut_padding, self.stride_in, norm)
             first = block(channels, width, stride=stride, dilation=(before, dilation), options=options)
             grid, channels = grid * stride, width * block.expansion
             same = {"stride": 1, "dilation": (dilation, dilation), "options": options}

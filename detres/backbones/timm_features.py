@@ -108,6 +108,19 @@ def save_timm_features(path: Path | str, backbone: TimmFeatures, *, recipe: str 
     write_weights(Path(path), backbone.state_dict(), metadata)
 
 
+def check_timm_weights(file: WeightsFile) -> None:
+    """Raise WeightsError where a file's names or shapes are not those of the model that its metadata name."""
+    name = file.metadata.architecture
+    backbone = build_timm_features(name)
+    outputs = backbone.outputs
+    loaded = _create(name, outputs, file)
+    if missing := [n for n in _report(loaded, file).missing if not n.endswith("num_batches_tracked")]:
+        raise WeightsError(
+            f"{file.source}: no weights of {name}: {len(missing)} of its {len(loaded.state_dict())} names are missing, "
+            f"such as {missing[0].removeprefix('net.')}"
+        )
+
+
 def _create(name: str, outputs: Sequence[str], file: WeightsFile | None) -> TimmFeatures:
     own = file is not None and all(tensor.startswith("net.") for tensor in file.tensors)
     options: dict[str, Any] = {}

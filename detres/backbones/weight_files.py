@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import safetensors
-import safetensors.torch
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
+from detres.backbones.foreign_names import architecture_of, under_own_names
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.msra_pickle import msra_metadata, read_msra_pickle
 from detres.backbones.pixels import VGG_FEATURES_STATS
-from detres.errors import WeightsError
+from detres.backbones.state_dicts import state_dict_of, unwrapped
+from detres.backbones.weight_formats import form_of
+from detres.errors import DataError, WeightsError
+from detres.files import safetensors
 from detres.files.checksums import is_as_written, with_checksum
+from detres.files.npz import read_npz
+from detres.files.text import read_text
+from detres.files.whole import told_of_disk
+from detres.inert_pickle import read_torch_file
 from detres.structures import IMAGENET_STATS
 
 METADATA_KEY = "backbone"
@@ -37,42 +41,41 @@ _MSRA_CONV1 = {"041de3916ff722f2719a48da19ee85264ebc397edc4bf4df0a7cf74bf0e283e7
 
 _TORCHVISION_FILE = re.compile(r"(resnet(?:18|34|50|101|152)|vgg16(?:_bn)?)(_features-amdegroot)?-([0-9a-f]{8})\.pth")
 
-_ASKED_FOR = re.compile(r"(?:GLOBAL|class) ([\w.]+)")
-"""What a pickle would have had built, in torch's words of refusal."""
-
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Tensors by torchvision's names, where they are from, and what is known of them."""
+    """Tensors by torchvision's names, where they are from, what is known of them, and what reading them left aside."""
 
     source: str
     tensors: dict[str, Tensor]
     metadata: WeightsMetadata
+    notes: tuple[str, ...] = ()
 
 
 def read_weights(path: Path, *, metadata: WeightsMetadata | None = None) -> WeightsFile:
-    """Read .safetensors, .pth or .pt, .npz, or a published .pkl.
+    """Read safetensors, what torch.save or numpy.savez wrote, or a published .pkl, whatever its ending.
 
     metadata: where the caller knows it, as with a tag. FILE.json beside the file comes first otherwise, then what the
     file carries, then what it is recognised as. Raises WeightsError where nothing is known, or nothing can be read.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
-    tensors, carried = _read(path)
+    found = _read(path)
     sidecar = path.with_name(path.name + ".json")
     if metadata is None and sidecar.is_file():
-        metadata = WeightsMetadata.from_json(sidecar.read_text(), where=str(sidecar))
-    metadata = metadata or carried or _recognise(path, tensors)
+        metadata = WeightsMetadata.from_json(_text_of(sidecar), where=str(sidecar))
+    metadata = metadata or found.carried or _recognise(path, found.tensors)
     if metadata is None:
-        raise WeightsError(_untold(path, sidecar))
-    return WeightsFile(str(path), tensors, metadata)
+        raise WeightsError(_untold(path, sidecar, found.tensors))
+    try:
+        tensors, aside = under_own_names(found.tensors, metadata.architecture)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    return WeightsFile(str(path), tensors, metadata, (*found.notes, *aside))
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of any of these formats, whatever they belong to."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
-    return _read(path)[0]
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors of any of these formats, whatever they belong to, and what was left aside, for people."""
+    found = _read(path)
+    return found.tensors, found.notes
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMetadata) -> None:
@@ -81,13 +84,31 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMe
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write safetensors with metadata; the file appears whole or not at all."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    safetensors.torch.save_file(contiguous, temporary, with_checksum(contiguous, metadata))
-    os.chmod(temporary, 0o644)  # safetensors' files are private to their maker; weights are handed on
-    os.replace(temporary, path)
+    """Write safetensors with metadata, whole or not at all. Raises UserError where the disk refuses."""
+    partial = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
+    own = _apart(tensors)
+    with told_of_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(own, partial, with_checksum(own, metadata))
+            os.chmod(partial, 0o644)  # safetensors' files are private to their maker; weights are handed on
+            os.replace(partial, path)
+        except SafetensorError as error:  # what its writer makes of a full disk
+            raise OSError(str(error)) from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, each with bytes of its own: safetensors writes no two names of the same bytes."""
+    seen: set[int] = set()
+    own = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        own[name] = tensor.clone() if storage in seen else tensor
+        seen.add(storage)
+    return own
 
 
 def sha256(path: Path) -> str:
@@ -95,59 +116,59 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata | None]:
+@dataclass(frozen=True)
+class _Contents:
+    """carried: what the file says of itself. notes: for people."""
+
+    tensors: dict[str, Tensor]
+    carried: WeightsMetadata | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _read(path: Path) -> _Contents:
+    """By what it holds, whatever it is called."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
     readers = {
-        ".safetensors": _read_safetensors,
-        ".npz": _read_npz,
-        ".pth": _read_state_dict,
-        ".pt": _read_state_dict,
-        ".pkl": read_msra_pickle,
+        "safetensors": _read_safetensors,
+        "npz": _read_npz,
+        "torch": _read_state_dict,
+        "pickle": lambda path: _Contents(*read_msra_pickle(path)),
     }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise WeightsError(f"{path}: weights are {', '.join(readers)}, not {path.suffix or 'a file without suffix'}")
-    return reader(path)
+    return readers[form_of(path)](path)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata | None]:
+def _read_safetensors(path: Path) -> _Contents:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            metadata = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError) as error:
+        tensors, metadata = safetensors.read_tensors(path)
+    except ValueError as error:
         raise WeightsError(f"{path}: not a safetensors file that can be read ({error})") from error
     if is_as_written(tensors, metadata) is False:
         raise WeightsError(f"{path}: its bytes are not those that were written: the checksum differs; fetch it again")
-    carried = metadata.get(METADATA_KEY)
-    return tensors, WeightsMetadata.from_json(carried, where=str(path)) if carried else None
-
-
-def _read_npz(path: Path) -> tuple[dict[str, Tensor], None]:
+    if METADATA_KEY in metadata:
+        return _Contents(tensors, WeightsMetadata.from_json(metadata[METADATA_KEY], where=str(path)))
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}, None
-    except (ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
+        tensors, notes = unwrapped(tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    return _Contents(tensors, notes=notes)
+
+
+def _read_npz(path: Path) -> _Contents:
+    try:
+        return _Contents({name: torch.from_numpy(array) for name, array in read_npz(path).items()})
+    except (ValueError, TypeError) as error:
         raise WeightsError(f"{path}: not an archive of arrays that can be read ({error})") from error
 
 
-def _read_state_dict(path: Path) -> tuple[dict[str, Tensor], None]:
-    """A state dict, alone or under "state_dict" or "model", with or without DistributedDataParallel's prefix."""
+def _read_state_dict(path: Path) -> _Contents:
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = _ASKED_FOR.search(str(error))  # The rest of torch's page tells how to run it all the same.
-        why = f"its pickle asks for {asked[1]}, and might run any code" if asked else "its pickle is damaged"
-        raise WeightsError(f"{path}: not a state dict of tensors alone: {why}") from error
-    except Exception as error:  # torch raises what its parts raise
-        raise WeightsError(
-            f"{path}: not a state dict that can be read ({error}); it may be cut off: fetch or save it again"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{path}: holds no tensors by name, alone or under state_dict or model")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}, None
+        found = state_dict_of(*read_torch_file(path))
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}; it may be cut off: fetch or save it again") from error
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    return _Contents(found.tensors, notes=found.notes)
 
 
 def _recognise(path: Path, tensors: Mapping[str, Tensor]) -> WeightsMetadata | None:
@@ -164,10 +185,21 @@ def _recognise(path: Path, tensors: Mapping[str, Tensor]) -> WeightsMetadata | N
     return None
 
 
-def _untold(path: Path, sidecar: Path) -> str:
-    example = WeightsMetadata("resnet50", IMAGENET_STATS, recipe="torchvision-style training")
+def _text_of(sidecar: Path) -> str:
+    try:
+        return read_text(sidecar)
+    except DataError as error:
+        raise WeightsError(str(error)) from None
+
+
+def _untold(path: Path, sidecar: Path, tensors: Mapping[str, Tensor]) -> str:
+    looks = architecture_of(tensors)
+    example = WeightsMetadata(looks or "resnet50", IMAGENET_STATS, recipe="torchvision-style training")
     return (
-        f"{path}: carries no metadata, and is not recognised. Weights used with another stride placement, channel "
-        f"order or pool than they were trained with fail silently, so write what they are to {sidecar.name} beside "
-        f"them; for a model trained as torchvision's are, that is {example.to_json()}"
+        f"{path}: carries no metadata, and is not recognised"
+        + (f" (its names and shapes are {looks}'s)" if looks else "")
+        + ". Weights used with another stride placement, channel order or pool than they were trained with fail "
+        f"silently, so say what they are: convert_weights --from torchvision --architecture {looks or 'NAME'} {path} "
+        f"{path.name.split('.')[0]}.safetensors makes a file that does, for a model trained as torchvision's are; or "
+        f"write to {sidecar.name} beside them what such a one would say: {example.to_json()}"
     )

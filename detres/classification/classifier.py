@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, StrideIn, VggArchitecture
+from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
 from detres.backbones.building import Choices, Kinds, build_network
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm
@@ -97,6 +97,7 @@ def build_classifier(
     num_classes: int,
     weights: str | Path | None = None,
     shortcut: Shortcut | None = None,
+    shortcut_padding: ShortcutPadding | None = None,
     stride_in: StrideIn | None = None,
     output_stride: Literal[8, 16, 32] = 32,
     norm: Norm | Mapping[str, Norm] | None = "batch",
@@ -122,6 +123,7 @@ def build_classifier(
     choices = Choices(
         weights=weights,
         shortcut=shortcut,
+        shortcut_padding=shortcut_padding,
         stride_in=stride_in,
         output_stride=output_stride,
         norm=norm,

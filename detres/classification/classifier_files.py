@@ -15,6 +15,7 @@ from torch import Tensor
 from detres.backbones import weight_files
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.building import Choices, build_network
+from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
@@ -80,6 +81,7 @@ def build_from_settings(settings: ClassifierSettings, where: str) -> Classifier:
         raise WeightsError(f"{where}: its architecture {known.architecture!r} is none of {', '.join(BACKBONES)}")
     choices = Choices(
         shortcut=section.shortcut,
+        shortcut_padding=section.shortcut_padding,
         stride_in=section.stride_in,
         norm=settings.norms or None,
         norm_eps=section.norm_eps,
@@ -103,7 +105,10 @@ def stated_pixel_stats(config: ClassifierConfig, usual: PixelStats) -> PixelStat
 def read_classifier(path: Path) -> tuple[dict[str, Tensor], ClassifierSettings]:
     """The tensors of a classifier's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
-    return tensors, ClassifierSettings.from_metadata(metadata, str(path))
+    settings = ClassifierSettings.from_metadata(metadata, str(path))
+    what = f"{settings.backbone.architecture} with {len(settings.class_names)} classes"
+    check_described(lambda: build_from_settings(settings, str(path)), tensors, str(path), what)
+    return tensors, settings
 
 
 def load_classifier(path: Path) -> tuple[Classifier, ClassifierSettings]:

@@ -8,11 +8,13 @@ detres's there, which is tested as its publisher tests it, but for timm's bicubi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights, write_tensors
+from detres.backbones.weight_formats import is_safetensors_file
 from detres.backbones.weight_tags import PRETRAINED, fetch, find_published, weights_cache
 from detres.classification.classifier_files import ClassifierSettings, build_from_settings, load_strictly
 from detres.config.classification_schema import (
@@ -33,10 +35,12 @@ def locate_classifier(weights: str | Path) -> Path:
     publisher, _, name = str(weights).partition("/")
     if publisher not in _PUBLISHERS or Path(weights).exists():
         file = find_weights_file(weights)
-        if file.suffix in (".pth", ".pt", ".pkl", ".bin", ".npz"):
+        if not is_safetensors_file(file):
+            made = f"{file.name.split('.')[0]}.safetensors"
             raise WeightsError(
-                f"--weights {weights}: classifiers are safetensors of detres's own; of others' there are tags such as "
-                "torchvision/resnet50 and timm/resnet50.a1_in1k"
+                f"--weights {weights}: classifiers are safetensors of detres's own; convert_weights --from torchvision "
+                f"--architecture NAME {file} {made} makes one of another's ResNet or VGG net, and there are tags such "
+                "as torchvision/resnet50 and timm/resnet50.a1_in1k"
             )
         return file
     architecture, _, tag = name.partition(".")
@@ -61,15 +65,26 @@ def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
             f"backbone's, model.backbone.weights={publisher}/{tag}"
         )
     crop, test = (_torchvision_test if publisher == "torchvision" else _timm_test)(architecture, tag)
-    settings = _settings(file.metadata, crop, test)
+    class_names = tuple(synset.name for synset in imagenet_synsets())
+    settings = _settings(file.metadata, class_names, crop, test)
     model = build_from_settings(settings, file.source)
     load_strictly(model, file.tensors, file.source)
     write_tensors(out, model.state_dict(), settings.to_metadata())
 
 
-def _settings(known: WeightsMetadata, crop: int, test: ClassificationTestConfig) -> ClassifierSettings:
-    class_names = tuple(synset.name for synset in imagenet_synsets())
-    model = ClassifierConfig(backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=class_names)
+def foreign_settings(known: WeightsMetadata, class_names: Sequence[str]) -> ClassifierSettings:
+    """Of a classifier that nobody published for detres: its architecture's usual crop, CIFAR's images as they are."""
+    crop = BACKBONES[known.architecture].crop
+    test = ClassificationTestConfig(scales=(256,) if crop == 224 else (crop,))
+    return _settings(known, class_names, crop, test)
+
+
+def _settings(
+    known: WeightsMetadata, class_names: Sequence[str], crop: int, test: ClassificationTestConfig
+) -> ClassifierSettings:
+    model = ClassifierConfig(
+        backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=tuple(class_names)
+    )
     norms = dict.fromkeys(BACKBONES[known.architecture].normed_stages, "batch")
     return ClassifierSettings(model, ClassificationDataConfig(crop=crop), test, known, norms, known.recipe)
 

@@ -5,11 +5,13 @@
   detres convert_weights --from detectron2 model_final_280758.pkl r50_fpn.safetensors test.score=0.01
   detres convert_weights --from mmdetection faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth r50_fpn.safetensors
   detres convert_weights --from msra R-101.pkl r101.safetensors
+  detres convert_weights --from torchvision --architecture resnet18 checkpoint.pth.tar r18.safetensors
   detres convert_weights --to torchvision runs/mine mine.pth
   detres convert_weights --to detectron2 runs/mine mine.pkl
 
-A detector becomes a detector, a classification network a backbone. What a detector's weights do not hold is assumed and
-printed; --config reads it from the other project's config, key=value says it.
+A detector becomes a detector, a classification network a classifier, or a backbone where its last layer is missing.
+What a detector's weights do not hold is assumed and printed; --config reads it from the other project's config,
+key=value says it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="detectron2's config.yaml or mmdetection's config, read and not run"
     )
-    parser.add_argument("--architecture", metavar="NAME", help="of a backbone, where the file does not say")
+    parser.add_argument("--architecture", metavar="NAME", help="of a network, where the file does not say")
+    parser.add_argument("--shortcut-padding", choices=("end", "both"), help="of shortcuts without weights (option A)")
     parser.add_argument(
         "--approximate", action="store_true", help="with --to: write what the other project computes otherwise, too"
     )
@@ -46,7 +49,10 @@ def run(arguments: argparse.Namespace) -> None:
     from detres.experiments.converting import Options, convert
     from detres.experiments.handing_back import hand_back
 
-    stated = {name: getattr(arguments, name) for name in ("bn_eps", "classes", "architecture", "stride_in", "config")}
+    stated = {
+        name: getattr(arguments, name)
+        for name in ("bn_eps", "classes", "architecture", "stride_in", "shortcut_padding", "config")
+    }
     options = Options(**stated)
     if arguments.target:
         if options.given():

@@ -26,6 +26,7 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
     from detres.config.loading import read_config
     from detres.experiments.dry_run import dry_run
+    from detres.experiments.own_code import stated_code
     from detres.experiments.training import train
     from detres.experiments.weights import model_layer
     from detres.training.interrupts import Interrupted
@@ -38,7 +39,8 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     task = check_task(cfg, task, "train")
     layers = layers_of(arguments, task)
     if arguments.weights:
-        arguments.weights, layer = model_layer(arguments.weights, task)
+        own_code = stated_code(arguments.cfg, arguments.overrides)
+        arguments.weights, layer = model_layer(arguments.weights, task, own_code)
         layers.append(layer)
     loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg))
     for scaled in loaded.scaled:

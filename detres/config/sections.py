@@ -63,6 +63,9 @@ class BackboneConfig(Section):
     """A file, a tag such as torchvision/IMAGENET1K_V2, or "pretrained": the architecture's usual one."""
     shortcut: Literal["A", "B", "C", "plain"] | None = None
     """Zero-padded identity, projection where the shape changes, projection everywhere, or none; null: as usual."""
+    shortcut_padding: Literal["end", "both"] | None = None
+    """Where shortcuts A have their zeros: behind the channels, or half of them on either side; null: as the weights
+    were trained, else end."""
     stride_in: Literal["1x1", "3x3"] | None = None
     """Which convolution of a bottleneck strides; null: as the weights were trained, else 3x3."""
     norm: Literal["batch", "frozen", "sync", "group"] | None = None

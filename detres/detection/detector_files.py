@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from detres.backbones.building import build_backbone
+from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.network import Network
@@ -24,7 +25,7 @@ from detres.training.checkpoints import read_safetensors
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
 # Of the backbone's section, what makes another function of the same weights.
-_TRAINED_IN = ("name", "shortcut", "stride_in", "output_stride", "norm", "norm_eps")
+_TRAINED_IN = ("name", "shortcut", "shortcut_padding", "stride_in", "output_stride", "norm", "norm_eps")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
         trained, known = _deciding(self.model), self.backbone
         trained["model.backbone.output_stride"] = self.model.output_stride
         if known is not None and not known.architecture.startswith("timm/"):
-            trained |= {f"model.backbone.{key}": getattr(known, key) for key in ("shortcut", "stride_in", "norm_eps")}
+            own = {key: getattr(known, key) for key in ("shortcut", "shortcut_padding", "stride_in", "norm_eps")}
+            trained |= {f"model.backbone.{key}": value for key, value in own.items()}
         if self.norms:
             kinds = set(self.norms.values())
             every = ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items())
@@ -106,14 +108,10 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
     own_code: the backbone's module:callable, where a config of the user's names it; a file alone never runs code.
     """
     section = settings.model.backbone
-    if ":" in section.name and section.name != own_code:
-        raise WeightsError(
-            f"{where}: its backbone is {section.name}, code of yours; a weights file never runs code. "
-            "Give the run's config with --cfg"
-        )
+    check_code(settings, where, own_code)
     outputs = outputs_of(settings.model.layout, section.name)
     if settings.backbone is None:
-        stated = section.model_dump(include={"shortcut", "stride_in", "norm", "norm_eps"}, exclude_none=True)
+        stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
         stride = settings.model.output_stride
         backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
     elif section.name.startswith("timm/"):
@@ -130,10 +128,23 @@ def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str
     return assemble(backbone, settings.model, settings.test)
 
 
+def check_code(settings: DetectorSettings, where: str, own_code: str | None) -> None:
+    """Raise WeightsError where the backbone is code that nobody but the file names; own_code: what the user names."""
+    name = settings.model.backbone.name
+    if ":" in name and name != own_code:
+        raise WeightsError(
+            f"{where}: its backbone is {name[:200]}, code of yours or of whoever made the file; a weights file never "
+            "runs code. If it is yours, name it yourself: give your config with --cfg, or model.backbone.name=…"
+        )
+
+
 def read_detector(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
     """The tensors of a detector's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
-    return tensors, DetectorSettings.from_metadata(metadata, str(path))
+    settings = DetectorSettings.from_metadata(metadata, str(path))
+    if ":" not in settings.model.backbone.name:  # else it is code, which is the user's to name
+        check_described(lambda: build_from_settings(settings, str(path)), tensors, str(path))
+    return tensors, settings
 
 
 def load_detector(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from detres.backbones.weight_formats import is_safetensors_file
 from detres.backbones.weight_tags import PublishedWeights, fetch, weights_cache
 from detres.detection.converted import Stated, write_converted
 from detres.detection.torchvision_weights import read_torchvision
@@ -22,11 +23,11 @@ def locate_detector(weights: str | Path) -> Path:
     publisher, _, name = str(weights).partition("/")
     if publisher != "torchvision" or Path(weights).exists():
         file = find_weights_file(weights)
-        if file.suffix in (".pth", ".pt", ".pkl", ".bin", ".npz"):
+        if not is_safetensors_file(file):
             raise WeightsError(
                 f"--weights {weights}: detectors are safetensors of detres's own. A backbone's weights go to "
                 f"model.backbone.weights={file}; another project's detector is converted first: detres convert_weights "
-                f"--from torchvision (or detectron2, mmdetection) {file} {file.stem}.safetensors"
+                f"--from torchvision (or detectron2, mmdetection) {file} {file.name.split('.')[0]}.safetensors"
             )
         return file
     if name not in _PUBLISHED:

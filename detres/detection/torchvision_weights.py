@@ -41,11 +41,12 @@ def read_torchvision(path: Path, stated: Stated) -> ConvertedDetector | None:
 
     stated: norm_eps, guessed where it is None, class_names and layers. Raises WeightsError, naming the file.
     """
-    theirs = read_tensors(path)
+    theirs, aside = read_tensors(path)
     if not is_torchvision_detector(list(theirs)):
         return None
     try:
-        return understand(theirs, stated, f"torchvision {path.name}")
+        detector = understand(theirs, stated, f"torchvision {path.name}")
+        return replace(detector, told=(*aside, *detector.told))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
 

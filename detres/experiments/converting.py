@@ -1,6 +1,6 @@
 """Weights of other projects become detres's safetensors.
 
-A detector becomes a detector, a classification network a backbone.
+A detector becomes a detector, a classification network a classifier, or a backbone where its last layer is missing.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detres.backbones import build_backbone
-from detres.backbones.architectures import StrideIn
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import read_weights, write_weights
+from detres.backbones.architectures import ShortcutPadding, StrideIn
 from detres.config.loading import read_override
 from detres.detection.conversion_keys import asked
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
@@ -20,8 +17,8 @@ from detres.detection.detectron2_weights import read_detectron2
 from detres.detection.mmdetection_weights import read_mmdetection
 from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import ConfigError, WeightsError
+from detres.experiments.converting_networks import convert_network, refuse
 from detres.files.text import read_lines
-from detres.structures import IMAGENET_STATS
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class Options:
     architecture: str | None = None
     stride_in: StrideIn | None = None
     config: Path | None = None
+    shortcut_padding: ShortcutPadding | None = None
 
     def given(self) -> set[str]:
         """As they are written on the command line."""
@@ -97,18 +95,12 @@ def convert(
     if source in DETECTOR_SOURCES:
         detector = DETECTOR_SOURCES[source].read(path, options.stated(overrides))
         if detector is not None:
-            _refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
+            refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
             return _convert_detector(detector, path, out)
     for text in overrides:
         read_override(text)
         raise ConfigError(f"{text}: keys are of detectors, and {path} is none of {source}'s; leave it out")
-    return _convert_backbone(source, path, out, options)
-
-
-def _refuse(options: set[str], what: str) -> None:
-    """An option that would do nothing is a misunderstanding."""
-    if options:
-        raise WeightsError(f"{', '.join(sorted(options))}: of no use with {what}; leave it out")
+    return convert_network(source, path, out, options, _class_names(options.classes) if options.classes else None)
 
 
 def _class_names(file: Path) -> list[str]:
@@ -121,29 +113,3 @@ def _convert_detector(detector: ConvertedDetector, path: Path, out: Path) -> lis
     model = write_converted(detector, out, str(path))
     count = len(detector.tensors)
     return [*detector.told, f"{path}: a detector of {len(model.class_names)} classes, {count} tensors -> {out}"]
-
-
-def _convert_backbone(source: str, path: Path, out: Path, options: Options) -> list[str]:
-    architecture = options.architecture
-    if (source == "msra") != (path.suffix == ".pkl"):
-        raise WeightsError(f"--from {source} {path}: of backbones, the MSRA weights are .pkl files, and nobody else's")
-    if source == "msra":
-        _refuse(options.given(), "a backbone from msra")
-    elif architecture is None:
-        _refuse(options.given(), f"a backbone from {source} that says what it is")
-    else:
-        _refuse(options.given() - {"--architecture", "--bn-eps"}, f"a backbone from {source}")
-    if source == "timm" and architecture is not None and not architecture.startswith("timm/"):
-        raise WeightsError(f"--architecture {architecture}: pixel statistics differ; say which of timm's: timm/NAME")
-    metadata = None
-    if architecture is not None:
-        eps = 1e-5 if options.bn_eps is None else options.bn_eps
-        stats = build_backbone(architecture).pixel_stats if source == "timm" else IMAGENET_STATS
-        metadata = WeightsMetadata(architecture, stats, norm_eps=eps, recipe=f"{source} {path.name}")
-    file = read_weights(path, metadata=metadata)
-    write_weights(out, file.tensors, file.metadata)
-    known = file.metadata
-    return [
-        f"{path}: {known.architecture}{known.form()}, {known.pixel_stats.order} pixels, {len(file.tensors)} tensors "
-        f"-> {out}"
-    ]

@@ -77,7 +77,9 @@ def detector_from_weights(
         settings = settings.gaining_context()
     named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, USUAL_CLASSES)})
     with seeded(config):
-        model = build_from_settings(settings.with_model(named, config.test, str(path)), str(path))
+        # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
+        own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
+        model = build_from_settings(changed, str(path), own_code=own_code)
     for line in transfer_detector(model, path).lines():
         say(line)
     return model

@@ -33,6 +33,7 @@ from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
 from detres.experiments.evaluation_places import config_of_data, default_folder, file_digest
 from detres.experiments.output_folders import make_folder
+from detres.experiments.own_code import stated_code
 from detres.experiments.reporting import write_report
 
 Say = Callable[[str], None]
@@ -69,7 +70,7 @@ def evaluate(
         if not len(images.boxes):
             say_unannotated(images, say)
             _check_most(images.name, config)
-        members = [each.member(where, with_own_code=bool(cfg)) for each in found]
+        members = [each.member(where, stated_code(cfg, overrides)) for each in found]
         check_classes(members)
         precision = config.training.precision
         for each in found:
@@ -110,11 +111,10 @@ class _Weights:
     settings: DetectorSettings
     config: Config
 
-    def member(self, device: torch.device, *, with_own_code: bool) -> Member:
-        """The detector on its device. with_own_code: whether a config names code of the user's."""
+    def member(self, device: torch.device, own_code: str | None) -> Member:
+        """The detector on its device. own_code: the backbone's, where the user names one."""
         where, model_config = str(self.file), self.config.model
         named = self.settings.with_model(model_config, self.config.test, where)
-        own_code = model_config.backbone.name if with_own_code else None
         model = build_from_settings(named, where, own_code=own_code)
         load_strictly(model, self.tensors, where)
         return Member(prepare_detector(model.eval(), self.config, device), self.config.data)

@@ -21,6 +21,7 @@ from detres.experiments.evaluating import map_classes
 from detres.experiments.evaluation_places import config_of_data, default_place
 from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
+from detres.experiments.own_code import stated_code
 from detres.experiments.parts import Say
 from detres.experiments.predicting import write_picture
 from detres.files.names import safe_name
@@ -55,7 +56,8 @@ def draw_set(
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
     split = split_to_measure(config, split or (None if weights else "train"), say)
     images = load_measured(config.data, split, say, may_lack=split == "train")
-    detector = _detector(locate_detector(weights), config, device) if weights else None
+    own_code = stated_code(cfg, overrides)
+    detector = _detector(locate_detector(weights), config, device, own_code) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(limit, len(images))).round().astype(int)).tolist()
     files = [Path(images.file_name(i)) for i in chosen]
@@ -85,11 +87,11 @@ def draw_set(
     return _write_sheet(out / "sheet.png", drawn[:SHEET_PICTURES], title), len(drawn)
 
 
-def _detector(file: Path, config: Config, device: str | None) -> Detector:
+def _detector(file: Path, config: Config, device: str | None, own_code: str | None) -> Detector:
     """The file's detector, fed and tested as the config says: eval_det's."""
     tensors, settings = read_detector(file)
     settings = replace(settings.with_model(config.model, config.test, str(file)), preprocessing=config.data)
-    model = build_from_settings(settings, str(file))
+    model = build_from_settings(settings, str(file), own_code=own_code)
     load_strictly(model, tensors, str(file))
     return Detector(model.eval(), settings, device=device)
 

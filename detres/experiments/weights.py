@@ -8,7 +8,7 @@ from typing import Literal
 from detres.classification.classifier_files import read_classifier
 from detres.classification.published import locate_classifier
 from detres.config.loading import Layer
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import check_code, read_detector
 from detres.detection.published import locate_detector
 from detres.localization.localizer_files import locate_localizer, read_localizer
 
@@ -17,12 +17,17 @@ _TRAINED_BY = {"drop_path", "checkpoint_blocks"}
 
 
 def model_layer(
-    weights: str | Path, task: Literal["detection", "classification", "localization"]
+    weights: str | Path, task: Literal["detection", "classification", "localization"], own_code: str | None = None
 ) -> tuple[Path, Layer]:
-    """The file, and the model it decides, to be laid over a config; class names stay the data's."""
+    """The file, and the model it decides, to be laid over a config; class names stay the data's.
+
+    own_code: a backbone that the user names, and the file may. Raises WeightsError where it names another.
+    """
     if task == "detection":
         path = locate_detector(weights)
-        model, left_out = read_detector(path)[1].model, {"class_names"}
+        settings = read_detector(path)[1]
+        check_code(settings, str(path), own_code)
+        model, left_out = settings.model, {"class_names"}
         if not model.global_context:  # What a detector may gain is the config's to say.
             left_out.add("global_context")
     elif task == "localization":

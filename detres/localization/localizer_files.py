@@ -11,9 +11,11 @@ from torch import Tensor
 
 from detres.backbones.building import Choices
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
+from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.pretrained import metadata_of
+from detres.backbones.weight_formats import is_safetensors_file
 from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
 from detres.errors import WeightsError
 from detres.localization.building import assemble, build_trunk
@@ -66,7 +68,7 @@ def build_from_settings(settings: LocalizerSettings, class_names: Sequence[str] 
 def locate_localizer(weights: str | Path) -> Path:
     """The safetensors file of a localizer's run, checkpoint or file. Raises WeightsError where there is none."""
     file = find_weights_file(weights)
-    if file.suffix != ".safetensors":
+    if not is_safetensors_file(file):
         raise WeightsError(
             f"--weights {weights}: localizers are safetensors of detres's own; a classifier's weights go to "
             f"model.backbone.weights={weights}"
@@ -77,7 +79,10 @@ def locate_localizer(weights: str | Path) -> Path:
 def read_localizer(path: Path) -> tuple[dict[str, Tensor], LocalizerSettings]:
     """The tensors of a localizer's file, on the CPU, and its settings. Raises WeightsError where it is none."""
     tensors, metadata = read_safetensors(path)
-    return tensors, LocalizerSettings.from_metadata(metadata, str(path))
+    settings = LocalizerSettings.from_metadata(metadata, str(path))
+    what = f"a localizer of {len(settings.class_names)} classes"
+    check_described(lambda: build_from_settings(settings), tensors, str(path), what)
+    return tensors, settings
 
 
 def load_localizer(path: Path) -> tuple[Localizer, LocalizerSettings]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from detres.files import safetensors
 from detres.files.checksums import CHECKSUM_KEY, is_as_written
 
 MODEL_FILE = "model.safetensors"
@@ -55,12 +55,9 @@ def tensors_of(path: Path) -> tuple[dict[str, Tensor], dict[str, str], bool]:
     Raises Damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise Damaged("it is missing") from None
-    except (OSError, SafetensorError) as error:
-        raise Damaged(str(error)) from None
+        tensors, metadata = safetensors.read_tensors(path)
+    except ValueError as error:
+        raise Damaged("it is missing" if not path.exists() else str(error)) from None
     as_written = is_as_written(tensors, metadata)
     if as_written is False:
         raise Damaged("its bytes are not those that were written: the checksum differs")

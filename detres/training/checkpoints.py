@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.errors import WeightsError
+from detres.files import safetensors
 from detres.files.checksums import CHECKSUM_KEY, with_checksum
 from detres.files.patience import patiently
 from detres.files.places import local_place
@@ -114,9 +114,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def read_metadata(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself, without its tensors; WeightsError where it is none."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError) as error:
+        return safetensors.read_metadata(path)
+    except ValueError as error:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}{others_of(path.parent)}") from None
 
 

@@ -32,7 +32,7 @@ def test_a_saved_backbone_says_what_it_is(tmp_path):
     net = ResNet(BACKBONES["resnet18"], "resnet18", shortcut="A", pool="caffe", norm_eps=1e-3, pixel_stats=BGR)
     save_backbone(tmp_path / "b.safetensors", net, recipe="none")
     known = read_weights(tmp_path / "b.safetensors").metadata
-    assert known == WeightsMetadata("resnet18", BGR, "3x3", "caffe", 1e-3, "A", "none")
+    assert known == WeightsMetadata("resnet18", BGR, "3x3", "caffe", 1e-3, "A", "none", shortcut_padding="end")
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model": s, "epoch": 3}])
