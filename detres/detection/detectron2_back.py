@@ -69,13 +69,15 @@ def to_detectron2(tensors: Mapping[str, Tensor], settings: DetectorSettings) -> 
             carried=_CARRIED,
         )
     )
-    if model.layout == "dc5" and known.stride_in == "3x3":
+    comes_back = not (model.layout == "dc5" and known.stride_in == "3x3")
+    if not comes_back:
         otherwise.append("the first 3×3 of conv5 is dilated there; here, with the stride in the 3x3, it is not")
     config = write_yaml(_yaml(settings, net, known))
-    read = Detectron2Config("its config", read_yaml_1_1(config, "its config"))
-    again = understand(theirs, Stated(), "", Beside(read))
-    build = tuple(config.splitlines())
-    return HandedBack(theirs, build, tuple(otherwise), overrides_from(again, settings))
+    said: tuple[str, ...] = ()
+    if comes_back:
+        read = Detectron2Config("its config", read_yaml_1_1(config, "its config"))
+        said = overrides_from(understand(theirs, Stated(), "", Beside(read)), settings)
+    return HandedBack(theirs, tuple(config.splitlines()), tuple(otherwise), said)
 
 
 def _what_files_once_held(settings: DetectorSettings, known: WeightsMetadata) -> dict[str, Tensor]:

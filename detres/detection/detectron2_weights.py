@@ -104,7 +104,7 @@ def understand(
     _check_what_sizes_are_read_from(ours, layout)
     _check_norms_and_groups(ours)
     inside = asked(beside.inside, "model.class_names")
-    named = stated.class_names if inside is None or stated.class_names is not None else inside
+    named = inside if isinstance(inside, list) and stated.class_names is None else stated.class_names
     names, whose = class_names_of(len(ours["roi.class_logits.bias"]) - 1, named)
     model = model_settings(ours, layout, architecture, names)
 
@@ -213,11 +213,14 @@ def _layout_of(theirs: Mapping[str, Tensor]) -> LayoutName:
 
 
 def _check_what_sizes_are_read_from(ours: Mapping[str, Tensor], layout: LayoutName) -> None:
-    """The rest of what may be missing is told where the model is loaded."""
+    """The rest of what may be missing, or of another shape, is told where the model is loaded."""
     needed = ["roi.class_logits.bias", "roi.deltas.bias", "rpn.objectness.weight", "backbone.layer1.0.conv2.weight"]
     needed += [] if layout == "c4" else [_pooled_from(layout), "roi.head.fcs.0.weight"]
     if missing := [name for name in needed if name not in ours]:
         raise WeightsError(f"lacks what is {', '.join(missing)} here; the file may be cut, or of a head without layers")
+    empty = [name for name, t in ours.items() if not name.endswith("num_batches_tracked") and not (t.ndim and len(t))]
+    if empty := [*empty, *(name for name in needed if not ours[name].numel())]:
+        raise WeightsError(f"what is {empty[0]} here has shape {tuple(ours[empty[0]].shape)}; the file may be cut")
 
 
 def _pooled_from(layout: LayoutName) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from detres.detection.converted import ConvertedDetector, Stated
-from detres.detection.detectron2_weights import read_detectron2
+from detres.detection.detectron2_weights import read_detectron2, understand
 from detres.errors import ConfigError, UserError, WeightsError
 
 State = dict[str, Tensor]
@@ -135,8 +135,17 @@ def test_settings_that_the_file_says_of_itself_are_checked(drawn: dict[str, Stat
         (["data.workers=3"], "a file of weights does not keep data.workers"),
         (["model.backbone.name=os:system"], "the weights themselves say model.backbone.name"),
         (["test.scoer=1"], "did you mean test.score?"),
+        (["model.class_names=3"], "model.class_names: got 3, expected a list in brackets"),
+        (["mine"], "no list of key=value under `detres`"),
     ):
         torch.save({"model": drawn["fpn"], "detres": inside}, tmp_path / "model.pth")
         with pytest.raises(UserError) as told:
             read_detectron2(tmp_path / "model.pth", Stated())
         assert said in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["roi_heads.box_predictor.cls_score.bias", "backbone.bottom_up.res2.0.conv2.weight"])
+def test_tensors_without_extent_are_named(name: str, drawn: dict[str, State]) -> None:
+    for shape in ((), (0,), (0, 3, 3, 3)):
+        with pytest.raises(WeightsError, match=r"has shape \(.*\); the file may be cut"):
+            understand({**drawn["fpn"], name: torch.zeros(shape)}, Stated(), "made up")

@@ -135,6 +135,13 @@ def test_what_detectron2_computes_otherwise_is_said(zoo_state: Callable[..., Sta
     }
 
 
+def test_what_would_not_come_back_is_handed_over_all_the_same(zoo_state: Callable[..., State]) -> None:
+    tensors, settings = handed_in(detectron2_weights.understand(zoo_state("dc5"), Stated(class_names=NAMES), "made up"))
+    handed = to_detectron2(tensors, replace(settings, backbone=replace(settings.backbone, stride_in="3x3")))
+    assert "the first 3×3 of conv5 is dilated there" in handed.otherwise[0]
+    assert handed.coming_back == ()
+
+
 # torchvision
 
 
