@@ -8,6 +8,7 @@ from typing import Any, Literal
 from detres.data.values import flag
 
 IGNORE_KEYS = ("iscrowd", "difficult", "ignore")
+_NONE = (None, 0)
 IgnoredAs = Literal["nothing", "crowd", "difficult"]
 
 
@@ -18,12 +19,11 @@ def ignored_as(annotation: Mapping[str, Any]) -> IgnoredAs | None:
     an object that is neither to be found nor false when found, and say so of a crowd, too. pycocotools heeds iscrowd
     alone; our own files set it with the others.
     """
-    crowd, difficult, ignore = (_mark(annotation.get(key)) for key in IGNORE_KEYS)
+    marks = [annotation.get(key) for key in IGNORE_KEYS]
+    # Nearly all have none, and there are a million.
+    if all(mark in _NONE for mark in marks):
+        return "nothing"
+    crowd, difficult, ignore = map(flag, marks)
     if crowd is None or difficult is None or ignore is None:
         return None
     return "difficult" if difficult or ignore else "crowd" if crowd else "nothing"
-
-
-def _mark(value: Any) -> bool | None:
-    # Nearly all are missing or a plain 0, and there are a million.
-    return False if value is None or value is False or (type(value) is int and value == 0) else flag(value)

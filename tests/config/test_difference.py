@@ -26,6 +26,12 @@ def test_anything_else_is_refused_with_the_difference_shown():
     assert "training.steps: was" not in message
 
 
+def test_a_run_may_go_on_with_another_word_on_what_is_left_out():
+    """It changes no step; and runs of before wrote false for what nobody had stated."""
+    for old, new in ((False, None), (None, True), (True, False)):
+        check_resumable(Config(data={"strict": old}), Config(data={"strict": new}), "runs/x")
+
+
 def test_a_caller_may_allow_more():
     new = Config(data={"root": "elsewhere"}, optimizer={"lr": 0.3})
     with pytest.raises(ConfigError) as raised:
