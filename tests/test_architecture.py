@@ -20,6 +20,7 @@ FLOORS = (
         "boxes",
         "draws",
         "errors",
+        "system_errors",
         "files",
         "distributed",
         "array_pickle",
