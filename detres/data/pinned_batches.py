@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -63,10 +64,9 @@ def _pinned(batch: Any) -> Any:
 
 def _put(pinned: queue.Queue[Any], batch: Any, ended: threading.Event) -> None:
     while not ended.is_set():
-        try:
-            return pinned.put(batch, timeout=0.2)
-        except queue.Full:
-            continue
+        with suppress(queue.Full):
+            pinned.put(batch, timeout=0.2)
+            return
 
 
 def _stop(thread: threading.Thread, pool: WorkerPool, ended: threading.Event) -> None:

@@ -20,7 +20,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Any, NamedTuple
@@ -136,10 +136,8 @@ class _Worker:
 
     def ask(self, task: Any) -> None:
         self.owed.append(task)
-        try:
+        with suppress(PeerGone):  # Seen, and mended, where its answer is awaited.
             send(self._socket, task)
-        except PeerGone:
-            pass  # Seen, and mended, where its answer is awaited.
 
     def next_result(self) -> Any:
         while True:
@@ -197,11 +195,9 @@ class _Worker:
             )
         tell(f"a process that loads images {how} (out of memory?); another reads its batches again")
         self._start()
-        for task in self.owed:
-            try:
+        with suppress(PeerGone):
+            for task in self.owed:
                 send(self._socket, task)
-            except PeerGone:
-                return
 
 
 @contextmanager
@@ -274,7 +270,7 @@ def _seed(lane: Lane) -> None:
     seed = int(torch.empty((), dtype=torch.int64).random_(generator=torch.Generator().manual_seed(0))) + lane.number
     random.seed(seed)
     torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002, which is what others draw from
 
 
 def _close_main_ends() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, TextIO
 
 import torch
 from torch import nn
@@ -29,11 +29,10 @@ from detres.training.checkpoints import (
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
+from detres.training.logs import Logs
 from detres.training.loop import Batch, StepReport, train_steps
-from detres.training.metric_log import MetricLog
 from detres.training.run_state import Best, RunState
 from detres.training.schedules import Schedule
-from detres.training.terminal import open_terminal
 
 Evaluate = Callable[[int], Mapping[str, Any] | None]
 
@@ -99,7 +98,7 @@ def run_training(
         state.restore(load_checkpoint(found))
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        logs = _Logs(run, steps, state, terminal)
+        logs = Logs(run, steps, state, terminal)
         stack.callback(logs.close)
         keeper = _Keeper(
             state,
@@ -157,7 +156,7 @@ class _Keeper:
     publish: Callable[[Path], None] | None
     best_metric: str
     metadata: Mapping[str, str]
-    logs: _Logs
+    logs: Logs
     interrupts: Interrupts
     stopping: bool = False
 
@@ -253,37 +252,3 @@ class _Keeper:
 
     def _folder(self, name: str) -> Path:
         return self.run / "checkpoints" / name
-
-
-class _Log(Protocol):
-    def report(self, report: StepReport) -> None: ...
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None: ...
-    def event(self, step: int, message: str) -> None: ...
-    def close(self) -> None: ...
-
-
-class _Logs:
-    """The run's files and its terminal, on the main rank; nothing elsewhere."""
-
-    def __init__(self, run: Path, steps: int, state: RunState, terminal: TextIO | None) -> None:
-        self._logs: list[_Log] = []
-        if is_main():
-            self._logs.append(MetricLog(run, steps=steps, step=state.step, evaluated=state.evaluated))
-            if terminal is not None:
-                self._logs.append(open_terminal(terminal, steps=steps, step=state.step))
-
-    def report(self, report: StepReport) -> None:
-        for log in self._logs:
-            log.report(report)
-
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
-        for log in self._logs:
-            log.evaluation(step, metrics)
-
-    def event(self, step: int, message: str) -> None:
-        for log in self._logs:
-            log.event(step, message)
-
-    def close(self) -> None:
-        for log in self._logs:
-            log.close()

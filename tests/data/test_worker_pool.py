@@ -108,7 +108,7 @@ def test_a_worker_that_is_begun_again_knows_how_many_of_its_tasks_are_done(tmp_p
 def test_a_batch_that_kills_every_worker_ends_in_one_message():
     with (
         pytest.warns(DetresWarning),
-        pytest.raises(UserError, match="data.workers: a process that loads images was killed by SIGKILL, and so did"),
+        pytest.raises(UserError, match="images was killed by SIGKILL, and so did"),
     ):
         list(pool([("echo", 0), ("die", None)]))
 
