@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from detres.commands.output import forgiving_output
-from detres.commands.stopping import stopped_by_signals
+from detres.commands.stopping import INTERRUPTED, say_stopped, stopped_by_signals
 from detres.errors import UserError
 from detres.system_errors import system_message
 from detres.version import __version__
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BaseException as error:
             # Whatever became of it on its way: importing a library, or a library's own handlers, may turn it.
             if stopping.signal_name is not None or isinstance(error, KeyboardInterrupt):
-                print(f"interrupted by {stopping.signal_name or 'SIGINT'}", file=sys.stderr)
-                return 130
+                say_stopped(stopping.signal_name or "SIGINT")
+                return INTERRUPTED
             if (message := system_message(error)) is None:
                 raise
             return _fail(UserError(message))

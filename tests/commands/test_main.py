@@ -50,7 +50,7 @@ def test_what_the_machine_refuses_is_one_message(command, capsys, number, file, 
 )
 def test_a_bug_keeps_its_traceback(command, error):
     command(raising(error))
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=error.strerror) as caught:
         main(["configs"])
     assert caught.value is error
 
@@ -116,6 +116,21 @@ def test_a_command_may_be_stopped_while_it_imports_its_libraries(tiny, tmp_path,
     (os.killpg if to_group else os.kill)(started.pid, getattr(signal, name))
     assert started.communicate(timeout=60) == ("", f"interrupted by {name}\n")
     assert started.returncode == 130
+
+
+def test_a_signal_while_a_library_is_imported_is_not_raised_through_it(run_python, tmp_path):
+    """Some abort where an exception passes through their initialization."""
+    (tmp_path / "slow_library.py").write_text(
+        "import os, signal\ntry: os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException: os.abort()\n"
+    )
+    code = (
+        "import sys, detres.commands.configs as configs; from detres.commands.main import main\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "configs.run = lambda arguments: __import__('slow_library')\n"
+        "sys.exit(main(['configs']))"
+    )
+    done = run_python("-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted by SIGTERM\n")
 
 
 def test_reading_the_command_line_needs_no_torch(run_python):
