@@ -23,6 +23,7 @@ FLOORS = (
         "system_errors",
         "files",
         "distributed",
+        "rank_failures",
         "array_pickle",
         "inert_pickle",
         "version",

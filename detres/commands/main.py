@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UserError as error:
             return _fail(error)
         except BaseException as error:
+            if type(error).__name__ == "EndedElsewhere":  # by its name: to import it is to import torch
+                return error.exit_status
             # Whatever became of it on its way: importing a library, or a library's own handlers, may turn it.
             if stopping.signal_name is not None or isinstance(error, KeyboardInterrupt):
                 say_stopped(stopping.signal_name or "SIGINT")
