@@ -140,7 +140,9 @@ class _Watch(threading.Thread):
             rank = self._peers.pop(peer)
             peer.close()
             if not word and not self._leaving.is_set():
-                self._failure = self._note(_Failure(rank, told=False))
+                silent = _Failure(rank, told=False)
+                # The main rank's end is seen by all, and the store may have gone with it.
+                self._failure = self._note(silent) if rank else silent
 
     def _look(self) -> None:
         if self._failure is None:
