@@ -8,14 +8,6 @@ import os
 from typing import Any
 
 from detres.errors import ConfigError, DataError, UserError, WeightsError
-from detres.structures import (
-    ClassificationBatch,
-    DetectionBatch,
-    Detections,
-    DetectionTarget,
-    FeatureSpec,
-    PixelStats,
-)
 from detres.version import __version__
 
 # albumentations asks the registry for its newest version when it is imported, unless told not to.
@@ -31,17 +23,17 @@ _LAZY = {
     "evaluate": "detres.experiments.evaluation",
     "Classifier": "detres.prediction",
     "Detector": "detres.prediction",
+    "ClassificationBatch": "detres.structures",
+    "DetectionBatch": "detres.structures",
+    "DetectionTarget": "detres.structures",
+    "Detections": "detres.structures",
+    "FeatureSpec": "detres.structures",
+    "PixelStats": "detres.structures",
 }
 
 __all__ = [
-    "ClassificationBatch",
     "ConfigError",
     "DataError",
-    "DetectionBatch",
-    "DetectionTarget",
-    "Detections",
-    "FeatureSpec",
-    "PixelStats",
     "UserError",
     "WeightsError",
     "__version__",

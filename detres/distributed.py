@@ -10,8 +10,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from detres.errors import ConfigError
+from detres.rank_failures import failures_told_once
 
 
 def rank() -> int:
@@ -28,7 +30,10 @@ def is_main() -> bool:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the group torchrun describes in the environment, where it does; leave it at the end."""
+    """Join the group torchrun describes in the environment, where it does; leave it at the end.
+
+    A rank that fails in it ends all: EndedElsewhere is raised on those that have nothing to say (rank_failures.py).
+    """
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -36,9 +41,13 @@ def process_group(device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)  # Else every rank would open a context on the first GPU as well.
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, device_id=device if device.type == "cuda" else None)
+    store, rank, world = next(rendezvous("env://"))
+    dist.init_process_group(
+        backend, store=store, rank=rank, world_size=world, device_id=device if device.type == "cuda" else None
+    )
     try:
-        yield
+        with failures_told_once(dist.PrefixStore("detres", store), rank, world):
+            yield
     finally:
         dist.destroy_process_group()
 

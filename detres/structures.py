@@ -137,7 +137,7 @@ class DetectionBatch:
         )
 
     def pin_memory(self) -> DetectionBatch:
-        """Called by torch's DataLoader; images dominate, so the rest stays where it is."""
+        """Images dominate, so the rest stays where it is."""
         return replace(self, images=self.images.pin_memory())
 
 

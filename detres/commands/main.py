@@ -7,7 +7,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from detres.commands.output import forgiving_output
+from detres.commands.stopping import INTERRUPTED, say_stopped, stopped_by_signals
 from detres.errors import UserError
+from detres.system_errors import system_message
 from detres.version import __version__
 
 COMMANDS = {
@@ -28,8 +31,28 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit status: 0 done, 2 a user's mistake, 130 interrupted after a checkpoint."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Run a command. Returns the exit status: 0 done, 2 a user's mistake or the machine's, 130 asked to stop."""
+    with forgiving_output() as output, stopped_by_signals() as stopping:
+        try:
+            status = _run(list(sys.argv[1:] if argv is None else argv))
+        except UserError as error:
+            return _fail(error)
+        except BaseException as error:
+            if type(error).__name__ == "EndedElsewhere":  # by its name: to import it is to import torch
+                return error.exit_status
+            # Whatever became of it on its way: importing a library, or a library's own handlers, may turn it.
+            if stopping.signal_name is not None or isinstance(error, KeyboardInterrupt):
+                say_stopped(stopping.signal_name or "SIGINT")
+                return INTERRUPTED
+            if (message := system_message(error)) is None:
+                raise
+            return _fail(UserError(message))
+        output.flush()
+    # Of a training, its folder holds what was printed.
+    return 2 if output.lost and not status and not _trains(argv) else status
+
+
+def _run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(_overview())
         return 0 if argv else 2
@@ -46,26 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.configure(parser)
     # Intermixed, so that `key=value` may stand before, between and behind the options.
-    arguments = parser.parse_intermixed_args(rest)
-    try:
-        return command.run(arguments) or 0
-    except UserError as error:
-        print(f"{type(error).__name__}: {message_of(error)}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `detres … | head` is no fault of anybody's.
-        sys.stderr.close()
-        return 0
+    return command.run(parser.parse_intermixed_args(rest)) or 0
+
+
+def _fail(error: UserError) -> int:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    return error.exit_status
+
+
+def _trains(argv: Sequence[str] | None) -> bool:
+    return (list(sys.argv[1:] if argv is None else argv) or [""])[0].startswith("train_")
 
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(["usage: detres COMMAND …   (detres COMMAND --help tells more)", "", *lines])
-
-
-def message_of(error: UserError) -> str:
-    """What an error says; of one raised in a worker process, without the traceback torch puts before it."""
-    return str(error).rpartition(f"detres.errors.{type(error).__name__}: ")[2].rstrip()

@@ -6,25 +6,28 @@ N images of a micro-batch, H, W the padded height and width.
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.batch_memory import mapped_memory
 from detres.data.images import read_image
+from detres.data.pinned_batches import PinnedBatches
 from detres.data.samplers import Place, TrainingSampler, batches_of_one_shape, grouped_batches
 from detres.data.sizes import resize_image, resized_size
 from detres.data.transforms import DetectionTransform
+from detres.data.worker_pool import Maker, WorkerPool, worker_lane
 from detres.draws import Purpose, key
-from detres.errors import DataError, UserError
+from detres.errors import DataError
 from detres.structures import DetectionBatch, DetectionTarget
 
 # What an image that cannot be decoded is replaced by: near the mean of photographs, and free of edges.
@@ -136,10 +139,7 @@ def collate(samples: Sequence[DetectionSample], pad_to: int = 1) -> DetectionBat
 def empty_images(count: int, height: int, width: int) -> torch.Tensor:
     """Memory for a batch; in a worker it is shared from the start, which saves copying it there to send it."""
     shape = (count, height, width, 3)
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
-    storage = torch.UntypedStorage._new_shared(math.prod(shape))
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+    return torch.empty(shape, dtype=torch.uint8) if worker_lane() is None else mapped_memory(shape)
 
 
 def stacked_images(images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
@@ -226,44 +226,53 @@ def _loader(
 
 
 class ImageLoader(DataLoader):
-    """torch's loader, as every set of images uses it; `more` are its other arguments.
-
-    What a worker raises for a user's mistake is raised here with its own message, not with the worker's traceback.
-    """
+    """torch's loader, as every set of images uses it, with workers of our own; `more` are its other arguments."""
 
     def __init__(self, dataset: Dataset, *, workers: int, pin_memory: bool = False, **more: Any) -> None:
         super().__init__(
             dataset,
             num_workers=workers,
-            worker_init_fn=settle_worker,
-            persistent_workers=workers > 0,
             pin_memory=pin_memory,
-            # DataLoader draws a seed for its workers: from here, not from the global generator of the process.
+            # DataLoader draws a seed at its beginning: from here, not from the global generator of the process.
             generator=torch.Generator().manual_seed(0),
             **more,
         )
 
     def __iter__(self) -> Iterator[Any]:
-        # Workers begin now, not with the first batch that is asked for.
-        return _told_plainly(super().__iter__())
+        """Workers begin now, not with the first batch that is asked for, and end with the iterator."""
+        if not self.num_workers:
+            return super().__iter__()
+        if isinstance(self.dataset, IterableDataset):
+            pool = WorkerPool(_StreamMaker(self.dataset), repeat(None), self.num_workers)
+        else:
+            pool = WorkerPool(_BatchMaker(self.dataset, self.collate_fn), self.batch_sampler, self.num_workers)
+        return PinnedBatches(pool) if self.pin_memory else pool
 
 
-def _told_plainly(batches: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from batches
-    except UserError as error:
-        kind = type(error)
-        told = str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].rstrip("\n")
-        # The traceback, and the error as another's context, would keep the workers until garbage is collected; then
-        # they end seconds late.
-        error.__traceback__ = None
-    else:
-        return
-    del batches
-    raise kind(told)
+class _BatchMaker(Maker):
+    """Batches of a set whose images are asked for by their places."""
+
+    def __init__(self, dataset: Dataset, collate_fn: Callable[[list[Any]], Any]) -> None:
+        self.dataset, self.collate_fn = dataset, collate_fn
+
+    def begin(self, done: int) -> Callable[[Any], Any]:
+        settle_worker()
+        return lambda places: self.collate_fn([self.dataset[place] for place in places])
 
 
-def settle_worker(worker: int = 0) -> None:
+class _StreamMaker(Maker):
+    """Batches of a set that is read in its own order: the next one for every task."""
+
+    def __init__(self, dataset: IterableDataset) -> None:
+        self.dataset = dataset
+
+    def begin(self, done: int) -> Callable[[Any], Any]:
+        settle_worker()
+        batches = islice(iter(self.dataset), done, None)
+        return lambda _: next(batches)
+
+
+def settle_worker() -> None:
     """Make a process that only loads images do so at its best; called in every worker.
 
     One thread, because workers share the processors. And memory that was freed is kept for the next image: else the

@@ -23,7 +23,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 
 from detres.data.annotations import Problem
 from detres.data.classification_loaders import ClassificationSample, collate
@@ -33,6 +33,7 @@ from detres.data.loaders import GREY, ImageLoader
 from detres.data.samplers import split_batch
 from detres.data.tar_reading import stream_files, told_of_tar
 from detres.data.tar_shards import LABEL_ENDINGS, image_of, is_wanted, key_and_ending, label_bytes, label_of
+from detres.data.worker_pool import worker_lane
 from detres.draws import Purpose, key, numpy_generator
 from detres.errors import ConfigError, DataError
 from detres.structures import ClassificationBatch
@@ -178,8 +179,8 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         self._names = torch.zeros(self.rank_lanes, _NAMES_BYTES, dtype=torch.uint8).share_memory_()
 
     def __iter__(self) -> Iterator[ClassificationBatch]:
-        info = get_worker_info()
-        worker = 0 if info is None else info.id
+        place = worker_lane()
+        worker = 0 if place is None else place.number
         per_step = self.share // self.micro
         # The loader asks its workers in turns from the first on: where the run begins, another lane may be due.
         first = self.start_step * per_step + worker

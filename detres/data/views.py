@@ -149,7 +149,7 @@ class ViewBatch:
         return len(self.image_ids)
 
     def pin_memory(self) -> ViewBatch:
-        """Called by torch's DataLoader; owners stay where they are used, on the host."""
+        """Owners stay where they are used, on the host."""
         pinned = (tuple(replace(v, pixels=v.pixels.pin_memory()) for v in of_plan) for of_plan in self.views)
         return replace(self, views=tuple(pinned))
 

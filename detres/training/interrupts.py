@@ -26,6 +26,8 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1
 class Interrupted(Exception):
     """The run was asked to stop and did, with a checkpoint; commands exit with status 130."""
 
+    exit_status = 130
+
     def __init__(self, signal_name: str, step: int, checkpoint: Path) -> None:
         super().__init__(f"interrupted by {signal_name} after step {step}; {checkpoint} holds it, --resume goes on")
         self.step = step

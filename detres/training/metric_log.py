@@ -1,7 +1,8 @@
 """What a run writes down of itself: metrics.jsonl, log.txt and TensorBoard's events, in its folder.
 
 Losses and measurements keep the names the model gave them. A *line* is one JSON object with "kind" (train, eval or
-event) and "step".
+event) and "step". A disk that refuses (full, gone, read-only) is told once and ends no run: what is to be written waits
+for it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detres.errors import DataError
+from detres.errors import DataError, tell
 from detres.files.whole import write_whole
+from detres.training.event_file import EventFile
 from detres.training.loop import StepReport
 from detres.training.report_lines import evaluation_line, report_line
+from detres.training.waiting_file import WaitingFile
 
 
 class MetricLog:
@@ -25,15 +28,11 @@ class MetricLog:
         """steps: the length of the run. step, evaluated: the step gone on from, and the last one evaluated by then;
         what the files hold of later ones is cut off.
         """
-        # Its import takes a second or more, and only a run needs it.
-        from torch.utils.tensorboard import SummaryWriter
-
         run.mkdir(parents=True, exist_ok=True)
-        self._steps = steps
+        self._steps, self._told = steps, False
         cut_back(run / "metrics.jsonl", step, evaluated)
-        self._metrics = (run / "metrics.jsonl").open("a", encoding="utf-8")
-        self._text = (run / "log.txt").open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+        self._metrics, self._text = WaitingFile(run / "metrics.jsonl"), WaitingFile(run / "log.txt")
+        self._board = EventFile(run / "tensorboard", step)
 
     def report(self, report: StepReport) -> None:
         """A completed step; one whose report was not read from the device leaves no line."""
@@ -59,21 +58,35 @@ class MetricLog:
     def close(self) -> None:
         for file in (self._metrics, self._text, self._board):
             file.close()
+        self._tell_once()
 
     def _line(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         line = json.dumps({"kind": kind, "step": step, **_without_nan(values)}, allow_nan=False)
-        self._metrics.write(line + "\n")
-        self._metrics.flush()
+        self._metrics.write_line(line)
+        self._tell_once()
 
     def _say(self, text: str) -> None:
-        self._text.write(text + "\n")
-        self._text.flush()
+        self._text.write_line(text)
+        self._tell_once()
 
     def _plot(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
-        self._board.flush()
+        finite = {
+            f"{kind}/{name}": value
+            for name, value in values.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
+        self._board.write(finite, step)
+        self._tell_once()
+
+    def _tell_once(self) -> None:
+        """Of all files of the folder: what ails one of them ails the others, too."""
+        ailing = next((file for file in (self._metrics, self._text, self._board) if file.error is not None), None)
+        if ailing is not None and not self._told:
+            self._told = True
+            tell(
+                f"{ailing.path}: cannot be written: {ailing.error.strerror}; the run goes on, and what it has to say "
+                "waits until there is room"
+            )
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, TextIO
 
 import torch
 from torch import nn
@@ -25,11 +25,10 @@ from detres.training.checkpoints import existing_checkpoint, link_checkpoint, lo
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
+from detres.training.logs import Logs
 from detres.training.loop import Batch, StepReport, train_steps
-from detres.training.metric_log import MetricLog
 from detres.training.run_state import Best, RunState
 from detres.training.schedules import Schedule
-from detres.training.terminal import open_terminal
 
 Evaluate = Callable[[int], Mapping[str, Any] | None]
 
@@ -95,7 +94,7 @@ def run_training(
         state.restore(load_checkpoint(checkpoint))
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        logs = _Logs(run, steps, state, terminal)
+        logs = Logs(run, steps, state, terminal)
         stack.callback(logs.close)
         keeper = _Keeper(
             state,
@@ -153,7 +152,7 @@ class _Keeper:
     publish: Callable[[Path], None] | None
     best_metric: str
     metadata: Mapping[str, str]
-    logs: _Logs
+    logs: Logs
     interrupts: Interrupts
     stopping: bool = False
 
@@ -254,37 +253,3 @@ class _Keeper:
 
     def _folder(self, name: str) -> Path:
         return self.run / "checkpoints" / name
-
-
-class _Log(Protocol):
-    def report(self, report: StepReport) -> None: ...
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None: ...
-    def event(self, step: int, message: str) -> None: ...
-    def close(self) -> None: ...
-
-
-class _Logs:
-    """The run's files and its terminal, on the main rank; nothing elsewhere."""
-
-    def __init__(self, run: Path, steps: int, state: RunState, terminal: TextIO | None) -> None:
-        self._logs: list[_Log] = []
-        if is_main():
-            self._logs.append(MetricLog(run, steps=steps, step=state.step, evaluated=state.evaluated))
-            if terminal is not None:
-                self._logs.append(open_terminal(terminal, steps=steps, step=state.step))
-
-    def report(self, report: StepReport) -> None:
-        for log in self._logs:
-            log.report(report)
-
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
-        for log in self._logs:
-            log.evaluation(step, metrics)
-
-    def event(self, step: int, message: str) -> None:
-        for log in self._logs:
-            log.event(step, message)
-
-    def close(self) -> None:
-        for log in self._logs:
-            log.close()

@@ -1,7 +1,10 @@
+import errno
 import json
+import os
 
 import pytest
 
+from detres.errors import DetresWarning
 from detres.training.loop import StepReport
 from detres.training.metric_log import MetricLog, cut_back
 
@@ -69,3 +72,28 @@ def test_tensorboard_holds_the_same_numbers(tmp_path):
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (scalar,) = events.Scalars("train/loss_rpn_box")
     assert (scalar.step, scalar.value) == (1200, pytest.approx(0.031))
+
+
+def test_a_full_disk_is_told_once_and_nothing_is_missing_once_there_is_room(tmp_path, monkeypatch):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    write, full = os.write, True
+
+    def refuse(descriptor, data):
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", refuse)
+    log = MetricLog(tmp_path, steps=22_000)
+    with pytest.warns(DetresWarning, match=r"metrics.jsonl: cannot be written: No space left on device; the run"):
+        log.report(REPORT)
+    log.evaluation(1200, {"AP": 0.5})
+    full = False
+    log.report(REPORT)
+    log.event(1201, "a word")
+    log.close()
+    assert [line["kind"] for line in lines(tmp_path)] == ["train", "eval", "train", "event"]
+    assert len((tmp_path / "log.txt").read_text().splitlines()) == 4
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert len(events.Scalars("train/loss_rpn_box")) == 2
+    assert len(events.Scalars("eval/AP")) == 1

@@ -91,6 +91,19 @@ def test_ranks_stop_after_a_common_step_with_a_checkpoint_and_status_130(toy, ru
 
 
 @pytest.mark.slow
+def test_a_run_of_which_one_rank_was_killed_goes_on_and_ends_as_one_that_was_not(toy, run_toy, tmp_path):
+    same = {"accumulate": 1, "steps": 8, "checkpoint": 2}
+    for status, output in run_toy(2, run=tmp_path / "whole", **same):
+        assert status == 0, output
+    (_, told), (killed, _) = run_toy(2, run=tmp_path / "cut", kill_at=5, kill_rank=1, **same)
+    assert killed == -signal.SIGKILL
+    assert "rank 1 ended without a word" in told
+    for status, output in run_toy(2, run=tmp_path / "cut", resume=True, **same):
+        assert status == 0, output
+    assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(tmp_path / "cut"))
+
+
+@pytest.mark.slow
 def test_every_rank_names_the_image_that_one_rank_choked_on(toy, run_toy, tmp_path):
     """Image 85 is in step 11's second half, so rank 1 has it; step 10 was saved, 12 is the next line."""
     for status, output in run_toy(2, run=tmp_path, accumulate=2, bad_image=85):
