@@ -11,7 +11,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detres.commands.arguments import add_config, layers_of
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from detres.config.localization_schema import LocalizationDataConfig
     from detres.config.schema import Config
     from detres.data.annotations import Problem
-    from detres.data.checking import DataReport, UnusableSplit
+    from detres.data.checking import DataReport
     from detres.data.classification_checking import ClassificationReport
+    from detres.data.unusable_splits import UnusableSplit
 
 # Of more classes, only the extremes are told.
 _CLASSES_SHOWN = 20
@@ -61,13 +62,25 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _check_localization(data: LocalizationDataConfig) -> None:
     from detres.data.localized_sets import load_localized
+    from detres.data.unusable_splits import UnusableSplit, refuse_useless
+    from detres.errors import DataError
 
+    reports: list[Any] = []
     for split in ("train", "val", "test"):
         if getattr(data, split):
-            images = load_localized(data, split)
-            print(f"{split}: {images.name}, {len(images)} images with {len(images.boxes)} boxes of their own class")
-            print(f"  {images.without_boxes} images without a box, which are left out")
-            print("\n".join(_problem_lines(images.problems)))
+            try:
+                reports.append((split, load_localized(data, split)))
+            except DataError as error:
+                reports.append(UnusableSplit(split, str(error)))
+    refuse_useless(reports)
+    for report in reports:
+        if isinstance(report, UnusableSplit):
+            print(line_of_unusable(report))
+            continue
+        split, images = report
+        print(f"{split}: {images.name}, {len(images)} images with {len(images.boxes)} boxes of their own class")
+        print(f"  {images.without_boxes} images without a box, which are left out")
+        print("\n".join(_problem_lines(images.problems)))
 
 
 def _check_detection(config: Config, fix: Path | None) -> None:
@@ -82,10 +95,10 @@ def _check_detection(config: Config, fix: Path | None) -> None:
 
 def lines_of(report: DataReport | UnusableSplit) -> list[str]:
     """What a split holds in five lines or fewer, then a line for each problem."""
-    from detres.data.checking import UnusableSplit
+    from detres.data.unusable_splits import UnusableSplit
 
     if isinstance(report, UnusableSplit):
-        return [f"{report.split}: cannot be used: {report.reason}"]
+        return [line_of_unusable(report)]
     (low, narrow), (high, broad) = report.image_sizes
     shortest, median, longest = report.box_sides
     lines = [
@@ -105,8 +118,16 @@ def lines_of(report: DataReport | UnusableSplit) -> list[str]:
     return lines + _problem_lines(report.problems)
 
 
-def lines_of_classified(report: ClassificationReport) -> list[str]:
+def line_of_unusable(report: UnusableSplit) -> str:
+    return f"{report.split}: cannot be used: {report.reason}"
+
+
+def lines_of_classified(report: ClassificationReport | UnusableSplit) -> list[str]:
     """What a split holds in three lines or fewer, then a line for each problem."""
+    from detres.data.unusable_splits import UnusableSplit
+
+    if isinstance(report, UnusableSplit):
+        return [line_of_unusable(report)]
     (low, narrow), (high, broad) = report.image_sizes
     counts = report.images_per_class
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)

@@ -22,6 +22,7 @@ from detres.data.datasets import SplitName, load_split, nothing_to_learn
 from detres.data.images import is_whole
 from detres.data.shared_images import shared_images
 from detres.data.sizes import resized_size
+from detres.data.unusable_splits import UnusableSplit, refuse_useless
 from detres.errors import DataError
 from detres.files.whole import write_whole
 
@@ -66,14 +67,6 @@ class DataReport:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True)
-class UnusableSplit:
-    """A split that the config names and of which nothing can be used, such as one that is not there."""
-
-    split: str
-    reason: str
-
-
 def check(
     data: DataConfig,
     *,
@@ -109,18 +102,10 @@ def check(
             more += shared_images(train, dataset, contents=decode)
         reports.append(describe(dataset, split, uncovered, more))
         cleaned[split] = dataset.subset(np.setdiff1d(np.arange(len(dataset)), broken)) if broken else dataset
-    _refuse_useless(reports)
+    refuse_useless(reports)
     if fix is not None:
         write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
     return reports
-
-
-def _refuse_useless(reports: Sequence[DataReport | UnusableSplit]) -> None:
-    if not reports:
-        raise DataError("the config names no split to check; set data.train, data.val or data.test")
-    reasons = [report.reason for report in reports if isinstance(report, UnusableSplit)]
-    if len(reasons) == len(reports):
-        raise DataError("\n".join(dict.fromkeys(reasons)))
 
 
 def describe(

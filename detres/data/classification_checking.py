@@ -18,6 +18,7 @@ from detres.data.annotations import Problem
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
 from detres.data.datasets import SplitName
+from detres.data.unusable_splits import UnusableSplit, refuse_useless
 from detres.errors import DataError
 
 # Images in work at a time: a set's results are small, its pixels are not.
@@ -40,16 +41,25 @@ class ClassificationReport:
     problems: tuple[Problem, ...]
 
 
-def check_classified(data: ClassificationDataConfig, *, base: Path | None = None) -> list[ClassificationReport]:
+def check_classified(
+    data: ClassificationDataConfig, *, base: Path | None = None
+) -> list[ClassificationReport | UnusableSplit]:
     """A report of every split the config names, in the order train, val, test; every image is read to its last byte.
 
-    Raises DataError where a split is missing or contradicts itself; data.strict is not heeded.
+    A split that is missing or contradicts itself is an UnusableSplit in its place.
+    Raises DataError where that holds of every split, or none is named; data.strict is not heeded.
     """
     lenient = data.model_copy(update={"strict": False})
     first_with: dict[int, tuple[ClassifiedImages, int]] = {}
-    reports = [_report(load_classified(lenient, split, base=base), split, first_with) for split in _named_splits(data)]
-    if not reports:
-        raise DataError("the config names no split to check; set data.train, data.val or data.test")
+    reports: list[ClassificationReport | UnusableSplit] = []
+    for split in _named_splits(data):
+        try:
+            images = load_classified(lenient, split, base=base)
+        except DataError as error:
+            reports.append(UnusableSplit(split, str(error)))
+        else:
+            reports.append(_report(images, split, first_with))
+    refuse_useless(reports)
     return reports
 
 

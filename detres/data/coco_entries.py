@@ -130,10 +130,9 @@ def read_images(
             detail = f"its id {image_id} is that of {len(of_id)} images; they are left out with the id's {boxes} boxes"
             complaints.add("image id twice", detail, image.file, costs_image=True)
     if index.mended or categories.names.mended:
-        detail = (
-            f"{index.mended} image ids and {categories.names.mended} category ids of annotations are text where the "
-        )
-        complaints.add("written otherwise", f"{detail}entries have numbers, or the reverse; they are matched")
+        counts = f"{index.mended} image ids and {categories.names.mended} category ids of annotations"
+        detail = f"{counts} are text where the entries have numbers, or the reverse; they are matched"
+        complaints.add("written otherwise", detail)
     if places.mended:
         detail = f"{places.mended} file names have backslashes, which are read as slashes"
         complaints.add("written otherwise", detail)

@@ -17,7 +17,7 @@ from detres.errors import DataError
 # File names of 2014 and 2015 say which archive the image came in: trainval35k's lie in two folders.
 _NAMED_BY_FOLDER = re.compile(r"COCO_([a-z]+20\d\d)_\d+\.jpg")
 # What must be looked at twice: backslashes, NUL, names from the root, and steps such as ../, ./ and //.
-_SUSPICIOUS = re.compile(r"[\\\0]|^/|^~|(^|/)\.{0,2}(/|$)")
+_SUSPICIOUS = re.compile(r"[\\\0]|^/|(^|/)\.{0,2}(/|$)")
 _LONGEST_NAME, _LONGEST_PATH = 255, 4095
 _SAMPLES = 20
 

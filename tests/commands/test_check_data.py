@@ -40,6 +40,18 @@ def test_a_test_that_is_named_and_absent_hides_nothing(done: Done, tiny_copy: Pa
     assert "prepare_coco" not in told
 
 
+def test_an_absent_split_of_classes_hides_nothing_either(
+    done: Done, refused: Done, tiny_classes: Any, tmp_path: Path
+) -> None:
+    whole = (f"format: folder\nroot: {tiny_classes.root}\n", "train: train\ntest: absent\n")
+    (tmp_path / "mine.yaml").write_text("".join(whole))
+    told = done("check_data", "--data", tmp_path / "mine.yaml")
+    assert "10 images" in told
+    assert "test: cannot be used: " in told
+    (tmp_path / "mine.yaml").write_text(whole[0] + "train:\ntest: absent\n")
+    assert "absent" in refused("check_data", "--data", tmp_path / "mine.yaml", kind="DataError")
+
+
 def test_a_set_of_crowds_is_refused_by_training_and_explained_by_check_data(
     done: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
 ) -> None:

@@ -9,9 +9,10 @@ import torch
 from torchvision.ops import box_iou
 
 from detres.config.schema import DataConfig
-from detres.data.checking import AnchorShapes, DataReport, UnusableSplit, best_anchor_iou, check, count_uncovered
+from detres.data.checking import AnchorShapes, DataReport, best_anchor_iou, check, count_uncovered
 from detres.data.data_file import load_data_file
 from detres.data.datasets import load_dataset
+from detres.data.unusable_splits import UnusableSplit
 from detres.errors import DataError
 
 SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
