@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from detres.backbones.architectures import StrideIn
@@ -11,7 +12,7 @@ from detres.config.loading import Layer, layer_of
 from detres.config.schema import ModelConfig
 from detres.detection.conversion_keys import asked, has_bottlenecks, override
 from detres.detection.converted import Stated
-from detres.detection.detectron2_config import Detectron2Config
+from detres.detection.detectron2_config import Detectron2Config, is_detectron2s
 from detres.detection.detectron2_held import BGR_STATS
 from detres.errors import ConfigError, WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
@@ -46,6 +47,22 @@ class Beside:
 
 
 NOTHING_BESIDE = Beside()
+
+
+def config_beside(path: Path, stated: Path | None) -> tuple[Detectron2Config | None, tuple[str, ...]]:
+    """The config that goes with a file, and what there is to tell of it."""
+    if stated is not None:
+        return Detectron2Config.from_file(stated), ()
+    own, usual = path.with_suffix(".yaml"), path.with_name("config.yaml")
+    if is_detectron2s(own):
+        try:
+            config = Detectron2Config.from_file(own)
+        except ConfigError as error:
+            return None, (f"warning: not read, though it lies beside the weights: {error}",)
+        return config, (f"{own}: read, which lies beside it; --config FILE reads another",)
+    if is_detectron2s(usual):
+        return None, (f"{usual}: lies beside it and is not read; if it is its own, add --config {usual}",)
+    return None, ()
 
 
 def by_user(stated: Stated) -> list[Layer]:

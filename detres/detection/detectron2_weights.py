@@ -33,7 +33,6 @@ from detres.config.schema import (
 )
 from detres.detection.conversion_keys import asked, settled
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of, resnet_of
-from detres.detection.detectron2_config import Detectron2Config, is_detectron2s
 from detres.detection.detectron2_held import BGR_STATS, held_layers
 from detres.detection.detectron2_names import ANCHORS, PIXELS, LayoutName, name_pairs
 from detres.detection.detectron2_said import (
@@ -41,6 +40,7 @@ from detres.detection.detectron2_said import (
     Beside,
     by_user,
     check_agreement,
+    config_beside,
     usual_stats,
     usual_stride,
 )
@@ -65,7 +65,7 @@ def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
-    config, found = _config_of(path, stated.config)
+    config, found = config_beside(path, stated.config)
     try:
         theirs, inside, unread = _read(path)
         detector = understand(theirs, stated, f"detectron2 {path.name}", Beside(config, inside))
@@ -73,18 +73,6 @@ def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
         raise WeightsError(f"{path}: {error}") from None
     unread_line = (f"left unread, beside the weights: {', '.join(unread)}",) if unread else ()
     return replace(detector, told=(*found, *detector.told, *unread_line))
-
-
-def _config_of(path: Path, stated: Path | None) -> tuple[Detectron2Config | None, tuple[str, ...]]:
-    """The config that goes with a file, and what there is to tell of it."""
-    if stated is not None:
-        return Detectron2Config.from_file(stated), ()
-    own, usual = path.with_suffix(".yaml"), path.with_name("config.yaml")
-    if is_detectron2s(own):
-        return Detectron2Config.from_file(own), (f"{own}: read, which lies beside it; --config FILE reads another",)
-    if is_detectron2s(usual):
-        return None, (f"{usual}: lies beside it and is not read; if it is its own, add --config {usual}",)
-    return None, ()
 
 
 def understand(

@@ -164,6 +164,8 @@ def test_a_config_of_the_files_own_name_is_read_and_another_is_pointed_to(
     detector = read(None)
     assert detector.model.anchors.sizes == EXPECTED["model.anchors.sizes"]
     assert detector.told[0].endswith("model_final.yaml: read, which lies beside it; --config FILE reads another")
+    (tmp_path / "model_final.yaml").write_text("_BASE_: absent.yaml\nMODEL: {MASK_ON: false}\n")
+    assert read(None).told[0].startswith("warning: not read, though it lies beside the weights: ")
     for text in ("format: coco\n", "{", "model: {a: 1}\n"):
         usual.write_text(text)
         (tmp_path / "model_final.yaml").write_text(text)
