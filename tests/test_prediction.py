@@ -141,6 +141,19 @@ def test_many_pictures_come_in_order_whatever_the_batch(detector: Detector, pict
     assert list(detector.predict_many([])) == []
 
 
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_none_is_refused_at_once(detector: Detector, pictures: list[Rgb], batch: int) -> None:
+    with pytest.raises(ConfigError, match=f"batch is {batch}, expected 1 or more"):
+        detector.predict_many(pictures, batch=batch)
+
+
+def test_a_file_of_more_pixels_than_allowed_is_refused_until_the_key_allows_them(trained: Path, tiny: Any) -> None:
+    path = tiny.pictures()[0]
+    with pytest.raises(DataError, match=r"pixels are more than data\.max_pixels=100"):
+        Detector.from_checkpoint(trained, device="cpu", data={"max_pixels": 100}).predict(path)
+    assert Detector.from_checkpoint(trained, device="cpu", data={"max_pixels": 10**9}).predict(path)
+
+
 def test_a_picture_in_a_batch_depends_on_the_padding_alone(detector: Detector, pictures: list[Rgb]) -> None:
     """Neither on its neighbours nor on what lies in the padding; and nothing is found outside of it.
 

@@ -201,6 +201,9 @@ class DataConfig(Section):
     on. null: leave out what is wrong, but refuse to measure where images are missing or cannot be read."""
     exif: bool = True
     """Turn images as their EXIF orientation says."""
+    max_pixels: int | None = Field(default=None, ge=1)
+    """An image of more is refused before it is decoded; null: 268 million, and above 34 million no more than 32 for
+    each byte of its file, as bombs have."""
     workers: int = Field(default=2, ge=0)
     shortest_side: Sizes = (800,)
     """Pixels; one of several is drawn for each training image, the last is used in tests."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from detres.data.images import read_filled
 from detres.errors import DataError
 from detres.structures import DetectionTarget
 
@@ -45,6 +46,7 @@ ProblemKind = Literal[
     "category id twice",
     "category repeated",
     "box stands twice",
+    "image breaks off",
     "written otherwise",
     "nothing to learn from",
 ]
@@ -89,6 +91,7 @@ class AnnotatedImages:
     areas: (T,) float64, COCO's area of the segmentation, else width times height.
     annotated: (T, 4) float64, x, y, width, height as the file has them (continuous pixels, before clipping).
     problems: what was found wrong; the rows concerned are already clipped or left out.
+    max_pixels: of an image, as images.read_image takes it.
     """
 
     name: str
@@ -109,6 +112,7 @@ class AnnotatedImages:
     areas: NDArray[np.float64]
     annotated: NDArray[np.float64]
     problems: tuple[Problem, ...] = ()
+    max_pixels: int | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -119,6 +123,14 @@ class AnnotatedImages:
 
     def path(self, i: int) -> Path:
         return self.root / self.file_name(i)
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, as read_image gives it. Raises DataError where it cannot be decoded."""
+        return self.pixels_and_filling(i)[0]
+
+    def pixels_and_filling(self, i: int) -> tuple[NDArray[np.uint8], bool]:
+        """The pixels, and whether the image breaks off and was filled up."""
+        return read_filled(self.path(i), bool(self.turned[i]), max_pixels=self.max_pixels)
 
     def image_id(self, i: int) -> int | str:
         """A plain int or str, so that it can be a key and go into JSON."""

@@ -172,7 +172,7 @@ def best_anchor_iou(boxes: NDArray, image_sizes: NDArray, anchors: AnchorShapes)
 def undecodable(dataset: AnnotatedImages) -> list[int]:
     """Indices of the images that have a header but cannot be decoded to the end."""
     with ThreadPoolExecutor() as pool:  # decoding happens outside Python's lock
-        whole = pool.map(lambda i: is_whole(dataset.path(i), bool(dataset.turned[i])), range(len(dataset)))
+        whole = pool.map(lambda i: is_whole(dataset.path(i), max_pixels=dataset.max_pixels), range(len(dataset)))
         return [i for i, complete in enumerate(whole) if not complete]
 
 

@@ -21,7 +21,13 @@ from detres.files.whole import whole_file
 
 
 def load_coco(
-    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool = False
+    root: Path,
+    split: str,
+    *,
+    classes: Sequence[str] | None = None,
+    exif: bool = True,
+    max_pixels: int | None = None,
+    strict: bool = False,
 ) -> AnnotatedImages:
     """One annotation file below root; `split` is its name, or name.json:FOLDER where the images lie elsewhere.
 
@@ -37,11 +43,17 @@ def load_coco(
     file_name, _, folder_name = split.partition(".json:")
     file = root / (f"{file_name}.json" if folder_name else split)
     with without_collections():
-        return _load(root, file, folder_name, classes, exif, strict)
+        return _load(root, file, folder_name, classes, exif, max_pixels, strict)
 
 
 def _load(
-    root: Path, file: Path, folder_name: str, classes: Sequence[str] | None, exif: bool, strict: bool
+    root: Path,
+    file: Path,
+    folder_name: str,
+    classes: Sequence[str] | None,
+    exif: bool,
+    max_pixels: int | None,
+    strict: bool,
 ) -> AnnotatedImages:
     complaints = Complaints(file, relative_place(file, root))
     content = read_instances(file, complaints.where, complaints.problems)
@@ -62,6 +74,7 @@ def _load(
         classes=chosen,
         category_ids=[categories.ids[name] for name in chosen],
         exif=exif,
+        max_pixels=max_pixels,
         strict=strict,
         problems=complaints.problems,
     )

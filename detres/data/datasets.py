@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -157,23 +157,28 @@ def describe_missing_split(
     return f"data.{split}: the config names no {split} split (it has {', '.join(there) or 'none'}); {mend}"
 
 
+def _reading(data: DataConfig) -> dict[str, Any]:
+    """How images are read, whatever the format."""
+    return {"exif": data.exif, "max_pixels": data.max_pixels}
+
+
 def _load_coco(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_coco(root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict))
+    return load_coco(root, split, classes=data.classes, **_reading(data), strict=bool(data.strict))
 
 
 def _load_voc(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
     siblings = (*data.train, *data.val, *data.test)
     return load_voc(
-        root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict), sibling_splits=siblings
+        root, split, classes=data.classes, **_reading(data), strict=bool(data.strict), sibling_splits=siblings
     )
 
 
 def _load_yolo(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_yolo(root, split, classes=data.classes, exif=data.exif, strict=bool(data.strict))
+    return load_yolo(root, split, classes=data.classes, **_reading(data), strict=bool(data.strict))
 
 
 def _load_imagenet_det(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_imagenet_det(root, split, classes=data.classes, exif=data.exif, strict=data.strict)
+    return load_imagenet_det(root, split, classes=data.classes, **_reading(data), strict=data.strict)
 
 
 def _load_shapes(root: Path, split: str, data: DataConfig) -> AnnotatedImages:

@@ -48,7 +48,13 @@ def det_classes() -> dict[str, str]:
 
 
 def load_imagenet_det(
-    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool | None = None
+    root: Path,
+    split: str,
+    *,
+    classes: Sequence[str] | None = None,
+    exif: bool = True,
+    max_pixels: int | None = None,
+    strict: bool | None = None,
 ) -> AnnotatedImages:
     """The images of one list, with boxes where they are annotated (test's are not).
 
@@ -74,6 +80,7 @@ def load_imagenet_det(
         known_classes=tuple(det_classes().values()),
         classes=select_classes(classes, tuple(det_classes().values()), f"ImageNet DET {split}"),
         exif=exif,
+        max_pixels=max_pixels,
         strict=bool(strict),
         problems=found,
     )

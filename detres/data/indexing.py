@@ -62,6 +62,7 @@ def index_images(
     classes: Sequence[str],
     category_ids: Sequence[int] | None = None,
     exif: bool = True,
+    max_pixels: int | None = None,
     strict: bool = False,
     problems: Sequence[Problem] = (),
 ) -> AnnotatedImages:
@@ -72,7 +73,7 @@ def index_images(
     Raises DataError where no image is left, and with strict where there is any problem.
     """
     found = list(problems)
-    kept, sizes, turned = _check_images(images, root, exif, found)
+    kept, sizes, turned = _check_images(images, root, exif, max_pixels, found)
     packed = _check_boxes(kept, sizes, known_classes, classes, found)
     found += _repeated_files(kept)
     if strict:
@@ -90,16 +91,17 @@ def index_images(
         image_ids=ids_array([image.image_id for image in kept]),
         sizes=sizes,
         turned=turned,
+        max_pixels=max_pixels,
         problems=tuple(found),
         **packed,
     )
 
 
 def _check_images(
-    images: Sequence[RawImage], root: Path, exif: bool, found: list[Problem]
+    images: Sequence[RawImage], root: Path, exif: bool, max_pixels: int | None, found: list[Problem]
 ) -> tuple[list[RawImage], NDArray[np.int64], NDArray[np.bool_]]:
     """The images that can be read and whose size is not in doubt, with size as read and whether EXIF is applied."""
-    headers = read_all(lambda image: _header(root / image.file), images)
+    headers = read_all(lambda image: _header(root / image.file, max_pixels), images)
     kept, sizes, turned = [], [], []
     ids: dict[int | str, str] = {}
     for image, header in zip(images, headers, strict=True):
@@ -129,9 +131,9 @@ def read_all(read: Callable[[T], R], items: Sequence[T]) -> list[R]:
         return [result for done in pool.map(lambda block: [read(item) for item in block], blocks) for result in done]
 
 
-def _header(path: Path) -> ImageHeader | Problem:
+def _header(path: Path, max_pixels: int | None) -> ImageHeader | Problem:
     try:
-        return read_header(path)
+        return read_header(path, max_pixels=max_pixels)
     except DataError as error:
         kind = "image unreadable" if os.path.exists(path) else "image missing"
         return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out", costs_image=True)

@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.batch_memory import mapped_memory
-from detres.data.images import read_image
 from detres.data.pinned_batches import PinnedBatches
 from detres.data.samplers import Place, TrainingSampler, batches_of_one_shape, grouped_batches
 from detres.data.sizes import resize_image, resized_size
@@ -61,15 +60,22 @@ class DetectionDataset(Dataset[DetectionSample]):
     """Reads and transforms the image of a Place.
 
     What is drawn for an image depends on (seed, step, position) alone. An image whose header was sound but which
-    cannot be decoded does not end a run: a grey image of its size without objects stands in for it, and its index is
-    marked in memory that workers share; undecodable() lists those. With strict it is a DataError.
+    cannot be decoded does not end a run: a grey image of its size without objects stands in for it, and one that breaks
+    off is filled up. Their indices are marked in memory that workers share; undecodable() and filled() list those. With
+    strict the one is a DataError, with `whole` the other.
     """
 
     def __init__(
-        self, images: AnnotatedImages, transform: DetectionTransform, *, seed: int = 0, strict: bool = False
+        self,
+        images: AnnotatedImages,
+        transform: DetectionTransform,
+        *,
+        seed: int = 0,
+        strict: bool = False,
+        whole: bool = False,
     ) -> None:
-        self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
-        self._undecodable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self.images, self.transform, self.seed, self.strict, self.whole = images, transform, seed, strict, whole
+        self._undecodable, self._filled = torch.zeros(2, len(images), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,6 +103,19 @@ class DetectionDataset(Dataset[DetectionSample]):
         """Their places in the set."""
         return self._undecodable.nonzero().flatten().tolist()
 
+    def filled(self) -> list[Problem]:
+        """The images found so far, by any worker, that break off and were filled up."""
+        return self.breaking_off(self.filled_places())
+
+    def filled_places(self) -> list[int]:
+        """Their places in the set."""
+        return self._filled.nonzero().flatten().tolist()
+
+    def breaking_off(self, places: Sequence[int]) -> list[Problem]:
+        """What is wrong with images that had to be filled up."""
+        detail = "its file ends before its last pixels, which are filled up; its boxes are used"
+        return [Problem("image breaks off", self.images.file_name(i), detail) for i in places]
+
     def left_out(self, places: Sequence[int]) -> list[Problem]:
         """What is wrong with images of which nothing counts because they cannot be decoded."""
         return self._problems(places, "cannot be decoded; left out")
@@ -107,12 +126,16 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     def _read(self, index: int) -> tuple[NDArray[np.uint8], DetectionTarget]:
         try:
-            rgb = read_image(self.images.path(index), exif=bool(self.images.turned[index]))
+            rgb, filled = self.images.pixels_and_filling(index)
         except DataError as error:
             if self.strict:
                 raise DataError(f"{error}; or leave such images out with data.strict=false") from None
             self._undecodable[index] = True
             return np.full((*self.images.size(index), 3), GREY, dtype=np.uint8), DetectionTarget.empty()
+        if filled and self.whole:
+            raise DataError(f"{self.images.path(index)}: its file ends before its last pixels; fetch it again")
+        if filled:
+            self._filled[index] = True
         return rgb, self.images.target(index)
 
 

@@ -30,6 +30,7 @@ def load_voc(
     *,
     classes: Sequence[str] | None = None,
     exif: bool = True,
+    max_pixels: int | None = None,
     strict: bool = False,
     sibling_splits: Iterable[str] = (),
 ) -> AnnotatedImages:
@@ -62,6 +63,7 @@ def load_voc(
         known_classes=known,
         classes=chosen,
         exif=exif,
+        max_pixels=max_pixels,
         strict=strict,
         problems=found,
     )

@@ -27,7 +27,13 @@ _SHOWN = 3
 
 
 def load_yolo(
-    root: Path, split: str, *, classes: Sequence[str] | None = None, exif: bool = True, strict: bool = False
+    root: Path,
+    split: str,
+    *,
+    classes: Sequence[str] | None = None,
+    exif: bool = True,
+    max_pixels: int | None = None,
+    strict: bool = False,
 ) -> AnnotatedImages:
     """The images of a folder, or of a text file that lists them; `split` is its path below root.
 
@@ -54,7 +60,7 @@ def load_yolo(
         looked = mirrored_folder(place) or place
         detail = f"none of its {len(files)} images has a label file, such as {labels[0].name} in {looked} or beside it"
         found.append(Problem("set without annotations", split, detail))
-    boxes = read_labels(files, labels, form, folder, exif, found)
+    boxes = read_labels(files, labels, form, folder, exif, max_pixels, found)
     ids = _image_ids([shown(file, folder) for file in files])
     images = [
         RawImage(shown(file, folder), image_id, None, each)
@@ -69,6 +75,7 @@ def load_yolo(
         known_classes=form.names,
         classes=select_classes(classes, form.names, str(root)),
         exif=exif,
+        max_pixels=max_pixels,
         strict=strict,
         problems=found,
     )

@@ -67,14 +67,20 @@ def mirrored_folder(folder: Path) -> Path | None:
 
 
 def read_labels(
-    images: Sequence[Path], files: Sequence[Path], form: LabelForm, root: Path, exif: bool, found: list[Problem]
+    images: Sequence[Path],
+    files: Sequence[Path],
+    form: LabelForm,
+    root: Path,
+    exif: bool,
+    max_pixels: int | None,
+    found: list[Problem],
 ) -> list[list[RawBox] | None]:
     """The boxes of each image, in pixels as it is read; None where its label file cannot be read.
 
     files: the label file of each image, which need not be there.
     """
     pairs = list(zip(images, files, strict=True))
-    read = read_all(lambda pair: _read_file(*pair, form, root, exif), pairs)
+    read = read_all(lambda pair: _read_file(*pair, form, root, exif, max_pixels), pairs)
     doubt = not form.polygons and form.keypoints is None and _mostly_no_polygons(read)
     boxes: list[list[RawBox] | None] = []
     for (_, file), labels in zip(pairs, read, strict=True):
@@ -111,11 +117,11 @@ def _asked(line: int, count: int, meaning: str | None) -> str:
     )
 
 
-def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool) -> Labels:
+def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool, max_pixels: int | None) -> Labels:
     if not os.path.isfile(file):
         return Labels()
     try:
-        height, width = read_header(image).size_as_read(exif)
+        height, width = read_header(image, max_pixels=max_pixels).size_as_read(exif)
     except DataError:
         return Labels()  # index_images says so
     try:

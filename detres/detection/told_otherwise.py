@@ -54,7 +54,7 @@ def _why_idle(key: str, test: TestConfig) -> str | None:
         return _ELSEWHERE[key]
     if key == "model.class_names":
         return "the file names its classes itself"
-    if group == "data" and rest not in PREPROCESSING:
+    if group == "data" and rest not in (*PREPROCESSING, "max_pixels"):
         return "it is of a data set, and here are images"
     if group not in ("model", "data", "test") or rest.rpartition(".")[2] in _TRAINED_BY or ".box_loss." in f".{rest}.":
         return "it is of training"

@@ -24,7 +24,8 @@ def training_set(config: Config, images: AnnotatedImages) -> DetectionDataset:
     """Images with augmentation, as the config asks."""
     transform = transform_of(config.data, training=True)
     images = images.with_difficult(config.data.difficult)
-    return DetectionDataset(images, transform, seed=config.training.seed, strict=bool(config.data.strict))
+    strict = bool(config.data.strict)
+    return DetectionDataset(images, transform, seed=config.training.seed, strict=strict, whole=strict)
 
 
 def training_batches(
@@ -60,7 +61,8 @@ def training_batches(
 
 def evaluation_set(config: Config, images: AnnotatedImages, *, strict: bool) -> DetectionDataset:
     """Images as they are tested. strict: whether one that cannot be decoded is an error."""
-    return DetectionDataset(images, transform_of(config.data, training=False), strict=strict)
+    transform = transform_of(config.data, training=False)
+    return DetectionDataset(images, transform, strict=strict, whole=bool(config.data.strict))
 
 
 def evaluation_batches(config: Config, dataset: DetectionDataset, device: torch.device) -> Iterator[DetectionBatch]:

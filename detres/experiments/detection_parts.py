@@ -57,7 +57,7 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
         accumulate=accumulate,
         evaluate=evaluate,
         warnings=lambda: [
-            *map(str, dataset.undecodable()),
+            *map(str, (*dataset.undecodable(), *dataset.filled())),
             *(f"image unreadable: {file}: cannot be decoded; it counts in no evaluation" for file in unseen),
         ],
     )

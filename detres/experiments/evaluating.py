@@ -148,14 +148,17 @@ def measure(
         evaluator.add(image_id, classes(detections))
         if progress is not None:
             progress(len(evaluator))
-    states, by_rank = gather_to_main(evaluator.state()), gather_to_main(dataset.undecodable_places())
+    places = dataset.undecodable_places(), dataset.filled_places()
+    states, by_rank = gather_to_main(evaluator.state()), gather_to_main(places)
     if states is None or by_rank is None:
         return None
     for state in states:
         evaluator.merge(state)
-    undecodable = sorted({place for of_rank in by_rank for place in of_rank})
+    undecodable, filled = (
+        sorted({place for of_rank in ranks for place in of_rank}) for ranks in zip(*by_rank, strict=True)
+    )
     evaluator.leave_out([ids[place] for place in undecodable])
-    problems = (*images.problems, *dataset.left_out(undecodable))
+    problems = (*images.problems, *dataset.left_out(undecodable), *dataset.breaking_off(filled))
     metrics = evaluator.summarize() | {"set": images.name, "annotations": images.digest()} | problem_metrics(problems)
     metrics["unreadable_images"] = [images.file_name(place) for place in undecodable]
     return Measured(metrics, evaluator.results(), evaluator.ground_truth, tuple(undecodable))

@@ -163,6 +163,8 @@ def tell_and_write(folder: Path, measured: Measured, data_format: str, say: Say)
     """
     if unreadable := measured.metrics["unreadable_images"]:
         say(f"warning: {len(unreadable)} images could not be decoded and are left out: {', '.join(unreadable[:5])}")
+    if broken := measured.metrics["problems"].get("image breaks off"):
+        say(f"warning: {broken} images break off and are filled up; check_data lists them")
     for line in metric_lines(measured.metrics):
         say(line)
     submission = write_measured(folder, measured, data_format)

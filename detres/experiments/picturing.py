@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
 from detres.data.datasets import SplitName
-from detres.data.images import read_image
 from detres.detection.detector_files import build_from_settings, load_strictly, read_detector
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError
@@ -69,7 +68,7 @@ def draw_set(
     out, drawn = make_folder(out or folder), []
     for i, name in zip(chosen, names, strict=True):
         try:
-            rgb = read_image(images.path(i), exif=bool(images.turned[i]))
+            rgb = images.pixels(i)
         except DataError as error:
             say(f"left out: {error}")
             continue

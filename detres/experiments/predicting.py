@@ -19,12 +19,14 @@ from detres.data.images import read_image
 from detres.errors import DataError
 from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
 from detres.files.places import local_place
+from detres.files.whole import whole_file
 from detres.prediction import Detector, NamedDetections
 from detres.report.fonts import illegible
 
 VIDEO_ENDINGS = frozenset(
     (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".flv", ".3gp", ".gif")
 )
+_LONGEST_JPEG = 65_500
 Say = Callable[[str], None]
 
 
@@ -97,7 +99,7 @@ def predict_files(
         if draw and (told := illegible(detector.class_names)):
             say(told)
         images = [item for item in inputs if not item.is_video]
-        pictures = _read_images(images, detector.exif, done, say)
+        pictures = _read_images(images, detector, done, say)
         while chunk := list(islice(pictures, batch)):
             for (item, rgb), found in zip(
                 chunk, detector.predict_many((r for _, r in chunk), batch=batch), strict=True
@@ -118,20 +120,27 @@ def _describe_absent(path: Path) -> str:
 
 
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
-    """PNG or JPEG by the path's ending; DataError where the disk refuses."""
+    """PNG or JPEG by the path's ending, whole or not at all; UserError where the disk refuses.
+
+    A JPEG has, by its library, no more than 65,500 pixels a side: a longer picture is written at the scale that fits.
+    """
     options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
+    if path.suffix == ".jpg" and max(rgb.shape) > _LONGEST_JPEG:
+        scale = _LONGEST_JPEG / max(rgb.shape)
+        height, width = (max(1, int(side * scale)) for side in rgb.shape[:2])
+        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), options)
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error}") from None
     assert written
+    with whole_file(path) as stream:
+        stream.write(data.tobytes())
 
 
-def _read_images(items: Sequence[Input], exif: bool, done: Done, say: Say) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
+def _read_images(
+    items: Sequence[Input], detector: Detector, done: Done, say: Say
+) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
     for item in items:
         try:
-            yield item, read_image(item.path, exif=exif)
+            yield item, read_image(item.path, exif=detector.exif, max_pixels=detector.max_pixels)
         except DataError as error:
             done.bad.append(item.path)
             say(f"left out: {error}")

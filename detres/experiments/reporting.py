@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
-from detres.data.images import read_image
 from detres.environment import device_name, versions
 from detres.errors import DataError
 from detres.evaluation.error_analysis import analyze_errors
@@ -107,7 +106,7 @@ def _thumbnail(images: AnnotatedImages, i: int) -> bytes:
     size = _scaled_size(images.size(i))
     rgb: NDArray[Any]
     try:
-        rgb = read_image(images.path(i), exif=bool(images.turned[i]))
+        rgb = images.pixels(i)
     except DataError:
         rgb = np.full((size["height"], size["width"], 3), 128, np.uint8)
     small = cv2.resize(rgb, (size["width"], size["height"]), interpolation=cv2.INTER_AREA)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from detres.errors import UserError
+from detres.system_errors import as_user_error
 
 try:
     import fcntl
@@ -60,10 +60,7 @@ def told_of_disk(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = error.strerror or str(error)
-        raise UserError(
-            f"{place}: cannot be written: {what}; make room or mend the permission there, and repeat"
-        ) from None
+        raise as_user_error(error, f"{place}: cannot be written") from None
 
 
 def clean_dead_partials(folder: Path) -> None:

@@ -96,7 +96,7 @@ class Detector:
             self.model.backbone.compile(dynamic=False)
             self.model.neck.compile(dynamic=False)
         self._constant = compile and self.device.type == "cpu"
-        self.exif = data.exif
+        self.exif, self.max_pixels = data.exif, data.max_pixels
         self._transform = DetectionTransform(
             shortest_side=data.shortest_side, longest_side=data.longest_side, rounding=data.rounding
         )
@@ -156,13 +156,23 @@ class Detector:
 
     def predict(self, picture: Picture) -> NamedDetections:
         """picture: uint8 RGB (H, W, 3), a PIL image, or a file's path. Raises DataError where it is none of them."""
-        return self._predict([read_picture(picture, exif=self.exif)])[0]
+        return self._predict([self._read(picture)])[0]
 
     def predict_many(self, pictures: Iterable[Picture], *, batch: int = 8) -> Iterator[NamedDetections]:
-        """The detections of each picture, in order; `batch` of them are computed at once."""
-        waiting = iter(pictures)
-        while chunk := list(islice(waiting, batch)):
-            yield from self._predict([read_picture(picture, exif=self.exif) for picture in chunk])
+        """The detections of each picture, in order; `batch` of them are computed at once.
+
+        Raises ConfigError for a batch below 1, DataError where something is no picture.
+        """
+        if batch < 1:
+            raise ConfigError(f"batch is {batch}, expected 1 or more")
+        return self._predict_in_batches(iter(pictures), batch)
+
+    def _predict_in_batches(self, pictures: Iterator[Picture], batch: int) -> Iterator[NamedDetections]:
+        while chunk := list(islice(pictures, batch)):
+            yield from self._predict([self._read(picture) for picture in chunk])
+
+    def _read(self, picture: Picture) -> NDArray[np.uint8]:
+        return read_picture(picture, exif=self.exif, max_pixels=self.max_pixels)
 
     def export(self, image_size: tuple[int, int], *, batch: int = 1) -> ExportedProgram:
         """The model as a graph of torch.export that needs torch and torchvision, but not detres.

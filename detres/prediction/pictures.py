@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8] | Tensor | Image.Image | str | Path
 
 
-def read_picture(picture: Picture, *, exif: bool = True) -> NDArray[np.uint8]:
+def read_picture(picture: Picture, *, exif: bool = True, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """uint8 RGB (H, W, 3) of such an array, a PIL image or a file, turned as its EXIF says where `exif` is set.
 
-    A PIL image is turned as its file would be; one that was turned before says so itself.
+    A PIL image is turned as its file would be; one that was turned before says so itself. max_pixels: of a file, as
+    read_image takes it.
     Raises DataError where it is none of them.
     """
     if isinstance(picture, str | Path):
-        return read_image(picture, exif=exif)
+        return read_image(picture, exif=exif, max_pixels=max_pixels)
     if isinstance(picture, Image.Image):
         rgb = rgb_of(picture, "the PIL image given")
         # Decoded by now, so that EXIF data behind the pixels are known, too.

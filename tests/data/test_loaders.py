@@ -114,6 +114,20 @@ def test_an_image_that_breaks_while_training_is_replaced_and_named(images: Annot
         _dataset(images, strict=True)[Place(4, 0, 0)]
 
 
+def test_an_image_that_breaks_off_keeps_its_boxes_and_is_named(images: AnnotatedImages) -> None:
+    data = images.path(4).read_bytes()
+    images.path(4).write_bytes(data[: len(data) * 3 // 4])
+    dataset = _dataset(images)
+    assert dataset.filled() == []
+    sample = dataset[Place(4, 0, 0)]
+    assert len(sample.target) == len(images.target(4))
+    (problem,) = dataset.filled()
+    assert str(problem).startswith("image breaks off: 4.png: its file ends before its last pixels")
+    assert dataset.undecodable() == []
+    with pytest.raises(DataError, match=r"4\.png: its file ends"):
+        _dataset(images, whole=True)[Place(4, 0, 0)]
+
+
 def test_a_dataset_can_be_sent_to_a_fresh_process(images: AnnotatedImages) -> None:
     copy = pickle.loads(pickle.dumps(_dataset(images)))
     place = Place(5, 2, 1)
