@@ -61,10 +61,10 @@ def load_yolo(
         detail = f"none of its {len(files)} images has a label file, such as {labels[0].name} in {looked} or beside it"
         found.append(Problem("set without annotations", split, detail))
     boxes = read_labels(files, labels, form, folder, exif, max_pixels, found)
-    ids = _image_ids([shown(file, folder) for file in files])
+    names = [shown(file, folder) for file in files]
     images = [
-        RawImage(shown(file, folder), image_id, None, each)
-        for file, image_id, each in zip(files, ids, boxes, strict=True)
+        RawImage(name, image_id, None, each)
+        for name, image_id, each in zip(names, _image_ids(names), boxes, strict=True)
         if each is not None
     ]
     stem = Path(split).name if Path(split).name != "images" else Path(split).parent.name
@@ -222,6 +222,8 @@ def _one_image_a_label(
     files: Sequence[Path], labels: Sequence[Path], folder: Path, found: list[Problem]
 ) -> tuple[list[Path], list[Path]]:
     """Of several images with one label file the photograph, which masks and drawings lie beside."""
+    if len(set(map(str, labels))) == len(labels):
+        return list(files), list(labels)
     sharing: dict[Path, set[Path]] = {}
     for file, label in zip(files, labels, strict=True):
         sharing.setdefault(label, set()).add(file)

@@ -50,20 +50,29 @@ class Labels:
 
 def label_file(image: Path) -> Path:
     """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it."""
-    mirrored = mirrored_folder(image.parent)
-    stem = os.path.splitext(image.name)[0]
-    folders = [folder for folder in (mirrored, image.parent) if folder is not None]
-    candidates = [folder / f"{stem}{ending}" for folder in folders for ending in (".txt", ".TXT")]
-    return next((file for file in candidates if os.path.isfile(file)), image.parent / f"{stem}.txt")
+    # Text, not paths: of a large set these would take longer than reading the labels.
+    folder, name = os.path.split(image)
+    stem = os.path.splitext(name)[0]
+    mirrored = _mirrored(folder)
+    for place in (folder,) if mirrored is None else (mirrored, folder):
+        for ending in (".txt", ".TXT"):
+            if os.path.isfile(file := os.path.join(place, stem + ending)):
+                return Path(file)
+    return image.parent / f"{stem}.txt"
 
 
 def mirrored_folder(folder: Path) -> Path | None:
     """The folder of labels for a folder of images: the last images/ of its path is labels/ there."""
-    parts = list(folder.parts)
+    mirrored = _mirrored(str(folder))
+    return None if mirrored is None else Path(mirrored)
+
+
+def _mirrored(folder: str) -> str | None:
+    parts = folder.split(os.sep)
     if "images" not in parts:
         return None
-    place = len(parts) - 1 - parts[::-1].index("images")
-    return Path(*parts[:place], "labels", *parts[place + 1 :])
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return os.sep.join(parts)
 
 
 def read_labels(
