@@ -42,7 +42,8 @@ class WeightsMetadata:
         net = BACKBONES.get(self.architecture)
         if isinstance(net, VggArchitecture):
             return f", norm eps {self.norm_eps:g}" if net.batch_norm else ""
-        return f", stride in the {self.stride_in}, {self.pool} pool, norm eps {self.norm_eps:g}"
+        padded = ", shortcuts padded on both sides" if self.shortcut_padding == "both" else ""
+        return f", stride in the {self.stride_in}, {self.pool} pool, norm eps {self.norm_eps:g}{padded}"
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Self:

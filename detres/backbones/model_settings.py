@@ -123,8 +123,8 @@ class ModelSettings(Generic[Model, Data, Test]):
         # What the backbone began with is in the file; what else its author had loaded is not the reader's.
         section = read["model"].backbone.model_copy(update={"weights": None})
         read["model"] = read["model"].model_copy(update={"backbone": section})
-        norms = dict(text["norms"])
-        if not all(isinstance(word, str) for pair in norms.items() for word in pair):
+        norms = text["norms"]
+        if not isinstance(norms, dict) or not all(isinstance(word, str) for pair in norms.items() for word in pair):
             raise ValueError("norms takes names by stage")
         backbone = text["backbone"]
         if backbone is not None or not cls.may_be_code:

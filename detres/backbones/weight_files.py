@@ -157,7 +157,7 @@ def _read_safetensors(path: Path) -> _Contents:
 def _read_npz(path: Path) -> _Contents:
     try:
         return _Contents({name: torch.from_numpy(array) for name, array in read_npz(path).items()})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise WeightsError(f"{path}: not an archive of arrays that can be read ({error})") from error
 
 

@@ -59,10 +59,13 @@ def is_safetensors(head: bytes) -> bool:
 def is_safetensors_file(path: Path) -> bool:
     """Whether to read it as such: by what it holds, or by its ending where it holds nothing that is known.
 
-    Of a file that can be opened.
+    What cannot be opened is left to whoever reads it.
     """
-    with path.open("rb") as file:
-        head = file.read(9)
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError:
+        return True
     torn = path.suffix.lower() == ".safetensors" and not head.startswith((_ZIP, _TORCH_STREAM[:1]))
     return is_safetensors(head) or torn
 

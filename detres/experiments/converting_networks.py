@@ -15,6 +15,7 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.fitting import Fitting, fit
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.model_settings import METADATA_KEY
 from detres.backbones.weight_files import WeightsFile, read_weights, write_tensors, write_weights
 from detres.backbones.weight_formats import form_of
 from detres.classification.classifier_files import build_from_settings, load_strictly
@@ -22,6 +23,7 @@ from detres.classification.published import foreign_settings
 from detres.data.classes import CIFAR10_CLASSES
 from detres.data.imagenet_classes import imagenet_synsets
 from detres.errors import WeightsError
+from detres.files.safetensors import read_metadata
 from detres.structures import IMAGENET_STATS
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def convert_network(
     """
     _check_options(source, path, options)
     stated = _stated_metadata(source, path, options)
+    if stated is None:
+        _refuse_own(path)
     file = read_weights(path, metadata=stated)
     assumed = _assumed(file.metadata) if stated is not None else []
     if file.metadata.architecture.startswith("timm/"):
@@ -63,6 +67,18 @@ def refuse(options: Collection[str], what: str) -> None:
     """An option that would do nothing is a misunderstanding."""
     if options:
         raise WeightsError(f"{', '.join(sorted(options))}: of no use with {what}; leave it out")
+
+
+def _refuse_own(path: Path) -> None:
+    """A file of detres's would lose the names of its classes and how it is tested."""
+    try:
+        own = form_of(path) == "safetensors" and METADATA_KEY in read_metadata(path)
+    except ValueError as error:
+        raise WeightsError(f"{path}: not a safetensors file that can be read ({error})") from None
+    if own:
+        raise WeightsError(
+            f"{path}: already a file of detres's, which every command takes; --architecture NAME makes one of its trunk"
+        )
 
 
 def _check_options(source: str, path: Path, options: Options) -> None:

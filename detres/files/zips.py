@@ -62,7 +62,7 @@ class BoundedZip:
             with self._archive.open(info) as stream:
                 _fill(memoryview(content), stream)
         except Exception as error:  # as above
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(f"{name} cannot be read: {error}") from None
         return content
 
 

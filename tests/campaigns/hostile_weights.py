@@ -301,8 +301,6 @@ def safetensors_file(draw: Draw) -> bytes:
 
 def described_model(draw: Draw) -> bytes:
     """A sound model's settings, some numbers of another size, kind or sign, over a file without its tensors."""
-    from safetensors.torch import save
-
     text = json.loads(_settings_of(draw.choice(["detection", "classification"])))
     for _ in range(draw.randrange(1, 4)):
         _change(draw, text)
@@ -310,7 +308,9 @@ def described_model(draw: Draw) -> bytes:
     if draw.random() < 0.1:
         cut = written[: draw.randrange(len(written))]
         written = draw.choice(["[" * 5000, "{" * 50, cut, "NaN", "1e999", "9" * 9000])
-    return save({}, {"detres": written, "backbone": json.dumps(text.get("backbone"))})
+    about = {"detres": written, "backbone": json.dumps(text.get("backbone"))}
+    header = json.dumps({"__metadata__": about}).encode()
+    return struct.pack("<Q", len(header)) + header
 
 
 def _change(draw: Draw, inside: Any) -> None:

@@ -57,6 +57,12 @@ def test_a_foreign_classifier_is_converted_and_evaluated(
     assert "top-1 error" in done(*evaluate, "model.pixel_mean=[125,123,114]")
     assert "allow_mismatch" in refused(*evaluate, "model.backbone.shortcut_padding=end", kind="WeightsError")
 
+    again = refused(
+        "convert_weights", "--from", "torchvision", out, tmp_path / "again.safetensors", kind="WeightsError"
+    )
+    assert "already a file of detres's" in again
+    assert "shortcuts padded on both sides" in told
+
     assert "its shortcuts have no weights: their zeros are where --shortcut-padding says" in done(*start)
     assert "top-1 error" in done(*evaluate, "model.backbone.shortcut_padding=both")
     assert build_backbone("cifar10_resnet20", weights=out).load_report.missing == ()
