@@ -6,7 +6,6 @@ A file that says nothing of itself is either recognised beyond doubt or must be 
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import re
 import zipfile
@@ -25,6 +24,7 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.msra_pickle import msra_metadata, read_msra_pickle
 from detres.backbones.pixels import VGG_FEATURES_STATS
 from detres.errors import WeightsError
+from detres.files.whole import whole_path
 from detres.structures import IMAGENET_STATS
 
 METADATA_KEY = "backbone"
@@ -82,11 +82,8 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMe
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write safetensors with metadata; the file appears whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    safetensors.torch.save_file(contiguous, temporary, dict(metadata))
-    os.chmod(temporary, 0o644)  # safetensors' files are private to their maker; weights are handed on
-    os.replace(temporary, path)
+    with whole_path(path) as partial:
+        safetensors.torch.save_file(contiguous, partial, dict(metadata))
 
 
 def sha256(path: Path) -> str:

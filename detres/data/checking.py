@@ -21,6 +21,7 @@ from detres.data.datasets import SplitName, load_dataset
 from detres.data.images import is_whole
 from detres.data.sizes import resized_size
 from detres.errors import DataError
+from detres.files.whole import write_whole
 
 # COCO's borders between small, medium and large: areas in pixels of the file.
 _MEDIUM, _LARGE = 32.0**2, 96.0**2
@@ -179,7 +180,7 @@ def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> Non
         write_instances(content, folder / f"{split}.json")
         named[split] = f"{split}.json"
     classes = list(next(iter(splits.values())).class_names)
-    description.write_text(write_yaml({"format": "coco", "root": ".", **named, "classes": classes}), encoding="utf-8")
+    write_whole(description, write_yaml({"format": "coco", "root": ".", **named, "classes": classes}))
 
 
 def _named_splits(data: DataConfig) -> list[SplitName]:

@@ -13,6 +13,7 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import StrideIn
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights, write_weights
+from detres.data.text import read_text
 from detres.detection.converted import ConvertedDetector, Stated, write_converted
 from detres.detection.detectron2_weights import read_detectron2
 from detres.detection.mmdetection_weights import read_mmdetection
@@ -77,9 +78,9 @@ def _refuse(options: set[str], what: str) -> None:
 
 
 def _class_names(file: Path) -> list[str]:
-    if not file.is_file():
+    if not file.exists() or file.is_dir():  # a pipe will do
         raise WeightsError(f"--classes {file}: no such file; it holds one class name a line")
-    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in read_text(file).splitlines() if line.strip()]
 
 
 def _convert_detector(detector: ConvertedDetector, path: Path, out: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from detres.detection.detectron2_back import to_detectron2
 from detres.detection.handing_back import HandedBack
 from detres.detection.torchvision_back import to_torchvision
 from detres.errors import WeightsError
+from detres.files.whole import whole_path
 from detres.training.checkpoints import find_weights_file
 
 Write = Callable[[Mapping[str, Tensor], Path], None]
@@ -77,10 +77,8 @@ def hand_back(target: str, weights: Path, out: Path, *, approximate: bool = Fals
             f"{file}: {target} computes otherwise with these weights, and its detections would be others: "
             f"{'; '.join(handed.otherwise)}. --approximate writes them all the same"
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    project.write[out.suffix](handed.tensors, partial)
-    partial.replace(out)
+    with whole_path(out) as partial:
+        project.write[out.suffix](handed.tensors, partial)
     names = ", ".join(settings.model.class_names or ())
     return [
         *(f"otherwise there: {sentence}" for sentence in handed.otherwise),

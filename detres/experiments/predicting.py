@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from detres.data.images import find_images, read_image
 from detres.errors import DataError
 from detres.experiments.output_folders import make_folder, unique_names
+from detres.files.whole import whole_file
 from detres.prediction import Detector, NamedDetections
 
 VIDEO_ENDINGS = frozenset(
@@ -88,7 +89,7 @@ def predict_files(
     done = Done(0, 0, list(absent))
     for path in absent:
         say(f"left out: {_describe_absent(path)}")
-    with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
+    with whole_file(out / "predictions.jsonl") as lines:
         images = [item for item in inputs if not item.is_video]
         pictures = _read_images(images, detector.exif, done, say)
         while chunk := list(islice(pictures, batch)):
@@ -111,14 +112,12 @@ def _describe_absent(path: Path) -> str:
 
 
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
-    """PNG or JPEG by the path's ending; DataError where the disk refuses."""
+    """PNG or JPEG by the path's ending; UserError where the disk refuses."""
     options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
     written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), options)
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error}") from None
     assert written
+    with whole_file(path) as stream:
+        stream.write(data.tobytes())
 
 
 def _read_images(items: Sequence[Input], exif: bool, done: Done, say: Say) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
@@ -130,9 +129,9 @@ def _read_images(items: Sequence[Input], exif: bool, done: Done, say: Say) -> It
             say(f"left out: {error}")
 
 
-def _write_line(lines: TextIO, found: NamedDetections, done: Done, **where: str | int) -> None:
+def _write_line(lines: BinaryIO, found: NamedDetections, done: Done, **where: str | int) -> None:
     height, width = found.image_size
-    lines.write(json.dumps({**where, "size": [width, height], **found.to_dict()}) + "\n")
+    lines.write(json.dumps({**where, "size": [width, height], **found.to_dict()}).encode() + b"\n")
     done.pictures += 1
     done.detections += len(found)
 
@@ -141,7 +140,7 @@ def _predict_video(
     detector: Detector,
     item: Input,
     out: Path | None,
-    lines: TextIO,
+    lines: BinaryIO,
     done: Done,
     min_score: float,
     batch: int,
