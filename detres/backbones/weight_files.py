@@ -6,14 +6,12 @@ A file that says nothing of itself is either recognised beyond doubt or must be 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,7 +26,7 @@ from detres.files import safetensors
 from detres.files.checksums import is_as_written, with_checksum
 from detres.files.npz import read_npz
 from detres.files.text import read_text
-from detres.files.whole import told_of_disk
+from detres.files.whole import whole_path
 from detres.inert_pickle import read_torch_file
 from detres.structures import IMAGENET_STATS
 
@@ -85,18 +83,9 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMe
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write safetensors with metadata, whole or not at all. Raises UserError where the disk refuses."""
-    partial = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
     own = _apart(tensors)
-    with told_of_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_file(own, partial, with_checksum(own, metadata))
-            os.chmod(partial, 0o644)  # safetensors' files are private to their maker; weights are handed on
-            os.replace(partial, path)
-        except SafetensorError as error:  # what its writer makes of a full disk
-            raise OSError(str(error)) from None
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_path(path) as partial:
+        save_file(own, partial, with_checksum(own, metadata))
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -37,7 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     from detres.benchmarks.suite import parts_named, run_part
     from detres.commands.doctor import compiler_problems
     from detres.distributed import local_device
+    from detres.experiments.output_folders import make_room_for
+    from detres.files.whole import write_whole
 
+    if arguments.json:
+        make_room_for(arguments.json)
     device = local_device(arguments.device)
     parts = parts_named(arguments.parts or ["all"], device)
     problems = ["--no-compile"] if arguments.no_compile else compiler_problems()
@@ -52,8 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows += found
         print_table(found)
         if arguments.json:
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            arguments.json.write_text(json.dumps([row.to_dict(machine) for row in rows], indent=1), encoding="utf-8")
+            write_whole(arguments.json, json.dumps([row.to_dict(machine) for row in rows], indent=1))
     return 0 if all_passed(rows) else 1
 
 

@@ -104,7 +104,7 @@ def convert(
 
 
 def _class_names(file: Path) -> list[str]:
-    if not file.is_file():
+    if not file.exists() or file.is_dir():  # a pipe will do
         raise WeightsError(f"--classes {file}: no such file; it holds one class name a line")
     return read_lines(file)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +34,17 @@ def renamed_lines(paths: Sequence[Path], chosen: Sequence[str]) -> list[str]:
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is not there yet: before the work, so that an hour of it is not lost at its end.
 
-    What killed processes left there of files of ours is taken away. Raises ConfigError where it cannot be made.
+    What killed processes left there of files of ours is taken away. Raises ConfigError where it cannot be made or
+    written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder}: this folder cannot be made ({error.strerror}); name another with --out") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{folder}: nothing can be written to this folder; mend its permission, or name another with --out"
+        )
     clean_dead_partials(folder)
     return folder
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -93,7 +93,7 @@ def predict_files(
     done = Done(0, 0, list(absent))
     for path in absent:
         say(f"left out: {_describe_absent(path)}")
-    with (out / "predictions.jsonl").open("w", encoding="utf-8") as lines:
+    with whole_file(out / "predictions.jsonl") as lines:
         for line in renamed_lines([item.path for item in inputs], [item.name for item in inputs]):
             say(line)
         if draw and (told := illegible(detector.class_names)):
@@ -146,9 +146,9 @@ def _read_images(
             say(f"left out: {error}")
 
 
-def _write_line(lines: TextIO, found: NamedDetections, done: Done, **where: str | int) -> None:
+def _write_line(lines: BinaryIO, found: NamedDetections, done: Done, **where: str | int) -> None:
     height, width = found.image_size
-    lines.write(json.dumps({**where, "size": [width, height], **found.to_dict()}) + "\n")
+    lines.write(json.dumps({**where, "size": [width, height], **found.to_dict()}).encode() + b"\n")
     done.pictures += 1
     done.detections += len(found)
 
@@ -157,7 +157,7 @@ def _predict_video(
     detector: Detector,
     item: Input,
     out: Path | None,
-    lines: TextIO,
+    lines: BinaryIO,
     done: Done,
     min_score: float,
     batch: int,

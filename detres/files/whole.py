@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -55,12 +56,43 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def whole_path(file: Path) -> Iterator[Path]:
+    """whole_file for what writes to a path: a path beside the file, whose content gets the file's name at the end."""
+    with told_of_disk(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Some writers choose a format by the ending.
+        partial = file.with_name(f".{file.stem[:100]}.{os.getpid()}{_PARTIAL}{file.suffix}")
+        try:
+            yield partial
+            os.chmod(partial, 0o644)
+            os.replace(partial, file)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(partial)
+            raise
+
+
+@contextmanager
 def told_of_disk(place: Path) -> Iterator[None]:
     """Turn what the system says of a file or folder that cannot be written into a UserError that names it."""
     try:
         yield
-    except OSError as error:
-        raise as_user_error(error, f"{place}: cannot be written") from None
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        raise as_user_error(refusal, f"{place}: cannot be written") from None
+
+
+def _refusal(error: Exception) -> OSError | None:
+    """What the system said; None where it said nothing. Libraries in other languages pass its words on as their own."""
+    if isinstance(error, OSError):
+        return error
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    if any(words in str(error) for words in ("PytorchStreamWriter", "inline_container.cc", "iostream error")):  # torch
+        return OSError(errno.ENOSPC, "the disk is full, or fails")
+    return None
 
 
 def clean_dead_partials(folder: Path) -> None:
@@ -82,8 +114,19 @@ def _lock(handle: int) -> bool:
     return True
 
 
+def _refusal(error: Exception) -> str | None:
+    """What the system said; None where it said nothing. Libraries in other languages pass its words on as their own."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+        return os.strerror(int(found[1]))
+    if any(words in str(error) for words in ("PytorchStreamWriter", "inline_container.cc", "iostream error")):  # torch
+        return "the disk is full, or fails"
+    return None
+
+
 def clean_partials(folder: Path) -> None:
     """Remove what killed processes left of files they were writing in `folder`, where no other process writes."""
-    for partial in folder.glob(f".*{_PARTIAL}"):
+    for partial in folder.glob(f".*{_PARTIAL}*"):
         with suppress(OSError):
             partial.unlink()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detres.errors import ConfigError
+from detres.files.whole import told_of_disk
 
 try:
     import fcntl
@@ -18,8 +19,13 @@ LOCK_FILE = ".lock"
 
 @contextmanager
 def only_run_in(folder: Path) -> Iterator[None]:
-    """Hold the folder; the system lets go of it however the process ends. Raises ConfigError where another holds it."""
-    with (folder / LOCK_FILE).open("w") as file:
+    """Hold the folder; the system lets go of it however the process ends.
+
+    Raises ConfigError where another holds it, UserError where the folder cannot be written to.
+    """
+    with told_of_disk(folder / LOCK_FILE):
+        file = (folder / LOCK_FILE).open("w")
+    with file:
         if fcntl is not None:
             try:
                 # A POSIX lock, which children do not inherit: after a kill -9, loader workers would keep a flock alive.
