@@ -25,9 +25,10 @@ from detres.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
-# What an image may have, unless the caller says otherwise: 268 million pixels are 0.8 GB of RGB, and a few kilobytes
-# of a PNG may claim any number. No key raises what a file may have in bytes.
-MAX_PIXELS = 1 << 28
+# What an image may have unless the caller says otherwise. Photographs have a byte for two to twenty pixels; a few
+# kilobytes that claim a billion are a mistake or a bomb. 34 million are let pass whatever their file's size, and of 268
+# million the RGB alone is 0.8 GB. No key raises what a file may have in bytes.
+_PIXELS_A_BYTE, _FEW_PIXELS, _MOST_PIXELS = 32, 1 << 25, 1 << 28
 _MOST_BYTES = 1 << 31
 
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
@@ -49,18 +50,18 @@ class ImageHeader:
         return (width, height) if exif and self.orientation >= 5 else (height, width)
 
 
-def read_image(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """Decode a file to (H, W, 3) uint8 RGB; grey, alpha, palette, CMYK and 16-bit images too (alpha is left out).
 
-    exif: turn the image as its EXIF orientation says. max_pixels: of more, nothing is decoded. An image that breaks
-    off is filled up (is_whole tells).
+    exif: turn the image as its EXIF orientation says. max_pixels: of more, nothing is decoded; None: 268 million, and
+    above 34 million no more than 32 for each byte of the file. An image that breaks off is filled up (is_whole tells).
     Raises DataError where the file is missing, is no image or has too many pixels.
     """
     return read_filled(path, exif, max_pixels=max_pixels)[0]
 
 
 def read_filled(
-    path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int = MAX_PIXELS
+    path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int | None = None
 ) -> tuple[NDArray[np.uint8], bool]:
     """read_image, and whether the image broke off and was filled up, as far as OpenCV says so (4.11 does not)."""
     data = read_bytes(path)
@@ -87,7 +88,7 @@ def decode_image(
     exif: bool = True,
     denominator: Literal[1, 2, 4, 8] = 1,
     *,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
 ) -> NDArray[np.uint8]:
     """read_image for bytes already at hand; `source` names them in the error.
 
@@ -97,11 +98,11 @@ def decode_image(
 
 
 def _decode(
-    data: NDArray[np.uint8], source: str, exif: bool, denominator: Literal[1, 2, 4, 8], max_pixels: int
+    data: NDArray[np.uint8], source: str, exif: bool, denominator: Literal[1, 2, 4, 8], max_pixels: int | None
 ) -> tuple[NDArray[np.uint8], bool]:
     """The pixels, and whether some of them are no more than filling."""
     read = read_at(data)
-    _refuse_too_many(_stored_size(read, data, source), max_pixels, source)
+    _refuse_too_many(_stored_size(read, data, source), len(data), max_pixels, source)
     # OpenCV turns nothing: orientation.py is what sizes and boxes go by, too.
     flags = cv2.IMREAD_COLOR_RGB | _REDUCED[denominator] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -114,7 +115,7 @@ def _decode(
     return (turn(image, file_orientation(read)) if exif else image), filled
 
 
-def is_whole(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int = MAX_PIXELS) -> bool:
+def is_whole(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int | None = None) -> bool:
     """Whether an image can be decoded to its last row, as none can that had to be filled up."""
     try:
         if read_filled(path, exif, max_pixels=max_pixels)[1]:
@@ -126,36 +127,44 @@ def is_whole(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int
     return True
 
 
-def read_header(path: str | os.PathLike[str]) -> ImageHeader:
+def read_header(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> ImageHeader:
     """Size and orientation, from the file's first bytes.
 
-    Raises DataError where the file is missing or is no image.
+    Raises DataError where the file is missing, is no image or has more pixels than read_image would decode.
     """
     try:
-        if not stat.S_ISREG(mode := os.stat(path).st_mode):
-            raise DataError(f"{path}: this is a {_kind(mode)}, not a file")
-        with open(path, "rb", buffering=0) as stream:
-            head = stream.read(_HEAD)
-            plain = _plain_jpeg_size(head)
-            if plain is not None:
-                return ImageHeader(plain, 1)
-
-            def read(at: int, count: int) -> bytes:
-                if at + count <= len(head):
-                    return head[at : at + count]
-                stream.seek(at)
-                return stream.read(count)
-
-            orientation = file_orientation(read)
-        with of_any_size(), Image.open(path) as image:
-            width, height = image.size
-            return ImageHeader((height, width), orientation)
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: this is a {_kind(status.st_mode)}, not a file")
+        header = _read_header(path)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except DataError:
         raise
     except Exception as error:  # Pillow's readers of some forty formats raise whatever damage leads to
         raise DataError(f"{path}: this is no image: {error}") from None
+    _refuse_too_many(header.size, status.st_size, max_pixels, str(path))
+    return header
+
+
+def _read_header(path: str | os.PathLike[str]) -> ImageHeader:
+    """Raises whatever damage leads to."""
+    with open(path, "rb", buffering=0) as stream:
+        head = stream.read(_HEAD)
+        plain = _plain_jpeg_size(head)
+        if plain is not None:
+            return ImageHeader(plain, 1)
+
+        def read(at: int, count: int) -> bytes:
+            if at + count <= len(head):
+                return head[at : at + count]
+            stream.seek(at)
+            return stream.read(count)
+
+        orientation = file_orientation(read)
+    with of_any_size(), Image.open(path) as image:
+        width, height = image.size
+        return ImageHeader((height, width), orientation)
 
 
 def _kind(mode: int) -> str:
@@ -177,12 +186,15 @@ def _stored_size(read: ReadAt, data: NDArray[np.uint8], source: str) -> tuple[in
         raise DataError(message) from None
 
 
-def _refuse_too_many(size: tuple[int, int], max_pixels: int, source: str) -> None:
+def _refuse_too_many(size: tuple[int, int], count: int, max_pixels: int | None, source: str) -> None:
+    """count: of the file's bytes."""
     height, width = size
-    if height * width > max_pixels:
+    usual = min(_MOST_PIXELS, max(_FEW_PIXELS, _PIXELS_A_BYTE * count))
+    if height * width > (usual if max_pixels is None else max_pixels):
+        allowed = f"data.max_pixels={max_pixels}" if max_pixels is not None else f"are read from {count} bytes"
         raise DataError(
-            f"{source}: {width}x{height} pixels are more than data.max_pixels={max_pixels}; set data.max_pixels higher "
-            "where there is memory for it, or cut the image into parts"
+            f"{source}: {width}x{height} pixels are more than {allowed}; set data.max_pixels={height * width} where "
+            "there is memory for it, or cut the image into parts"
         )
 
 

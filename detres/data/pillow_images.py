@@ -77,6 +77,6 @@ def filled_up(data: bytes, source: str) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # its readers of some forty formats raise whatever damage leads to
         raise DataError(f"{source}: this is no image that can be decoded: {error}") from None
-    if (rgb == rgb[0, 0]).all():
+    if (rgb.min((0, 1)) == rgb.max((0, 1))).all():
         raise DataError(f"{source}: this image breaks off before its first pixels; replace or remove it")
     return rgb

@@ -156,20 +156,34 @@ def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(t
     for ending in ("png", "jpg", "webp", "bmp", "tiff", "gif"):
         file = tmp_path / f"a.{ending}"
         Image.fromarray(_gradient()).save(file)
-        for read in (read_image, read_filled):
-            with pytest.raises(DataError, match=r"30x20 pixels are more than data\.max_pixels=599"):
+        for read in (read_image, read_filled, read_header):
+            with pytest.raises(
+                DataError, match=r"30x20 pixels are more than data\.max_pixels=599; set data\.max_pixels=600"
+            ):
                 read(file, max_pixels=599)
         assert not is_whole(file, max_pixels=599)
         assert read_image(file, max_pixels=600).shape == (20, 30, 3)
 
 
-def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
-    """20,000² pixels, 400 million, whose data are not even there: the header's claim is enough."""
-    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
-    with pytest.raises(DataError, match="20000x20000 pixels are more"):
-        read_image(tmp_path / "a.png")
+def _claiming(file: Path, side: int, more: int) -> Path:
+    """A PNG whose header claims side x side pixels, with so many bytes where they should be."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    head = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + head + struct.pack(">I", more) + b"IDAT" + bytes(more))
+    return file
+
+
+@pytest.mark.parametrize(("side", "more"), [(32000, 0), (6000, 0), (20000, 1 << 20), (17000, 1 << 25)])
+def test_a_bomb_is_known_by_what_it_claims_for_its_size(tmp_path: Path, side: int, more: int) -> None:
+    file = _claiming(tmp_path / "a.png", side, more)
+    for read in (read_image, read_header):
+        with pytest.raises(DataError, match=f"{side}x{side} pixels are more than are read from"):
+            read(file)
+
+
+@pytest.mark.parametrize(("side", "more"), [(5000, 0), (8000, 1 << 21), (16000, 1 << 23)])
+def test_a_large_photograph_is_none(tmp_path: Path, side: int, more: int) -> None:
+    assert read_header(_claiming(tmp_path / "a.png", side, more)).size == (side, side)
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
