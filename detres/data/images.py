@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from detres.data.image_chunks import PNG, ReadAt, png_breaks_off
 from detres.data.jpeg_segments import APP1, FRAMES, START_OF_SCAN, frame_size, jpeg_segments
-from detres.data.orientation import ReadAt, file_orientation, read_at, turn
+from detres.data.orientation import file_orientation, read_at, turn
 from detres.data.pillow_images import filled_up, of_any_size
 from detres.errors import DataError
 
@@ -105,14 +106,18 @@ def _decode(
     _refuse_too_many(_stored_size(read, data, source), len(data), max_pixels, source)
     # OpenCV turns nothing: orientation.py is what sizes and boxes go by, too.
     flags = cv2.IMREAD_COLOR_RGB | _REDUCED[denominator] | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(data, flags)
-    except cv2.error:
-        image = None
+    image = None if read(0, len(PNG)) == PNG and png_breaks_off(read, len(data)) else _by_opencv(data, flags)
     filled = image is None  # older ones fill up a JPEG that breaks off, later ones refuse it
     if filled:
         image = filled_up(data.tobytes(), source)[::denominator, ::denominator]
     return (turn(image, file_orientation(read)) if exif else image), filled
+
+
+def _by_opencv(data: NDArray[np.uint8], flags: int) -> NDArray[np.uint8] | None:
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:
+        return None
 
 
 def is_whole(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int | None = None) -> bool:
@@ -176,7 +181,7 @@ def _stored_size(read: ReadAt, data: NDArray[np.uint8], source: str) -> tuple[in
     head = read(0, _HEAD)
     if (plain := _plain_jpeg_size(head)) is not None:
         return plain
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
+    if head.startswith(PNG) and head[12:16] == b"IHDR":
         return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
     try:
         with of_any_size(), Image.open(io.BytesIO(data)) as image:

@@ -9,25 +9,21 @@ orientation is applied by both libraries in any case; other formats have none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.data.image_chunks import PNG, ReadAt, png_chunks, webp_chunks
 from detres.data.jpeg_segments import APP1, START_OF_SCAN, jpeg_segments
 
-# (offset, count) -> the bytes of a file from there on, fewer at its end.
-ReadAt = Callable[[int, int], bytes]
-
-_EXIF, _PNG = b"Exif\0\0", b"\x89PNG\r\n\x1a\n"
+_EXIF = b"Exif\0\0"
 _ORIENTATION, _SHORT = 0x0112, 3
 
 # Where EXIF is looked for in a JPEG, first; four times as much as long as its segments go on.
 _WINDOW = 4096
-# Chunks of a PNG or WebP that are walked through: a file of single bytes in chunks shall not take minutes.
-_MOST_CHUNKS = 100_000
 
 
 def file_orientation(read: ReadAt) -> int:
@@ -35,10 +31,10 @@ def file_orientation(read: ReadAt) -> int:
     head = read(0, 12)
     if head.startswith(b"\xff\xd8"):
         return tiff_orientation(_exif_of_jpeg(read))
-    if head.startswith(_PNG):
-        return tiff_orientation(_chunk(read, b"eXIf", 8, "big"))
+    if head.startswith(PNG):
+        return tiff_orientation(_chunk(read, png_chunks(read), b"eXIf"))
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return tiff_orientation(_chunk(read, b"EXIF", 12, "little"))
+        return tiff_orientation(_chunk(read, webp_chunks(read), b"EXIF"))
     return 1
 
 
@@ -95,15 +91,6 @@ def _exif_of_jpeg(read: ReadAt) -> bytes:
         window *= 4
 
 
-def _chunk(read: ReadAt, name: bytes, at: int, order: Literal["little", "big"]) -> bytes:
-    """The content of the first chunk of this name in a PNG (length, name, content, sum) or a WebP (name, length)."""
-    names, lengths = (slice(4, 8), slice(0, 4)) if order == "big" else (slice(0, 4), slice(4, 8))
-    for _ in range(_MOST_CHUNKS):
-        head = read(at, 8)
-        if len(head) < 8:
-            break
-        length = int.from_bytes(head[lengths], order)
-        if head[names] == name:
-            return read(at + 8, min(length, 1 << 20))
-        at += 8 + length + (4 if order == "big" else length % 2)
-    return b""
+def _chunk(read: ReadAt, chunks: Iterator[tuple[bytes, int, int]], wanted: bytes) -> bytes:
+    """The content of the first chunk of this name, as far as it is there."""
+    return next((read(start, min(length, 1 << 20)) for name, start, length in chunks if name == wanted), b"")

@@ -3,6 +3,7 @@ import shutil
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -179,6 +180,21 @@ def test_a_bomb_is_known_by_what_it_claims_for_its_size(tmp_path: Path, side: in
     for read in (read_image, read_header):
         with pytest.raises(DataError, match=f"{side}x{side} pixels are more than are read from"):
             read(file)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="measures a process's memory")
+def test_a_chunk_that_claims_gigabytes_costs_none(tmp_path: Path) -> None:
+    import resource
+
+    file = tmp_path / "a.png"
+    Image.fromarray(_gradient()).save(file)
+    data = bytearray(file.read_bytes())
+    data[33:37] = struct.pack(">I", 0xEFFFFFFF)
+    file.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with suppress(DataError):
+        read_image(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 @pytest.mark.parametrize(("side", "more"), [(5000, 0), (8000, 1 << 21), (16000, 1 << 23)])
