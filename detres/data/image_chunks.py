@@ -28,11 +28,9 @@ def png_breaks_off(read: ReadAt, size: int) -> bool:
 
     OpenCV asks the system for as much as a chunk says, which may be 4 GiB in 67 bytes.
     """
-    name = b""
-    for name, start, length in png_chunks(read):
-        if start + length + 4 > size:
-            return True
-    return name != b"IEND"
+    chunks = list(png_chunks(read))
+    whole = bool(chunks) and chunks[-1][0] == b"IEND"
+    return not whole or any(start + length + 4 > size for _, start, length in chunks)
 
 
 def _chunks(
