@@ -1,0 +1,84 @@
+"""The short form of sets.py, and the whole of it: DETRES_CAMPAIGN_MINUTES=60 pytest tests/campaigns -s.
+
+DETRES_CAMPAIGN_SEED repeats one; every run prints its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+SETS = Path(__file__).with_name("sets.py")
+MINUTES = os.environ.get("DETRES_CAMPAIGN_MINUTES")
+SEED = os.environ.get("DETRES_CAMPAIGN_SEED", str(int(time.time())))
+
+Python = Callable[..., CompletedProcess[str]]
+
+
+def test_sets_that_nobody_should_have_written_end_in_results_or_messages(run_python: Python) -> None:
+    ended = run_python(SETS, "--inputs", "300", "--seed", SEED)
+    print(ended.stdout)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("300 inputs") == 5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(MINUTES is None, reason="DETRES_CAMPAIGN_MINUTES says for how long")
+def test_the_campaign(run_python: Python) -> None:
+    minutes = float(MINUTES or 0)
+    ended = run_python(SETS, "--minutes", str(minutes / 5), "--seed", SEED, timeout=60 * minutes + 600)
+    print(ended.stdout)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_a_fault_is_found_and_named(run_python: Python, tmp_path: Path) -> None:
+    """A campaign whose reader fails in every way there is: none of them may pass."""
+    faulty = tmp_path / "faulty.py"
+    faulty.write_text(_FAULTY, encoding="utf-8")
+    ended = run_python(faulty, "--inputs", "8", "--seed", "1")
+    assert ended.returncode == 1, ended.stderr
+    for number, said in enumerate(
+        ("ZeroDivisionError", "took over", "process died (-11)", "MiB for", "os.system", "opened", "a message of 0", "")
+    ):
+        told = ended.stdout.partition(f"--number {number}:")[2].partition("--only")[0]
+        assert bool(told) == bool(said), ended.stdout
+        assert said in told
+
+
+_FAULTY = """
+import os, sys
+from tests.campaigns.watched import Campaign, main
+from detres.errors import UserError
+
+def write(rng, folder):
+    count = folder.parent / "count"
+    number = int(count.read_text()) + 1 if count.is_file() else 0
+    count.write_text(str(number))
+    (folder / "number").write_text(str(number))
+
+def read(folder):
+    number = int((folder / "number").read_text())
+    if number == 0:
+        1 / 0
+    if number == 1:
+        while True:
+            pass
+    if number == 2:
+        os.kill(os.getpid(), 11)
+    if number == 3:
+        return len(bytearray(400 << 20))
+    if number == 4:
+        os.system("true")
+    if number == 5:
+        open("/tmp/outside_of_the_case.txt", "w").close()
+    if number == 6:
+        raise UserError("")
+
+if __name__ == "__main__":
+    raise SystemExit(main([Campaign("faulty", write, read, seconds=1.0)]))
+"""
