@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import warnings
 
+# Of a message; what is longer quotes something that nobody reads to its end.
+_LONGEST_LINE = 1200
+
 
 class UserError(Exception):
     """A mistake the user can mend; commands print its message alone and exit with `exit_status`."""
 
     exit_status = 2
+
+    def __str__(self) -> str:
+        return readable(super().__str__())
 
 
 class ConfigError(UserError):
@@ -30,3 +36,19 @@ class DetresWarning(UserWarning):
 def tell(message: str) -> None:
     """Warn of what went wrong and is told nowhere else."""
     warnings.warn(message, DetresWarning, stacklevel=2)
+
+
+def readable(text: str) -> str:
+    """Text that may quote whatever a file holds: names of megabytes are cut, a terminal's commands are spelled out."""
+    return "\n".join(_shown(line) for line in text.split("\n"))
+
+
+def _shown(line: str) -> str:
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE * 2 // 3]} … {line[-_LONGEST_LINE // 3 :]}"
+    return line if line.isprintable() else "".join(map(_spelled, line))
+
+
+def _spelled(letter: str) -> str:
+    # Bytes of names that are no text stay as they are: whoever prints them knows their encoding.
+    return letter.encode("unicode_escape").decode() if ord(letter) < 32 or ord(letter) == 127 else letter

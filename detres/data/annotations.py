@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from detres.data.images import read_filled
-from detres.errors import DataError
+from detres.errors import DataError, readable
 from detres.structures import DetectionTarget
 
 ProblemKind = Literal[
@@ -73,7 +73,7 @@ class Problem:
     costs_image: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.file}: {self.detail}"
+        return readable(f"{self.kind}: {self.file}: {self.detail}")
 
 
 @dataclass(frozen=True, eq=False)

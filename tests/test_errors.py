@@ -1,0 +1,21 @@
+"""What messages show of what files hold."""
+
+from detres.errors import ConfigError, UserError, readable
+
+
+def test_a_message_is_itself() -> None:
+    assert str(ConfigError("a.yaml: model.layout is unknown\n  b … 猫 café")) == (
+        "a.yaml: model.layout is unknown\n  b … 猫 café"
+    )
+
+
+def test_a_name_of_megabytes_is_cut_between_what_comes_before_and_behind() -> None:
+    told = str(UserError(f"a.json: {'x' * 5_000_000} is no class; rename it\nnext"))
+    assert len(told) < 1300
+    assert told.startswith("a.json: xxx")
+    assert told.endswith("is no class; rename it\nnext")
+
+
+def test_a_terminal_is_given_no_commands() -> None:
+    assert readable("a\x1b[31mb\x07\tc\x7f") == "a\\x1b[31mb\\x07\\tc\\x7f"
+    assert readable("name \udcff of no encoding") == "name \udcff of no encoding"
