@@ -6,6 +6,7 @@ cycles and depth until Python's stack ends. Here they are counted on the nodes, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -16,6 +17,7 @@ MOST_BYTES = 4 * MOST_CHARACTERS
 MOST_VALUES = 100_000
 MOST_DEPTH = 64
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_NUMBER = 64  # characters; sums of the digits of longer ones take long, and Python refuses some with no place
 _LARGEST_NUMBER = 2**63 - 1
 
@@ -48,6 +50,8 @@ class BoundedLoader(yaml.SafeLoader):
             raise _problem(f"it has more than {MOST_VALUES:,} values", event.start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if isinstance(node, yaml.ScalarNode) and _SURROGATE.search(node.value):
+            raise _problem("half a character, as \\ud800 is, is no text", node.start_mark)
         return node
 
     def get_single_node(self) -> yaml.Node | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from detres.data.tar_reading import DAMAGE, Header
+from detres.data.tar_reading import DAMAGE, Header, open_any_tar
 from detres.errors import DataError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
@@ -99,13 +99,13 @@ def unpack(archive: Path, target: Path) -> None:
 
 def unpack_nested(archive: Path, target: Path) -> None:
     """Unpack a tar of tars, NAME.tar into target/NAME/; of what is there in full, headers alone are read."""
-    with _told_by_name(archive), tarfile.open(archive, tarinfo=Header) as outer:
+    with _told_by_name(archive), open_any_tar(archive) as outer:
         for member in outer:
             if not member.isfile() or not member.name.endswith(".tar"):
                 continue
             stream = outer.extractfile(member)
             folder = _below(target, PurePosixPath(member.name).stem)
-            with tarfile.open(fileobj=stream, tarinfo=Header) as inner:
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=Header) as inner:
                 for name, size, open_member in _tar_members(inner):
                     _unpack_one(folder, name, size, open_member)
 
@@ -129,7 +129,7 @@ def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO | 
                 if not item.is_dir():
                     yield item.filename, item.file_size, lambda item=item: opened.open(item)
         return
-    with tarfile.open(archive, tarinfo=Header) as opened:
+    with open_any_tar(archive) as opened:
         yield from _tar_members(opened)
 
 

@@ -22,7 +22,18 @@ MOST_IMAGE_BYTES = 1 << 28
 _MOST_UNPACKED = 20
 _UNPACKED_ANYWAY = 1 << 26
 
-DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError, zlib.error, lzma.LZMAError)
+# MemoryError: of a header of xz that asks for gigabytes.
+DAMAGE = (
+    MemoryError,
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    zlib.error,
+    lzma.LZMAError,
+)
 """What tarfile raises for damage; not all of it are its own errors."""
 
 
@@ -70,6 +81,20 @@ def _damage(what: str) -> tarfile.ReadError:
 def open_tar(file: Path) -> tarfile.TarFile:
     """A tar that lies on a disk uncompressed, so that members have their places in it."""
     return tarfile.open(file, "r:", tarinfo=Header)
+
+
+def open_any_tar(file: Path) -> tarfile.TarFile:
+    """A tar on a disk, compressed or not, as its first bytes say.
+
+    tarfile itself tries one after the other, and takes damage for the old lzma, whose header may ask for gigabytes.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(6)
+    kind = next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), "")
+    return tarfile.open(file, f"r:{kind}", tarinfo=Header)
+
+
+_COMPRESSED = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 
 
 def plain_files(opened: tarfile.TarFile, *, size: int) -> Iterator[tarfile.TarInfo]:

@@ -122,7 +122,10 @@ def build_augmentation(entry: Augmentation, where: str) -> Any:
     build = _find(name, where)
     _check_arguments(name, build, arguments, where)
     if inspect.isclass(build) and issubclass(build, library.BaseCompose):
-        inner = enumerate(arguments.get("transforms", ()))
+        listed = arguments.get("transforms", ())
+        if not isinstance(listed, list | tuple):
+            raise ConfigError(f"{where}.{name}.transforms: got {str(listed)[:60]}, expected a list of transforms")
+        inner = enumerate(listed)
         arguments["transforms"] = [build_augmentation(each, f"{where}.{name}.transforms.{i}") for i, each in inner]
     try:
         with warnings.catch_warnings():

@@ -16,7 +16,10 @@ def what_is_wrong_with(place: str) -> str | None:
     """Why no file or folder can be called so, or None."""
     if "\0" in place:
         return "it holds a NUL character"
-    encoded = place.encode("utf-8", errors="surrogateescape" if _is_bytes(place) else "replace")
+    try:
+        encoded = place.encode("utf-8", errors="surrogateescape")  # bytes of names that are no UTF-8 stand so
+    except UnicodeEncodeError:
+        return "it holds half a character"
     if len(encoded) > _MOST_BYTES or any(len(name) > _MOST_OF_A_NAME for name in encoded.split(b"/")):
         return f"it is longer than a file's name can be ({_MOST_OF_A_NAME} bytes a folder, {_MOST_BYTES} in all)"
     return None
@@ -41,12 +44,3 @@ def local_place(text: str | Path, shown: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:  # ~nobody
         raise UserError(f"{shown}: whose home {text.partition('/')[0]} is, is not known; write the path out") from None
-
-
-def _is_bytes(place: str) -> bool:
-    """Whether every lone surrogate stands for a byte of a name that is no UTF-8."""
-    try:
-        place.encode("utf-8", errors="surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -177,13 +177,8 @@ def _count(parts: _Parts) -> int:
 
 def _texts(parts: _Parts) -> Iterator[str]:
     """Every text the parts stand for, the last part changing fastest."""
-    if not parts:
-        yield ""
-        return
-    first, rest = parts[0], parts[1:]
-    for head in first.texts() if isinstance(first, _Choice) else (first,):
-        for tail in _texts(rest):
-            yield head + tail
+    choices = [part.texts() if isinstance(part, _Choice) else (part,) for part in parts]
+    return map("".join, itertools.product(*choices))
 
 
 def _rounded(count: int) -> str:

@@ -80,6 +80,7 @@ def _bomb(reference: str) -> str:
         ("a: !mine x", "tags such as !mine"),
         ("a: 1\nb: \0", r"the character '\\x00' \(line 2\)"),
         ("a: \ud800", "the character"),
+        ('b: 1\na: "\\ud800"', r"half a character.* \(line 2\)"),
         ("a: 1\nb: 2\na: 3\n", "a stands twice, at lines 1 and 3"),
         ("? [a]\n: 1\n", r"\(line 1\)"),
         ("x" * (MOST_CHARACTERS + 1), "at most 2,000,000 are read"),

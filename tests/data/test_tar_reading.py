@@ -130,6 +130,13 @@ def test_an_archive_writes_nothing_outside(tmp_path: Path, name: str, unpacker: 
     assert set(outside) <= {file, tmp_path / "inner.tar", tmp_path / "in"}
 
 
+def test_damage_is_not_taken_for_an_old_compression_that_asks_for_gigabytes(tmp_path: Path) -> None:
+    file = tmp_path / "made.tar"
+    file.write_bytes(b"\x5d\x00\x00\x00\xf0" + b"\xff" * 8 + bytes(2000))
+    with pytest.raises(DataError, match=r"made.tar: cannot be unpacked"):
+        unpack(file, tmp_path / "target")
+
+
 def test_a_damaged_or_locked_zip_is_named(tmp_path: Path) -> None:
     file = tmp_path / "made.zip"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:

@@ -127,3 +127,8 @@ def test_a_mistaken_augmentation_is_one_error_with_the_mend(entry: dict, said: s
 def test_a_callable_of_ones_own_can_be_named() -> None:
     transform = build_augmentation({"albumentations:VerticalFlip": {"p": 1.0}}, "here")
     assert type(transform).__name__ == "VerticalFlip"
+
+
+def test_a_composition_of_no_list_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"OneOf.transforms: got 3, expected a list"):
+        build_augmentation({"OneOf": {"transforms": 3}}, "data.augment.0")
