@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from detres.data.annotations import AnnotatedImages, Problem
-from detres.data.batch_memory import mapped_memory
+from detres.data.batch_memory import mapped_memory, shared_zeros
 from detres.data.images import read_image
 from detres.data.pinned_batches import PinnedBatches
 from detres.data.samplers import Place, TrainingSampler, evaluation_indices, grouped_batches
@@ -69,7 +69,7 @@ class DetectionDataset(Dataset[DetectionSample]):
         self, images: AnnotatedImages, transform: DetectionTransform, *, seed: int = 0, strict: bool = False
     ) -> None:
         self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
-        self._undecodable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self._undecodable = shared_zeros(len(images), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.images)
