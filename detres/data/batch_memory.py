@@ -11,6 +11,7 @@ import errno
 import io
 import math
 import mmap
+import multiprocessing
 import os
 import pickle
 import socket
@@ -52,6 +53,14 @@ def mapped_memory(shape: Sequence[int]) -> Tensor:
     flat = torch.frombuffer(memory, dtype=torch.uint8)
     _unsent[flat.data_ptr()] = descriptor
     return flat.view(tuple(shape))
+
+
+def shared_zeros(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Zeros that worker processes begun later write to and their main process reads."""
+    count = math.prod(shape) * dtype.itemsize
+    if count and multiprocessing.get_start_method() == "fork":  # Children inherit it, and it needs no /dev/shm.
+        return torch.frombuffer(mmap.mmap(-1, count), dtype=dtype).view(shape)
+    return torch.zeros(shape, dtype=dtype).share_memory_()
 
 
 def forget_unsent() -> None:

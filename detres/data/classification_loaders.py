@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from detres.data.annotations import Problem
+from detres.data.batch_memory import shared_zeros
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.loaders import ImageLoader, stacked_images
 from detres.data.samplers import Place, TrainingSampler, shuffled_batches
@@ -61,7 +62,7 @@ class ClassificationDataset(Dataset[ClassificationSample]):
         self, images: LabelledImages, transform: ClassificationTransform, *, seed: int = 0, strict: bool = False
     ) -> None:
         self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
-        self._undecodable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self._undecodable = shared_zeros(len(images), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.images)

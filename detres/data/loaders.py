@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from detres.data.annotations import AnnotatedImages, Problem
-from detres.data.batch_memory import mapped_memory
+from detres.data.batch_memory import mapped_memory, shared_zeros
 from detres.data.pinned_batches import PinnedBatches
 from detres.data.samplers import Place, TrainingSampler, batches_of_one_shape, grouped_batches
 from detres.data.sizes import resize_image, resized_size
@@ -75,7 +75,7 @@ class DetectionDataset(Dataset[DetectionSample]):
         whole: bool = False,
     ) -> None:
         self.images, self.transform, self.seed, self.strict, self.whole = images, transform, seed, strict, whole
-        self._undecodable, self._filled = torch.zeros(2, len(images), dtype=torch.bool).share_memory_()
+        self._undecodable, self._filled = shared_zeros(2, len(images), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from detres.boxes import box_area, box_iou, clip_boxes, covered_share
 from detres.data.annotations import Problem
+from detres.data.batch_memory import shared_zeros
 from detres.data.classification_transforms import crop_of_bytes
 from detres.data.crops import Box, Cropping
 from detres.data.loaders import GREY, ImageLoader, stacked_images
@@ -120,7 +121,7 @@ class LocalizationDataset(Dataset[LocalizationSample]):
     ) -> None:
         self.images, self.cropping_of, self.target_of = images, cropping_of, target_of
         self.flip, self.seed, self.strict = flip, seed, strict
-        self._undecodable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self._undecodable = shared_zeros(len(images), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.images)

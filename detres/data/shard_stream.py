@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset
 
 from detres.data.annotations import Problem
+from detres.data.batch_memory import shared_zeros
 from detres.data.classification_loaders import ClassificationSample, collate
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.classified import breaks_off
@@ -176,7 +177,7 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         self.repeats, self.rank, self.world, self.start_step = repeats, rank, world, start_step
         self.rank_lanes = max(workers, 1)
         self.steps_of_an_epoch = max(len(images) // batch, 1)
-        self._names = torch.zeros(self.rank_lanes, _NAMES_BYTES, dtype=torch.uint8).share_memory_()
+        self._names = shared_zeros(self.rank_lanes, _NAMES_BYTES, dtype=torch.uint8)
 
     def __iter__(self) -> Iterator[ClassificationBatch]:
         place = worker_lane()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from detres.data.batch_memory import shared_zeros
 from detres.data.loaders import ImageLoader
 from detres.data.samplers import evaluation_indices
 from detres.errors import DataError
@@ -171,7 +172,7 @@ class ViewDataset(Dataset[ImageViews | None]):
 
     def __init__(self, images: Pictures, plans: Sequence[ViewPlan], *, strict: bool = False) -> None:
         self.images, self.plans, self.strict = images, tuple(plans), strict
-        self._unreadable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self._unreadable = shared_zeros(len(images), dtype=torch.bool)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from detres.data import batch_memory
-from detres.data.batch_memory import PeerGone, forget_unsent, mapped_memory, receive, send
+from detres.data.batch_memory import PeerGone, forget_unsent, mapped_memory, receive, send, shared_zeros
 
 
 def through_a_socket(value):
@@ -74,6 +74,18 @@ def test_where_no_descriptor_is_left_tensors_go_by_value():
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert torch.equal(received, images)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+def test_what_a_child_marks_its_parent_reads():
+    marks = shared_zeros(3, 2, dtype=torch.bool)
+    assert not marks.any()
+    if (child := os.fork()) == 0:
+        marks[1, 0] = True
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert marks.nonzero().tolist() == [[1, 0]]
+    assert shared_zeros(0, dtype=torch.bool).shape == (0,)
 
 
 def test_memory_of_a_batch_that_was_not_sent_is_let_go_of():

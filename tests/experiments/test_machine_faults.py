@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,12 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(tiny_classes, tmp_path: Path) -> Start:
+def start(tiny, tmp_path: Path) -> Iterator[Start]:
     """Begin to train in tmp_path/NAME, in a process group of its own."""
 
     def begin(name: str, *overrides: str, steps: int = 100_000) -> subprocess.Popen[str]:
         options = [f"training.steps={steps}", "training.log_every=5", "data.workers=2", *overrides]
-        arguments = ["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(tmp_path / name), "--device", "cpu"]
+        arguments = ["train_det", "--cfg", str(tiny.cfg), "--out", str(tmp_path / name), "--device", "cpu"]
         return subprocess.Popen(
             [sys.executable, "-m", "detres", *arguments, "training.checkpoint_every=1000000", *options],
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore::UserWarning"},
@@ -40,7 +40,9 @@ def start(tiny_classes, tmp_path: Path) -> Start:
             start_new_session=True,
         )
 
-    return begin
+    yield begin
+    for weights in (*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("*.pt")):
+        weights.unlink()
 
 
 def wait_for_step(run: subprocess.Popen[str]) -> None:
@@ -90,10 +92,10 @@ def test_a_killed_training_takes_its_workers_along(start):
 
 
 def test_a_worker_that_was_killed_changes_nothing_but_a_line(start, tmp_path):
-    whole = start("whole", steps=60)
+    whole = start("whole", steps=15)
     _, told = whole.communicate(timeout=240)
     assert (whole.returncode, told) == (0, "")
-    cut = start("cut", steps=60)
+    cut = start("cut", steps=15)
     wait_for_step(cut)
     os.kill(workers_of(cut)[0], signal.SIGKILL)
     _, told = cut.communicate(timeout=240)
@@ -106,9 +108,9 @@ def test_a_worker_that_was_killed_changes_nothing_but_a_line(start, tmp_path):
 
 
 def test_a_training_whose_reader_went_away_is_trained_to_its_end(start, tmp_path):
-    run = start("run", steps=40)
+    run = start("run", steps=12)
     wait_for_step(run)
     run.stdout.close()
     told = run.stderr.read()
     assert (run.wait(timeout=240), told) == (0, "")
-    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").trainer["step"] == 40
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").trainer["step"] == 12
