@@ -159,8 +159,13 @@ def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:
 
 def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tuple[str, ...]:
     stated = content.get(split) or ()
-    base = Path(str(content.get("path") or "."))
-    return tuple(_resolve(str(name), base, path.parent) for name in ([stated] if isinstance(stated, str) else stated))
+    base = local_place(str(content.get("path") or "."), f"{path}: path: {content.get('path')}")
+    listed = [stated] if isinstance(stated, str) else stated
+    if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+        got = f"{stated!r}"[:60]
+        raise DataError(f"{path}: {split}: got {got}, expected a folder of images, a file that lists them, or a list")
+    places = [local_place(name, f"{path}: {split}: {name}") for name in listed]
+    return tuple(_resolve(str(place), base, path.parent) for place in places)
 
 
 def _resolve(name: str, base: Path, beside: Path) -> str:
