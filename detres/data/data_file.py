@@ -173,8 +173,11 @@ def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tu
     names = stated if isinstance(stated, list) else [stated]
     for key, value in (("path", base), *((split, name) for name in names)):
         if not isinstance(value, str):
-            raise DataError(f"{path}: {key}: got {value!r}, expected the name of a folder or of a list of files")
-    return tuple(_resolve(name, Path(base), path.parent) for name in names)
+            got = f"{value!r}"[:60]
+            raise DataError(f"{path}: {key}: got {got}, expected the name of a folder or of a list of files")
+    places = [local_place(name, f"{path}: {split}: {name}") for name in names]
+    folder = local_place(base, f"{path}: path: {base}")
+    return tuple(_resolve(str(place), folder, path.parent) for place in places)
 
 
 def _resolve(name: str, base: Path, beside: Path) -> str:

@@ -6,7 +6,7 @@ import pytest
 from detres.data.data_file import load_classification_file, load_data_file
 from detres.data.datasets import load_dataset
 from detres.data.voc import load_voc
-from detres.errors import ConfigError, DataError
+from detres.errors import ConfigError, DataError, UserError
 
 
 def test_our_yaml_takes_one_split_or_a_list(voc_root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -196,3 +196,22 @@ def test_hidden_folders_are_no_classes(tmp_path: Path, write_picture) -> None:
     write_picture(tmp_path / "__MACOSX" / "a.png")
     with pytest.raises(DataError, match="no folders with images"):
         load_classification_file(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["train: .inf", "train: {a: b}", "train: [1]", "train: https://h/x", 'path: "\\0"'])
+def test_a_split_of_others_that_is_no_place_is_refused(tmp_path, line):
+    file = tmp_path / "data.yaml"
+    file.write_text(f"names: [a]\nval: images\n{line}\n")
+    with pytest.raises(UserError, match=r"data.yaml: (train|path): "):
+        load_data_file(file)
+
+
+def test_a_bomb_and_code_in_a_data_file_are_refused_with_their_lines(tmp_path):
+    file = tmp_path / "own.yaml"
+    levels = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10))
+    file.write_text("format: yolo\na0: &a0 [x]\n" + levels)
+    with pytest.raises(UserError, match=r"own.yaml: .*with its aliases.*\(line \d+\)"):
+        load_data_file(file)
+    file.write_text("format: coco\nroot: .\ntrain: a.json\naugment: [{'os:system': {command: x}}]\n")
+    with pytest.raises(ConfigError, match=r"own.yaml: data.augment names code to run \(os:system\).*\(line 4\)"):
+        load_data_file(file)
