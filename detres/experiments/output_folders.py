@@ -19,8 +19,13 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is not there yet: before the work, so that an hour of it is not lost at its end.
 
-    Raises ConfigError where it cannot be made or written to.
+    Raises ConfigError where it cannot be made or written to, and where its name is no UTF-8: safetensors cannot read
+    what lies there.
     """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{folder}: this name is no UTF-8; name another with --out") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
