@@ -29,7 +29,7 @@ class WeightsError(UserError):
     """A weights file is missing, unreadable, or does not fit what it is loaded into."""
 
 
-class DetresWarning(UserWarning):
+class DetresWarning(Warning):
     """Something of the machine's failed, and the work goes on without it; commands print it as one line."""
 
 

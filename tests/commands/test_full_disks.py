@@ -118,6 +118,24 @@ def test_a_folder_that_is_not_ones_own_is_refused_before_the_work(tmp_path, monk
         make_folder(tmp_path)
 
 
+def test_a_folder_whose_name_is_no_utf_8_is_refused_before_the_work(tmp_path, capsys) -> None:
+    with pytest.raises(ConfigError, match="this name is no UTF-8; name another with --out"):
+        make_folder(tmp_path / "caf\udce9")
+
+
+def test_images_whose_names_are_no_utf_8_are_detected_on_and_drawn(trained, tiny, tmp_path, capsys) -> None:
+    picture = tmp_path / "caf\udce9.png"
+    try:
+        picture.write_bytes(tiny.pictures()[0].read_bytes())
+    except OSError:
+        pytest.skip("the disk takes names in UTF-8 only")
+    out = tmp_path / "out"
+    assert main(["predict", "--weights", str(trained), str(picture), "--out", str(out), "--device", "cpu"]) == 0
+    (line,) = (out / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["file"] == str(picture)
+    assert (out / "caf\udce9.jpg").exists()
+
+
 def test_a_lock_that_is_not_ones_own_is_one_message(tiny_classes, tmp_path, capsys) -> None:
     (tmp_path / ".lock").mkdir()  # which nobody may open for writing, not even root
     assert main(["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(tmp_path), "--device", "cpu"]) == 2
