@@ -34,7 +34,7 @@ def renamed_lines(paths: Sequence[Path], chosen: Sequence[str]) -> list[str]:
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is not there yet: before the work, so that an hour of it is not lost at its end.
 
-        What killed processes left there of files of ours is taken away. Raises ConfigError where it cannot be made or
+    What killed processes left there of files of ours is taken away. Raises ConfigError where it cannot be made or
     written to, and where its name is no UTF-8: safetensors cannot read what lies there.
     """
     try:
