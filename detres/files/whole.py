@@ -114,17 +114,6 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _refusal(error: Exception) -> str | None:
-    """What the system said; None where it said nothing. Libraries in other languages pass its words on as their own."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    if found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
-        return os.strerror(int(found[1]))
-    if any(words in str(error) for words in ("PytorchStreamWriter", "inline_container.cc", "iostream error")):  # torch
-        return "the disk is full, or fails"
-    return None
-
-
 def clean_partials(folder: Path) -> None:
     """Remove what killed processes left of files they were writing in `folder`, where no other process writes."""
     for partial in folder.glob(f".*{_PARTIAL}*"):

@@ -16,6 +16,7 @@ from detres.classification.classifier import Classifier, build_classifier
 from detres.classification.classifier_files import settings_of
 from detres.commands.main import main
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
+from detres.config.loading import dump_config, load_config
 from detres.config.sections import BackboneConfig
 from detres.training.checkpoints import save_checkpoint
 
@@ -72,6 +73,7 @@ def write_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Calla
         )
         save_checkpoint(folder / "checkpoints" / "last", model.state_dict(), settings.to_metadata(), {"step": 1})
         (folder / "config.yaml").write_text(CONFIG.replace("ROOT", str(pictures)))
+        (folder / "config.yaml").write_text(dump_config(load_config(folder / "config.yaml")))
         return folder
 
     return write
