@@ -19,7 +19,7 @@ from detres.data.coco_json import Entry
 from detres.data.coco_places import ImagePlaces, shown
 from detres.data.ignore_marks import IGNORE_KEYS, ignored_as
 from detres.data.indexing import RawBox, RawImage
-from detres.data.values import finite_number, whole_number
+from detres.data.values import finite_number, flag, whole_number
 from detres.errors import DataError
 
 Content = Mapping[str, Sequence[Entry]]
@@ -215,8 +215,8 @@ def _read_box(annotation: Entry, names: IdIndex[str]) -> RawBox | str:
         return f"its bbox {shown(bbox)} is no list of four finite numbers"
     ignored = ignored_as(annotation)
     if ignored is None:
-        marks = ", ".join(f"{key} {shown(annotation[key])}" for key in IGNORE_KEYS if key in annotation)
-        return f"one of {marks} is neither 0 nor 1"
+        key = next(key for key in IGNORE_KEYS if flag(annotation.get(key)) is None)
+        return f"its {key} {shown(annotation[key])} is neither 0 nor 1"
     stated = annotation.get("area")
     area = None if stated is None else _area(stated)
     if stated is not None and area is None:

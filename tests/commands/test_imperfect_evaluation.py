@@ -32,7 +32,7 @@ def picture(root: Path, number: int) -> Path:
 def tear(file: Path) -> None:
     """Leave a PNG its header, which is enough for the data's index, and nothing to decode."""
     content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2])
+    file.write_bytes(content[:50])
 
 
 def metrics_in(folder: Path) -> dict[str, Any]:

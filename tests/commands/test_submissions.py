@@ -112,6 +112,7 @@ def renamed(run: Path, folder: Path, class_names: list[str]) -> Path:
     file = run / "checkpoints" / "last" / "model.safetensors"
     with safe_open(file, "pt") as opened:
         metadata = opened.metadata()
+    del metadata["checksum"]  # of the text as it was
     settings = json.loads(metadata["detres"])
     settings["model"]["class_names"] = class_names
     save_file(load_file(file), folder / "renamed.safetensors", {**metadata, "detres": json.dumps(settings)})

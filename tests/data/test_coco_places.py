@@ -18,7 +18,7 @@ Load = Callable[..., AnnotatedImages]
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The images that are looked into."""
     seen: list[Path] = []
-    monkeypatch.setattr(indexing, "read_header", lambda path: seen.append(Path(path)) or read_header(path))
+    monkeypatch.setattr(indexing, "read_header", lambda path, **_: seen.append(Path(path)) or read_header(path))
     return seen
 
 

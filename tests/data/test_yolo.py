@@ -260,7 +260,7 @@ def test_numbers_of_names_may_be_text(yolo_root: Path, names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", ["{'²': cat, 1: dog}", "{0: cat, '0': dog}", "{true: cat, 0: dog}", f"{{{10**50}: cat}}"]
+    "names", ["{'²': cat, 1: dog}", "{0: cat, '0': dog}", "{true: cat, 0: dog}", f"{{{10**15}: cat}}"]
 )
 def test_numbers_of_names_that_are_none_are_refused(yolo_root: Path, names: str) -> None:
     (yolo_root / "data.yaml").write_text(f"names: {names}\n")

@@ -19,7 +19,7 @@ from detres.structures import DetectionBatch, DetectionTarget, PixelStats
 
 def config_of(backbone: dict, **model: object) -> Config:
     section = {"backbone": backbone, "roi": {"head_fc_channels": 16}, "fpn": {"channels": 32}, **model}
-    return resolve([Layer("test", {"data": {"format": "shapes"}, "model": section})])
+    return resolve([Layer("test", {"data": {"format": "shapes"}, "model": section}, trusted=True)])
 
 
 def saved(model: FasterRCNN, config: Config, path: Path) -> Path:
