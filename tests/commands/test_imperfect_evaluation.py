@@ -71,7 +71,7 @@ def test_an_image_that_turns_out_undecodable_is_refused_or_left_out_with_its_obj
     out = tmp_path / "out"
     start = ("eval_det", "--weights", trained, "--data", copied / "voc.yaml", *CPU, f"data.workers={workers}")
     message = refused(*start, "--out", out, kind="DataError")
-    assert "000010.png: this is no image that can be decoded" in message
+    assert "000010.png: this image breaks off before its first pixels" in message
     assert "or leave such images out with data.strict=false" in message
     told = done(*start, "--out", out, "data.strict=false", "--report")
     assert "warning: 1 images could not be decoded and are left out: JPEGImages/000010.png" in told
