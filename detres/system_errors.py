@@ -19,11 +19,15 @@ _MENDS = {
     "ENOMEM": "free memory, or set fewer data.workers",
     "EAGAIN": "raise the limit of processes (ulimit -u), or set fewer data.workers",
     "EIO": "the disk, or the way to it, fails; see the system's log",
+    "EISDIR": "a folder has this name; move it away, or name another place",
+    "ENOTDIR": "a file has the name of a folder; move it away, or name another place",
+    "ELOOP": "links lead round in a circle; mend them",
+    "ENAMETOOLONG": "shorten the name",
     "ESTALE": "the network's disk went away; mount it again",
 }
 MENDS = {getattr(errno, name): mend for name, mend in _MENDS.items() if hasattr(errno, name)}
 # Of these, the file's name is the half of the message; without one they are no user's affair.
-_OF_A_FILE = {errno.EACCES, errno.EPERM}
+_OF_A_FILE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 def system_message(error: BaseException) -> str | None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {
         "structures",
+        "stop_signals",
         "boxes",
         "draws",
         "errors",

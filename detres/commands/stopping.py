@@ -1,4 +1,4 @@
-"""A command that is asked to stop (Ctrl-C, SIGTERM, SIGUSR1) says so in one line, wherever it was."""
+"""A command that is asked to stop (Ctrl-C, SIGTERM, SIGUSR1, SIGHUP) says so in one line, wherever it was."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from detres.stop_signals import stop_signals
+
 # The exit status of a command that was asked to stop.
 INTERRUPTED = 130
-NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 
 class Stopped(KeyboardInterrupt):
@@ -59,8 +60,7 @@ def stopped_by_signals() -> Iterator[Stopping]:
     if threading.current_thread() is not threading.main_thread():
         yield stopping
         return
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    before = {number: signal.signal(number, stopping.hear) for number in numbers}
+    before = {number: signal.signal(number, stopping.hear) for number in stop_signals()}
     try:
         yield stopping
     finally:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from detres.data.annotations import Problem, gather_ranges, offsets_of, pack_names
 from detres.data.images import decode_image
-from detres.data.pillow_images import of_any_size
+from detres.data.pillow_images import of_any_size, open_image
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 
@@ -194,7 +193,7 @@ def breaks_off(data: bytes) -> bool:
     if (data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9") or (data[:4] == b"\x89PNG" and data[-8:-4] == b"IEND"):
         return False
     try:
-        with of_any_size(), Image.open(io.BytesIO(data)) as image:
+        with of_any_size(), open_image(io.BytesIO(data)) as image:
             image.load()
     except (OSError, SyntaxError, ValueError):
         return True

@@ -15,12 +15,11 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from detres.data.image_chunks import PNG, ReadAt, png_breaks_off
 from detres.data.jpeg_segments import read_head
 from detres.data.orientation import file_orientation, read_at, turn
-from detres.data.pillow_images import filled_up, of_any_size
+from detres.data.pillow_images import filled_up, of_any_size, open_image
 from detres.errors import DataError
 
 # What an image may have unless the caller says otherwise. Photographs have a byte for two to twenty pixels; a few
@@ -122,7 +121,7 @@ def is_whole(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: int
     try:
         if read_filled(path, exif, max_pixels=max_pixels)[1]:
             return False
-        with of_any_size(), Image.open(path) as image:
+        with of_any_size(), open_image(path) as image:
             image.load()
     except Exception:  # Pillow's readers of some forty formats raise whatever damage leads to
         return False
@@ -163,7 +162,7 @@ def _read_header(path: str | os.PathLike[str]) -> ImageHeader:
         orientation, size = file_orientation(read), read_head(read)[0]
     if size is not None:
         return ImageHeader(size, orientation)
-    with of_any_size(), Image.open(path) as image:
+    with of_any_size(), open_image(path) as image:
         width, height = image.size
         return ImageHeader((height, width), orientation)
 
@@ -181,7 +180,7 @@ def _stored_size(read: ReadAt, data: NDArray[np.uint8], source: str) -> tuple[in
     if head.startswith(PNG) and head[12:16] == b"IHDR":
         return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
     try:
-        with of_any_size(), Image.open(io.BytesIO(data)) as image:
+        with of_any_size(), open_image(io.BytesIO(data)) as image:
             return image.height, image.width
     except Exception:  # see read_header
         message = f"{source}: this is no image that can be decoded ({len(data)} bytes); convert or remove it"

@@ -7,9 +7,11 @@ and then put back.
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,20 @@ _limits_lifted: list[int | None] = []
 _JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 
 
+# Read by Pillow's own decoders. Of others, PostScript would start a program on what a file holds.
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "SUN", "PCX")
+
+
+def open_image(source: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+    """Pillow's Image.open, for files of any size and of formats that are decoded by a library and nothing else.
+
+    Raises whatever damage leads to.
+    """
+    Image.init()
+    with of_any_size():
+        return Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
 def rgb_of(image: Image.Image, source: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB with the values that OpenCV reads from the same file.
 
@@ -30,6 +46,8 @@ def rgb_of(image: Image.Image, source: str) -> NDArray[np.uint8]:
     Raises DataError for float and 32-bit images, whose range of brightness nothing says, and where Pillow cannot
     decode.
     """
+    if image.format and image.format not in _FORMATS:
+        raise DataError(f"{source}: {image.format} is no format of pixels that is decoded here; save it as PNG")
     if image.mode in ("I", "F"):
         raise DataError(
             f"{source}: a picture of {'float' if image.mode == 'F' else '32-bit whole'} numbers does not say which of "
@@ -67,7 +85,7 @@ def filled_up(data: bytes, source: str) -> NDArray[np.uint8]:
     # After an end of the image, libjpeg fills up what it has not seen. Pillow's own switch for this is the process's.
     end = _END_OF_JPEG if data.startswith(_JPEG) else b""
     try:
-        with of_any_size(), Image.open(io.BytesIO(data + end)) as image:
+        with of_any_size(), open_image(io.BytesIO(data + end)) as image:
             try:
                 image.load()
             except Exception:

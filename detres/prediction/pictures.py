@@ -14,6 +14,8 @@ from detres.data.orientation import tiff_orientation, turn
 from detres.data.pillow_images import rgb_of
 from detres.errors import ConfigError, DataError
 
+_TIFF_ORIENTATION = 274
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,7 +32,14 @@ def read_picture(picture: Picture, *, exif: bool = True, max_pixels: int | None 
     if isinstance(picture, str | Path):
         return read_image(picture, exif=exif, max_pixels=max_pixels)
     if isinstance(picture, Image.Image):
+        upright = picture.size
+        tag = picture.tag_v2.get(_TIFF_ORIENTATION, 1) if picture.format == "TIFF" else 1
         rgb = rgb_of(picture, "the PIL image given")
+        if tag >= 5 and rgb.shape[:2] != upright[::-1]:
+            raise DataError(
+                f"the PIL image given is a TIFF of mode {picture.mode} with orientation {tag}, whose pixels this Pillow "
+                "mixes up while it turns them; give the file's path instead"
+            )
         # Decoded by now, so that EXIF data behind the pixels are known, too.
         orientation = tiff_orientation(picture.info.get("exif") or b"") if exif else 1
         return turn(rgb, orientation)

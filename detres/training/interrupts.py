@@ -19,8 +19,7 @@ from types import FrameType
 import torch
 
 from detres.distributed import max_over_ranks, world_size
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+from detres.stop_signals import stop_signals
 
 
 class Interrupted(Exception):
@@ -39,7 +38,7 @@ class AskedToStop(BaseException):
 
 
 class Interrupts:
-    """A context in which Ctrl-C, SIGTERM and SIGUSR1 only leave a note; the handlers before are put back at its end.
+    """A context in which what asks to stop (stop_signals) only leaves a note; the handlers before are put back.
 
     Handlers belong to the main thread: in another, signals do what they did before.
     """
@@ -52,7 +51,7 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._note) for number in stop_signals()}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -203,6 +203,23 @@ def test_a_large_photograph_is_none(tmp_path: Path, side: int, more: int) -> Non
     assert read_header(_claiming(tmp_path / "a.png", side, more)).size == (side, side)
 
 
+def test_no_program_is_started_for_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow gives PostScript, whatever it is called, to Ghostscript."""
+    stub = tmp_path / "gs"
+    stub.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None, raising=False)
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n{} loop\n")
+    assert not is_whole(tmp_path / "a.jpg")
+    for read in (read_image, read_header):
+        with pytest.raises(DataError, match="no image"):
+            read(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image, pytest.raises(DataError, match="EPS"):
+        read_picture(image)
+    assert not (tmp_path / "started").exists()
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()

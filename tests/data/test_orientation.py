@@ -14,6 +14,7 @@ from PIL import Image
 from detres.data.images import read_header, read_image
 from detres.data.jpeg_scaling import read_jpeg_header
 from detres.data.orientation import file_orientation, read_at, tiff_orientation, turn
+from detres.errors import DataError
 from detres.prediction.pictures import read_picture
 
 HEIGHT, WIDTH = 20, 30
@@ -108,6 +109,26 @@ def test_pixels_are_turned_as_pillow_turns_them(orientation: int) -> None:
         image.load()
         expected = np.asarray(ImageOps.exif_transpose(image))
     np.testing.assert_array_equal(turn(np.asarray(_picture()), orientation), expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1", "P"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_whatever_its_mode_or_its_pil_image_is_refused(
+    tmp_path: Path, mode: str, orientation: int
+) -> None:
+    """Pillow 13 mixes up some modes while it turns them."""
+    file = tmp_path / "a.tif"
+    _picture().convert(mode).save(file, tiffinfo={274: orientation})
+    plain = np.asarray(_picture().convert(mode).convert("RGB"))
+    np.testing.assert_array_equal(read_picture(file), turn(plain, orientation))
+    with Image.open(file) as image:
+        try:
+            from_pillow = read_picture(image)
+        except DataError as error:
+            assert orientation >= 5
+            assert "give the file's path instead" in str(error)
+            return
+    np.testing.assert_array_equal(from_pillow, turn(plain, orientation))
 
 
 def test_an_image_that_was_turned_already_is_not_turned_again(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from detres.training.interrupts import SIGNALS, AskedToStop, Interrupts
+from detres.stop_signals import stop_signals
+from detres.training.interrupts import AskedToStop, Interrupts
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", stop_signals())
 def test_a_signal_leaves_a_note_and_the_handler_before_comes_back(number):
     before = signal.getsignal(number)
     with Interrupts() as interrupts:
