@@ -37,7 +37,7 @@ def read_picture(picture: Picture, *, exif: bool = True, max_pixels: int | None 
         rgb = rgb_of(picture, "the PIL image given")
         if tag >= 5 and rgb.shape[:2] != upright[::-1]:
             raise DataError(
-                f"the PIL image given is a TIFF of mode {picture.mode} with orientation {tag}, whose pixels this Pillow "
+                f"the PIL image given is a TIFF of mode {picture.mode} with orientation {tag}, whose pixels Pillow "
                 "mixes up while it turns them; give the file's path instead"
             )
         # Decoded by now, so that EXIF data behind the pixels are known, too.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -121,14 +122,11 @@ def test_a_tiff_is_turned_whatever_its_mode_or_its_pil_image_is_refused(
     _picture().convert(mode).save(file, tiffinfo={274: orientation})
     plain = np.asarray(_picture().convert(mode).convert("RGB"))
     np.testing.assert_array_equal(read_picture(file), turn(plain, orientation))
-    with Image.open(file) as image:
-        try:
-            from_pillow = read_picture(image)
-        except DataError as error:
-            assert orientation >= 5
-            assert "give the file's path instead" in str(error)
-            return
-    np.testing.assert_array_equal(from_pillow, turn(plain, orientation))
+    with Image.open(file) as image, suppress(DataError):
+        from_pillow = read_picture(image)
+        np.testing.assert_array_equal(from_pillow, turn(plain, orientation))
+        return
+    assert orientation >= 5
 
 
 def test_an_image_that_was_turned_already_is_not_turned_again(tmp_path: Path) -> None:
