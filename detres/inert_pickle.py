@@ -182,8 +182,9 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     # That of the last element, and so the largest there is.
     reach = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
     count = math.prod(size)
-    if len(size) > _MOST_DIMENSIONS or count >= 2**48:
-        raise ValueError(f"a tensor of {len(size)} dimensions and {count:.1e} elements")
+    # Also beside a side of 0, where torch and numpy would count no further.
+    if len(size) > _MOST_DIMENSIONS or math.prod(max(side, 1) for side in size) >= 2**48:
+        raise ValueError(f"a tensor of {len(size)} dimensions, whose sides are beyond any memory")
     if (reach if count else offset - 1) >= len(storage):
         raise ValueError(f"a tensor that reaches to element {reach} of {len(storage)}")
     return torch.as_strided(storage, size, stride, offset)

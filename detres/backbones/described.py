@@ -41,7 +41,8 @@ def check_extents(values: Any, key: str = "") -> None:
         for value in values:
             check_extents(value, key)
     elif isinstance(values, int | float) and abs(values) > (most := _MOST.get(key.split(".")[-1], _LARGEST_NUMBER)):
-        raise ValueError(f"{key} is {values:.6g}, expected {most:.6g} at most")
+        shown = f"{values:.6g}" if abs(values) < 1e300 else "a number of hundreds of digits"
+        raise ValueError(f"{key} is {shown}, expected {most:.6g} at most")
 
 
 def check_described(
@@ -57,7 +58,7 @@ def check_described(
     except WeightsError:
         raise
     except UserError as error:
-        raise WeightsError(f"{where}: describes a model that cannot be built: {error}") from None
+        raise WeightsError(f"{where}: describes a model that cannot be built: {str(error)[:500]}") from None
     except Exception as error:  # whatever torch and a network make of numbers that contradict each other
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{where}: describes a model that cannot be built ({why[:300]})") from None

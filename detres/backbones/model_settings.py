@@ -89,7 +89,7 @@ class ModelSettings(Generic[Model, Data, Test]):
             text: dict[str, Any] = dict(parse_json(metadata[METADATA_KEY]))
             cls._check_origin(text, where)
             settings = cls._from_text(text, where)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, ArithmeticError) as error:
             shown = str(error)[:_SHOWN]
             raise WeightsError(f"{where}: its metadata cannot be read ({shown}); the file may be damaged") from None
         if not settings.class_names:

@@ -162,7 +162,7 @@ def _read_state_dict(path: Path) -> _Contents:
 
 def _recognise(path: Path, tensors: Mapping[str, Tensor]) -> WeightsMetadata | None:
     conv1 = tensors.get("conv1.weight")
-    if conv1 is not None and conv1.dtype == torch.float32:
+    if conv1 is not None and conv1.dtype == torch.float32 and conv1.shape == (64, 3, 7, 7):
         digest = hashlib.sha256(conv1.contiguous().numpy().tobytes()).hexdigest()
         if digest in _MSRA_CONV1:
             return msra_metadata(_MSRA_CONV1[digest])

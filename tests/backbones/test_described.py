@@ -70,6 +70,8 @@ def sound() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         {"preprocessing": {"crop": -3}},
         {"test": {"scales": [10**12]}},
         {"test": {"crops": "many"}},
+        {"test": {"batch": 10**400}},
+        {"norms": {"c1": "a" * 5000}},
         {"norms": {"c1": 3}},
         {"norms": {"c9": "batch"}},
         {"norms": []},

@@ -131,3 +131,9 @@ def test_safetensors_without_our_metadata_must_be_told_about(tmp_path):
     safetensors.torch.save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match="carries no metadata"):
         read_weights(tmp_path / "w.safetensors")
+
+
+def test_a_first_convolution_without_elements_is_none_that_is_known(tmp_path):
+    safetensors.torch.save_file({"conv1.weight": torch.zeros(0, 2**61)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="carries no metadata"):
+        read_weights(tmp_path / "w.safetensors")
