@@ -61,12 +61,11 @@ def fork_rank(number: int, folder: Path, *scenario: object) -> int:
     os.dup2(errors, 2)
     configs.run = lambda arguments: work(*scenario, folder / "failed")
     try:
-        status = main(["configs"])
+        main(["configs"])
     except BaseException:
         sys.excepthook(*sys.exc_info())
-        status = 1
-    sys.stderr.flush()
-    os._exit(status)
+        sys.stderr.flush()
+    os._exit(1)
 
 
 def run(bad: int, how: str, others: str) -> dict[str, object]:

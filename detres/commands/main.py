@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -31,7 +32,18 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit status: 0 done, 2 a user's mistake or the machine's, 130 asked to stop."""
+    """Run a command. Returns the exit status: 0 done, 2 a user's mistake or the machine's, 130 asked to stop.
+
+    One rank of several does not return: the process ends here. While an interpreter is torn down, torch's threads of
+    collective calls now and then abort it, and a rank that is done would count as failed.
+    """
+    status = _status_of(argv)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        os._exit(status)
+    return status
+
+
+def _status_of(argv: Sequence[str] | None) -> int:
     with forgiving_output() as output, stopped_by_signals() as stopping:
         try:
             status = _run(list(sys.argv[1:] if argv is None else argv))

@@ -52,7 +52,7 @@ def run_toy():
             )
             for rank in range(processes)
         ]
-        outputs = [process.communicate(timeout=120)[0] for process in started]
+        outputs = [process.communicate(timeout=300)[0] for process in started]
         return [(process.returncode, output) for process, output in zip(started, outputs, strict=True)]
 
     return run

@@ -136,14 +136,20 @@ def train_toy(
     )
 
 
-if __name__ == "__main__":
+def main() -> int:
     torch.set_num_threads(1)
     with process_group(torch.device("cpu")):
         try:
             train_toy(**json.loads(sys.argv[1]))
         except NonFiniteLoss as error:
             print(error, flush=True)
-            sys.exit(2)
+            return 2
         except Interrupted as stopped:
             print(stopped, flush=True)
-            sys.exit(130)
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    # As commands end where there are several ranks.
+    os._exit(main())
