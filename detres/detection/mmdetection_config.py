@@ -19,8 +19,6 @@ from detres.errors import ConfigError
 
 STRIDES = [4, 8, 16, 32, 64]
 """Of an FPN's five levels; a config's tuples are lists here."""
-TEST_STEPS = ("data.test", "test_pipeline", "test_dataloader")
-"""Where the steps lie that an image goes through in tests."""
 
 _ABSENT = object()
 _MOST_VALUES = 500_000
@@ -95,15 +93,15 @@ class StatedConfig:
                 return value
         return default
 
-    def below(self, *paths: str) -> Iterator[Mapping[str, Any]]:
-        """Every dict at or below the paths that are stated, such as the steps of a pipeline."""
-        waiting = [self.get(path) for path in paths]
+    def below(self, path: str) -> Iterator[Mapping[str, Any]]:
+        """Every dict at or below a path, such as the steps of a pipeline, each before what it holds, in their order."""
+        waiting = [self.get(path)]
         while waiting:
-            value = waiting.pop(0)
+            value = waiting.pop()
             if isinstance(value, Mapping):
                 yield value
             if isinstance(value, Mapping | list):
-                waiting += value.values() if isinstance(value, Mapping) else value
+                waiting += reversed(list(value.values()) if isinstance(value, Mapping) else value)
 
 
 _WHOLE = "give the config that its training leaves in the work folder, which is whole"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from detres.detection.mmdetection_config import TEST_STEPS
+from detres.detection.mmdetection_pipeline import sides_of, stats_steps
 from detres.detection.mmdetection_settings import Reading
 
 _GENERATOR, _EXTRACTORS = (
@@ -46,10 +46,10 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
 def said_by(reading: Reading, values: Mapping[str, Any], *, has_bottlenecks: bool) -> dict[str, Any]:
     """Of `values`, by detres's keys, those that the config says."""
     said = {key for key, paths in _PATHS.items() if reading.get(*paths) is not None}
-    steps = list(reading.stated.below(*TEST_STEPS))
-    if any("img_scale" in step or "scale" in step for step in steps):
+    if sides_of(reading.stated):
         said |= {"data.shortest_side", "data.longest_side"}
-    stats = [reading.get("model.data_preprocessor", "data_preprocessor"), *steps, *reading.stated.below("img_norm_cfg")]
+    steps = [*stats_steps(reading.stated), *reading.stated.below("img_norm_cfg")]
+    stats = [reading.get("model.data_preprocessor", "data_preprocessor"), *steps]
     if any(isinstance(section, Mapping) and {"mean", "std"} <= section.keys() for section in stats):
         said |= {f"model.backbone.pixel_stats.{part}" for part in ("mean", "std", "order")}
     if not has_bottlenecks:  # Two 3×3 a block stride in the first, whatever the style.

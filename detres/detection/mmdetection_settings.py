@@ -26,7 +26,8 @@ from detres.config.schema import (
     TestConfig,
 )
 from detres.detection.converted import resnet_of
-from detres.detection.mmdetection_config import STRIDES, TEST_STEPS, StatedConfig, kind_of
+from detres.detection.mmdetection_config import STRIDES, StatedConfig, kind_of
+from detres.detection.mmdetection_pipeline import divisors_of, sides_of, stats_steps
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 
@@ -116,15 +117,8 @@ def model_of(
 
 def data_of(reading: Reading) -> DataConfig:
     """Images are scaled to fit into two sides, of which the longer bounds the longer."""
-    sides = [800, 1333]
-    for step in reading.stated.below(*TEST_STEPS):
-        scale = step.get("img_scale", step.get("scale"))
-        if isinstance(scale, list) and scale and isinstance(scale[-1], list):
-            scale = scale[-1]
-        if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) for side in scale):
-            sides = sorted(scale)
-            break
-    return DataConfig(shortest_side=(sides[0],), longest_side=sides[1], rounding="nearest")
+    shorter, longer = sides_of(reading.stated) or (800, 1333)
+    return DataConfig(shortest_side=(shorter,), longest_side=longer, rounding="nearest")
 
 
 def test_of(reading: Reading) -> TestConfig:
@@ -153,7 +147,8 @@ def remarks(reading: Reading) -> list[str]:
 def _pixel_stats(reading: Reading) -> PixelStats | None:
     """3.x normalizes in the model, from BGR unless it says otherwise; before, a step of the pipeline did, into RGB."""
     sections = [(reading.get("model.data_preprocessor", "data_preprocessor"), "bgr_to_rgb", False)]
-    sections += [(step, "to_rgb", True) for step in reading.stated.below(*TEST_STEPS, "img_norm_cfg")]
+    steps = [*stats_steps(reading.stated), *reading.stated.below("img_norm_cfg")]
+    sections += [(step, "to_rgb", True) for step in steps]
     for section, key, default in sections:
         if isinstance(section, Mapping) and {"mean", "std"} <= section.keys():
             mean, std = (tuple(float(value) for value in section[name]) for name in ("mean", "std"))
@@ -165,8 +160,7 @@ def _pad_to(reading: Reading) -> int:
     preprocessor = reading.get("model.data_preprocessor", "data_preprocessor")
     if isinstance(preprocessor, Mapping):
         return int(preprocessor.get("pad_size_divisor", 1))
-    steps = reading.stated.below(*TEST_STEPS)
-    return next((int(step["size_divisor"]) for step in steps if step.get("size_divisor")), 32)
+    return next(map(int, divisors_of(reading.stated)), 32)
 
 
 def _anchors(reading: Reading) -> AnchorsConfig:

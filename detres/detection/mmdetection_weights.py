@@ -24,6 +24,7 @@ from detres.detection.conversion_keys import has_bottlenecks, settled, values_of
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of
 from detres.detection.mmdetection_config import StatedConfig
 from detres.detection.mmdetection_limits import check_convertible
+from detres.detection.mmdetection_pipeline import pipeline_remarks
 from detres.detection.mmdetection_said import said_by
 from detres.detection.mmdetection_settings import (
     Reading,
@@ -157,6 +158,7 @@ def convert_checkpoint(
         f"class names: {names_from}",
         *open_keys,
         *remarks(reading),
+        *pipeline_remarks(config),
         *([f"left over, {len(left_over)} tensors of a mask head, from {left_over[0]}"] if left_over else []),
     ]
     return replace(detector, told=tuple(told))
