@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from detres.backbones.architectures import BACKBONES
+from detres.backbones.described import check_extents
+from detres.backbones.metadata import WeightsMetadata
 from detres.config.loading import Layer, leaves, resolve_by
 from detres.config.schema import DataConfig, DetectorBackboneConfig, ModelConfig, TestConfig
 from detres.config.sections import Positive, Section
@@ -113,6 +115,7 @@ def settled(
         values["anchors"] = said.model.anchors.model_copy(update={"sizes": None})
     model = detector.model.model_copy(update=values)
     settings = replace(detector, model=model, preprocessing=said.data, test=said.test, backbone=backbone)
+    _check_readable(settings)
     _check_counts(settings)
     return settings, tuple(_lines(settings, layers, config))
 
@@ -181,6 +184,17 @@ def _refuse_what_weights_decide(layers: Sequence[Layer], model: ModelConfig) -> 
 
 def has_bottlenecks(model: ModelConfig) -> bool:
     return getattr(BACKBONES.get(model.backbone.name), "block", None) == "bottleneck"
+
+
+def _check_readable(detector: ConvertedDetector) -> None:
+    """Raise WeightsError for what no file of detres's may say, which would be written and never read again."""
+    try:
+        check_extents(_groups(detector))
+    except ValueError as error:
+        raise WeightsError(
+            f"what is said of it is beyond any model of detres's: {error}; key=value sets another"
+        ) from None
+    WeightsMetadata.from_json(detector.backbone.to_json(), where="what is said of its backbone")
 
 
 def _check_counts(detector: ConvertedDetector) -> None:

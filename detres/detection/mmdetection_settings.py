@@ -26,6 +26,7 @@ from detres.config.schema import (
     TestConfig,
 )
 from detres.detection.converted import resnet_of
+from detres.detection.foreign_configs import shown
 from detres.detection.mmdetection_config import STRIDES, StatedConfig, kind_of
 from detres.detection.mmdetection_pipeline import divisors_of, sides_of, stats_steps
 from detres.errors import WeightsError
@@ -39,6 +40,8 @@ _CAFFE_STATS_1X = PixelStats((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), "b
 _TEST, _TRAIN = ("model.test_cfg", "test_cfg"), ("model.train_cfg", "train_cfg")
 _EXTRACTOR = ("model.roi_head.bbox_roi_extractor", "model.bbox_roi_extractor")
 _BOX_HEAD = ("model.roi_head.bbox_head", "model.bbox_head")
+_MOST_ANCHORS = 64
+"""Scales of a level, or ratios of a scale, or levels; configs have nine at most."""
 _LOSSES = {"L1Loss": "smooth_l1", "SmoothL1Loss": "smooth_l1", "GIoULoss": "giou"}
 
 
@@ -169,15 +172,34 @@ def _anchors(reading: Reading) -> AnchorsConfig:
     scales = reading.get(f"{generator}.scales", "model.rpn_head.anchor_scales", default=[8])
     if (base := reading.get(f"{generator}.octave_base_scale")) is not None:
         count = reading.get(f"{generator}.scales_per_octave", default=1)
+        if type(count) is not int or not 1 <= count <= _MOST_ANCHORS:
+            raise WeightsError(
+                f"its config says {generator}.scales_per_octave={shown(count)}, expected a whole number from 1 to "
+                f"{_MOST_ANCHORS}; model.anchors.sizes=… says the sizes instead"
+            )
         scales = [base * 2 ** (i / count) for i in range(count)]
     bases = reading.get(f"{generator}.base_sizes", "model.rpn_head.anchor_base_sizes") or STRIDES
+    ratios = reading.get(f"{generator}.ratios", "model.rpn_head.anchor_ratios", default=[0.5, 1.0, 2.0])
+    scales, bases, ratios = (
+        _few(values, what) for values, what in ((scales, "scales"), (bases, "base sizes"), (ratios, "ratios"))
+    )
     return AnchorsConfig(
         sizes=tuple(tuple(float(scale * base) for scale in scales) for base in bases),
-        ratios=tuple(reading.get(f"{generator}.ratios", "model.rpn_head.anchor_ratios", default=[0.5, 1.0, 2.0])),
+        ratios=tuple(ratios),
         rounded=reading.old,
         order="ratio" if reading.get(f"{generator}.scale_major", default=True) else "size",
         offset=reading.get(f"{generator}.center_offset", default=0.5 if reading.old else 0.0),
     )
+
+
+def _few(values: Any, what: str) -> list[float]:
+    """Anchors are as many as the product of these. Raises WeightsError for anything but a short list of numbers."""
+    numbers = values if isinstance(values, list) else [values]
+    if len(numbers) > _MOST_ANCHORS or not all(type(number) in (int, float) for number in numbers):
+        raise WeightsError(
+            f"its config has {shown(values)} as anchors' {what}, expected {_MOST_ANCHORS} numbers at most"
+        )
+    return numbers
 
 
 def _rpn(reading: Reading, tensors: Mapping[str, Tensor]) -> RpnConfig:

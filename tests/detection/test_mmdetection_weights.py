@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from detres.detection.converted import ConvertedDetector, Stated, build_converted
 from detres.detection.mmdetection_weights import convert_checkpoint
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
 from detres.structures import IMAGENET_STATS, DetectionBatch
 
 # 1.x and what followed have other names for the same settings; so few proposals are enough for a test.
@@ -277,3 +277,33 @@ def test_an_image_that_loses_its_ratio_is_refused(state: dict[str, Tensor]) -> N
     text = NEW_CONFIG.format(style="pytorch") + "test_pipeline = [dict(type='Resize', scale=(9, 9), keep_ratio=False)]"
     with pytest.raises(WeightsError, match="resizes without keep_ratio"):
         convert(state, text)
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ("anchor_generator=dict(octave_base_scale=4, scales_per_octave=300000000)", "=300000000, expected a whole"),
+        ("anchor_generator=dict(octave_base_scale=4, scales_per_octave=0)", "scales_per_octave=0, expected a whole"),
+        ("anchor_generator=dict(octave_base_scale=4, scales_per_octave=0.5)", "scales_per_octave=0.5, expected"),
+        (f"anchor_generator=dict(scales={[8] * 65})", "as anchors' scales, expected 64 numbers at most"),
+        (f"anchor_base_sizes={[8] * 65}", "as anchors' base sizes"),
+        ("anchor_generator=dict(ratios='many')", "'many' as anchors' ratios"),
+    ],
+)
+def test_anchors_do_not_grow_without_bound(state: dict[str, Tensor], section: str, problem: str) -> None:
+    with pytest.raises(WeightsError, match=problem):
+        convert(state, f"model = dict(rpn_head=dict({section}))", Stated(stride_in="3x3"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("model = dict(data_preprocessor=dict(pad_size_divisor=4097))", "model.pad_to is 4097, expected 4096 at most"),
+        ("test_pipeline = [dict(type='Resize', scale=(99999, 99999))]", "expected 65536 at most"),
+        ("model = dict(backbone=dict(style='pytorch', norm_cfg=dict(eps=-1e-5)))", "norm_eps is -1e-05; it takes"),
+        ("model = dict(data_preprocessor=dict(mean=[0, 0, 0], std=[0, 1, 1]))", "std"),
+    ],
+)
+def test_what_no_detectors_file_may_say_is_refused(state: dict[str, Tensor], text: str, problem: str) -> None:
+    with pytest.raises((WeightsError, ConfigError), match=problem):
+        convert(state, text, Stated(stride_in="3x3"))
