@@ -90,6 +90,20 @@ def name_pairs(convs: int) -> Pairs:
     )
 
 
+# What rows are moved in, and settings are read from: dimensions by our name.
+_PARTS = {
+    **{f"roi.{part}.weight": 2 for part in ("class_logits", "deltas")},
+    **{f"roi.{part}.bias": 1 for part in ("class_logits", "deltas")},
+    "rpn.objectness.weight": 4,
+}
+
+
+def _lacks(name: str, ours: Mapping[str, Tensor]) -> str:
+    if name not in ours:
+        return f"it lacks what is {name} here; the file may be cut"
+    return f"what is {name} here has shape {tuple(ours[name].shape)}, expected {_PARTS[name]} dimensions"
+
+
 def is_torchvision_detector(names: Sequence[str]) -> bool:
     return any(name.startswith("roi_heads.box_predictor.") for name in names)
 
@@ -100,8 +114,9 @@ def convert_state_dict(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises WeightsError with the names it does not know.
     """
     ours, unknown = rename(theirs, name_pairs(_head_convs(theirs)))
-    if unknown or "roi.class_logits.weight" not in ours:
-        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else "no box predictor"
+    lacking = [name for name, dims in _PARTS.items() if name not in ours or ours[name].ndim != dims]
+    if unknown or lacking:
+        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else _lacks(lacking[0], ours)
         raise WeightsError(
             f"not a state dict of torchvision's fasterrcnn_resnet50_fpn or _v2: {found}. "
             "Mobile nets and RetinaNet are not converted; a backbone alone converts without its detector"
