@@ -116,7 +116,7 @@ def settled(
     model = detector.model.model_copy(update=values)
     settings = replace(detector, model=model, preprocessing=said.data, test=said.test, backbone=backbone)
     _check_readable(settings)
-    _check_counts(settings)
+    _check_counts(settings, config)
     return settings, tuple(_lines(settings, layers, config))
 
 
@@ -197,7 +197,7 @@ def _check_readable(detector: ConvertedDetector) -> None:
     WeightsMetadata.from_json(detector.backbone.to_json(), where="what is said of its backbone")
 
 
-def _check_counts(detector: ConvertedDetector) -> None:
+def _check_counts(detector: ConvertedDetector, config: str | None) -> None:
     """Raise WeightsError where the tensors have another number of anchors or classes than was said."""
     anchors = detector.model.anchors
     sizes = anchors.sizes or _default_sizes(detector.model)
@@ -205,8 +205,8 @@ def _check_counts(detector: ConvertedDetector) -> None:
     if found != laid:
         raise WeightsError(
             f"its RPN has {found} anchors a cell, and {override('model.anchors.sizes', sizes)} with "
-            f"{override('model.anchors.ratios', anchors.ratios)} lays {laid}; say which they were, with these keys or "
-            "with --config FILE"
+            f"{override('model.anchors.ratios', anchors.ratios)} lays {laid}; say which they were, with these keys"
+            f"{f' or with --config FILE, which is {config}' if config else ''}"
         )
     names, rows = detector.model.class_names or (), len(detector.tensors["roi.class_logits.bias"]) - 1
     if len(names) != rows:
