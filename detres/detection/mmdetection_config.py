@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,13 @@ class StatedConfig:
                 return value
         return default
 
+    def without(self, *paths: str) -> StatedConfig:
+        """The config as if it did not say these."""
+        values = self.values
+        for path in paths:
+            values = _without(values, path.split("."))
+        return StatedConfig(values)
+
     def below(self, path: str) -> Iterator[Mapping[str, Any]]:
         """Every dict at or below a path, such as the steps of a pipeline, each before what it holds, in their order."""
         waiting = [self.get(path)]
@@ -132,6 +139,14 @@ def kind_of(section: Any) -> str | None:
     """The class a section names, without the modules it lies in; None where it names none."""
     kind = section.get("type") if isinstance(section, Mapping) else None
     return kind.rpartition(".")[2] if isinstance(kind, str) else None
+
+
+def _without(values: Any, keys: Sequence[str]) -> Any:
+    first, *rest = keys
+    if not isinstance(values, Mapping) or first not in values:
+        return values
+    kept = {key: value for key, value in values.items() if key != first}
+    return kept | {first: _without(values[first], rest)} if rest else kept
 
 
 def _merged(old: Any, new: Any) -> Any:

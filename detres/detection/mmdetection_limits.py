@@ -51,6 +51,7 @@ _FIXED = {
     "model.roi_head.bbox_roi_extractor.roi_layer.pool_mode": "avg",
     "model.bbox_roi_extractor.featmap_strides": STRIDES[:4],
     "model.test_cfg.rpn.nms_across_levels": False,
+    "model.test_cfg.rpn.nms.class_agnostic": False,
     "test_cfg.rpn.nms_across_levels": False,
 }
 

@@ -43,7 +43,19 @@ def loses_ratio(stated: StatedConfig) -> bool:
 
 def pipeline_remarks(stated: StatedConfig) -> list[str]:
     """A line for each setting that the config states in several ways, of which one counts."""
-    return [line for keys in (_SIZES, ("mean", "std", "to_rgb"), _PADDING) if (line := _disagreement(stated, keys))]
+    disagreements = (_disagreement(stated, keys) for keys in (_SIZES, ("mean", "std", "to_rgb"), _PADDING))
+    return [*filter(None, disagreements), *_left_out(stated)]
+
+
+def _left_out(stated: StatedConfig) -> Iterator[str]:
+    """Of tests at several looks at an image, which detres makes where they are asked for."""
+    for step in steps_with(stated, "img_scale"):
+        scales = step["img_scale"]
+        if isinstance(scales, list) and len(scales) > 1 and all(isinstance(scale, list) for scale in scales):
+            told = f"its config tests at {len(scales)} sizes, {shown(scales)}"
+            yield f"{told}; here at the last, unless test.scales=… is said in a test"
+        if step.get("flip") is True:
+            yield "its config tests mirrored images as well; here none is, unless test.flip=true is said in a test"
 
 
 def _places(stated: StatedConfig, keys: tuple[str, ...]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
@@ -56,7 +68,7 @@ def _sides(step: Mapping[str, Any]) -> tuple[int, int] | None:
     scale = step.get("img_scale", step.get("scale"))
     if isinstance(scale, list) and scale and isinstance(scale[-1], list):
         scale = scale[-1]
-    if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) for side in scale):
+    if isinstance(scale, list) and len(scale) == 2 and all(type(side) is int and side > 0 for side in scale):
         return min(scale), max(scale)
     return None
 

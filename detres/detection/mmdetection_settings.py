@@ -140,6 +140,10 @@ def remarks(reading: Reading) -> list[str]:
     for root in _TEST:
         if (kind := kind_of(reading.get(f"{root}.rcnn.nms"))) not in (None, "nms"):
             told.append(f"its config suppresses by {kind} in tests; here nms does, unless test.* says otherwise")
+        if reading.get(f"{root}.rcnn.nms.class_agnostic"):
+            told.append(
+                f"its config suppresses across classes in tests ({root}.rcnn.nms.class_agnostic); here within each"
+            )
     for paths in (("model.rpn_head",), _BOX_HEAD):
         section = reading.get(*(f"{path}.loss_bbox" for path in paths))
         if section is not None and kind_of(section) not in (*_LOSSES, None):

@@ -25,7 +25,7 @@ from detres.detection.converted import ConvertedDetector, Stated, class_names_of
 from detres.detection.mmdetection_config import StatedConfig
 from detres.detection.mmdetection_limits import check_convertible
 from detres.detection.mmdetection_pipeline import pipeline_remarks
-from detres.detection.mmdetection_said import said_by
+from detres.detection.mmdetection_said import said_by, unusable, without_stated
 from detres.detection.mmdetection_settings import (
     Reading,
     backbone_of,
@@ -137,13 +137,16 @@ def convert_checkpoint(
     rows_first = any(name.startswith("bbox_head.") for name in theirs)
     if rows_first:
         tensors = _background_last(tensors)
-    reading = Reading(config, old=rows_first or is_old(config), stride_in=stated.stride_in)
+    used = without_stated(config, stated.layers)
+    reading = Reading(used, old=rows_first or is_old(config), stride_in=stated.stride_in)
     try:
         backbone, known_from = backbone_of(reading, tensors, stated.norm_eps)
         names, names_from = _class_names(tensors, meta, stated)
         model = model_of(reading, tensors, backbone, names)
         data, test = data_of(reading), test_of(reading)
-    except (ValidationError, TypeError, ValueError, ArithmeticError) as error:
+    except ValidationError as error:
+        raise WeightsError(unusable(error, used)) from None
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"its config has values detres cannot use ({error})") from None
     if model.backbone.norm == "frozen":  # they have no use for the number of batches they saw
         tensors = {n: t for n, t in tensors.items() if not re.fullmatch(r"backbone\..+\.num_batches_tracked", n)}
