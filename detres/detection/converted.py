@@ -79,12 +79,12 @@ def write_converted(detector: ConvertedDetector, out: Path, where: str) -> Faste
 
     Raises WeightsError, naming `where`, also for weights whose training has diverged, which detect nothing.
     """
-    if bad := [name for name, tensor in detector.tensors.items() if not tensor.isfinite().all()]:
+    model = build_converted(detector, where)
+    if bad := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
         raise WeightsError(
             f"{where}: not finite in {len(bad)} tensors, such as what is {', '.join(bad[:3])} here; its training may "
             "have diverged: convert an earlier checkpoint"
         )
-    model = build_converted(detector, where)
     settings = settings_of(model, detector.model, detector.preprocessing, detector.test, detector.recipe)
     write_tensors(out, model.state_dict(), settings.to_metadata())
     return model
