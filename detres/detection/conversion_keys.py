@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from detres.backbones.architectures import BACKBONES
+from detres.backbones.described import check_extents
+from detres.backbones.metadata import WeightsMetadata
 from detres.config.loading import Layer, leaves, resolve_by
 from detres.config.schema import DataConfig, DetectorBackboneConfig, ModelConfig, TestConfig
 from detres.config.sections import Positive, Section
@@ -113,7 +115,8 @@ def settled(
         values["anchors"] = said.model.anchors.model_copy(update={"sizes": None})
     model = detector.model.model_copy(update=values)
     settings = replace(detector, model=model, preprocessing=said.data, test=said.test, backbone=backbone)
-    _check_counts(settings)
+    _check_readable(settings)
+    _check_counts(settings, config)
     return settings, tuple(_lines(settings, layers, config))
 
 
@@ -183,7 +186,18 @@ def has_bottlenecks(model: ModelConfig) -> bool:
     return getattr(BACKBONES.get(model.backbone.name), "block", None) == "bottleneck"
 
 
-def _check_counts(detector: ConvertedDetector) -> None:
+def _check_readable(detector: ConvertedDetector) -> None:
+    """Raise WeightsError for what no file of detres's may say, which would be written and never read again."""
+    try:
+        check_extents(_groups(detector))
+    except ValueError as error:
+        raise WeightsError(
+            f"what is said of it is beyond any model of detres's: {error}; key=value sets another"
+        ) from None
+    WeightsMetadata.from_json(detector.backbone.to_json(), where="what is said of its backbone")
+
+
+def _check_counts(detector: ConvertedDetector, config: str | None) -> None:
     """Raise WeightsError where the tensors have another number of anchors or classes than was said."""
     anchors = detector.model.anchors
     sizes = anchors.sizes or _default_sizes(detector.model)
@@ -191,8 +205,8 @@ def _check_counts(detector: ConvertedDetector) -> None:
     if found != laid:
         raise WeightsError(
             f"its RPN has {found} anchors a cell, and {override('model.anchors.sizes', sizes)} with "
-            f"{override('model.anchors.ratios', anchors.ratios)} lays {laid}; say which they were, with these keys or "
-            "with --config FILE"
+            f"{override('model.anchors.ratios', anchors.ratios)} lays {laid}; say which they were, with these keys"
+            f"{f' or with --config FILE, which is {config}' if config else ''}"
         )
     names, rows = detector.model.class_names or (), len(detector.tensors["roi.class_logits.bias"]) - 1
     if len(names) != rows:

@@ -75,8 +75,16 @@ def build_converted(detector: ConvertedDetector, where: str) -> FasterRCNN:
 
 
 def write_converted(detector: ConvertedDetector, out: Path, where: str) -> FasterRCNN:
-    """Write it as a detector of detres's, whole or not at all; returns the model."""
+    """Write it as a detector of detres's, whole or not at all; returns the model.
+
+    Raises WeightsError, naming `where`, also for weights whose training has diverged, which detect nothing.
+    """
     model = build_converted(detector, where)
+    if bad := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
+        raise WeightsError(
+            f"{where}: not finite in {len(bad)} tensors, such as what is {', '.join(bad[:3])} here; its training may "
+            "have diverged: convert an earlier checkpoint"
+        )
     settings = settings_of(model, detector.model, detector.preprocessing, detector.test, detector.recipe)
     write_tensors(out, model.state_dict(), settings.to_metadata())
     return model

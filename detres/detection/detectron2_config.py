@@ -133,6 +133,12 @@ class Detectron2Config:
                 f"{self.where}: INPUT.MIN_SIZE_TEST is 0, by which detectron2 resizes nothing; detres brings every "
                 "image to a size: say which with data.shortest_side=…"
             )
+        most = self._number("TEST.DETECTIONS_PER_IMAGE")
+        if isinstance(most, int | float) and most < 1 and asked(over, "test.max_detections") is None:
+            raise ConfigError(
+                f"{self.where}: TEST.DETECTIONS_PER_IMAGE is {most}, by which detectron2 keeps every detection; detres "
+                "keeps a number of them: say which with test.max_detections=…"
+            )
         found = [layer for layer in self._layers(layout) if layer is not None]
         return found if has_bottlenecks else [each for each in found if "STRIDE_IN_1X1" not in each.source]
 

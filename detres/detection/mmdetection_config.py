@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ from detres.errors import ConfigError
 
 STRIDES = [4, 8, 16, 32, 64]
 """Of an FPN's five levels; a config's tuples are lists here."""
-TEST_STEPS = ("data.test", "test_pipeline", "test_dataloader")
-"""Where the steps lie that an image goes through in tests."""
 
 _ABSENT = object()
 _MOST_VALUES = 500_000
@@ -95,15 +93,22 @@ class StatedConfig:
                 return value
         return default
 
-    def below(self, *paths: str) -> Iterator[Mapping[str, Any]]:
-        """Every dict at or below the paths that are stated, such as the steps of a pipeline."""
-        waiting = [self.get(path) for path in paths]
+    def without(self, *paths: str) -> StatedConfig:
+        """The config as if it did not say these."""
+        values = self.values
+        for path in paths:
+            values = _without(values, path.split("."))
+        return StatedConfig(values)
+
+    def below(self, path: str) -> Iterator[Mapping[str, Any]]:
+        """Every dict at or below a path, such as the steps of a pipeline, each before what it holds, in their order."""
+        waiting = [self.get(path)]
         while waiting:
-            value = waiting.pop(0)
+            value = waiting.pop()
             if isinstance(value, Mapping):
                 yield value
             if isinstance(value, Mapping | list):
-                waiting += value.values() if isinstance(value, Mapping) else value
+                waiting += reversed(list(value.values()) if isinstance(value, Mapping) else value)
 
 
 _WHOLE = "give the config that its training leaves in the work folder, which is whole"
@@ -134,6 +139,14 @@ def kind_of(section: Any) -> str | None:
     """The class a section names, without the modules it lies in; None where it names none."""
     kind = section.get("type") if isinstance(section, Mapping) else None
     return kind.rpartition(".")[2] if isinstance(kind, str) else None
+
+
+def _without(values: Any, keys: Sequence[str]) -> Any:
+    first, *rest = keys
+    if not isinstance(values, Mapping) or first not in values:
+        return values
+    kept = {key: value for key, value in values.items() if key != first}
+    return kept | {first: _without(values[first], rest)} if rest else kept
 
 
 def _merged(old: Any, new: Any) -> Any:

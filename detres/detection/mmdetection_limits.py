@@ -5,7 +5,8 @@ The names of the weights tell most other networks apart; here is what leaves the
 
 from __future__ import annotations
 
-from detres.detection.mmdetection_config import STRIDES, TEST_STEPS, StatedConfig, kind_of
+from detres.detection.mmdetection_config import STRIDES, StatedConfig, kind_of
+from detres.detection.mmdetection_pipeline import loses_ratio
 from detres.errors import WeightsError
 
 # Kinds of part (a path, and those that are converted), and values detres has no other of. Lists stand for tuples.
@@ -50,6 +51,7 @@ _FIXED = {
     "model.roi_head.bbox_roi_extractor.roi_layer.pool_mode": "avg",
     "model.bbox_roi_extractor.featmap_strides": STRIDES[:4],
     "model.test_cfg.rpn.nms_across_levels": False,
+    "model.test_cfg.rpn.nms.class_agnostic": False,
     "test_cfg.rpn.nms_across_levels": False,
 }
 
@@ -65,7 +67,7 @@ def check_convertible(stated: StatedConfig) -> None:
         value = stated.get(path, default=known)
         if value != known:
             problems.append(f"{path}={value}, expected {known}")
-    if any(step.get("keep_ratio") is False for step in stated.below(*TEST_STEPS)):
+    if loses_ratio(stated):
         problems.append("it resizes without keep_ratio")
     if problems:
         raise WeightsError(f"its config asks for what detres does not convert: {'; '.join(problems)}")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from detres.detection.mmdetection_config import TEST_STEPS
+from pydantic import ValidationError
+
+from detres.config.loading import Layer
+from detres.detection.conversion_keys import asked
+from detres.detection.foreign_configs import shown
+from detres.detection.mmdetection_config import StatedConfig
+from detres.detection.mmdetection_pipeline import sides_of, stats_steps
 from detres.detection.mmdetection_settings import Reading
 
 _GENERATOR, _EXTRACTORS = (
@@ -39,17 +45,51 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "model.roi.codec_weights": _below(_BOX_HEADS, "bbox_coder.target_stds", "target_stds"),
     "test.score": _below(_TESTS, "rcnn.score_thr"),
     "test.nms": _below(_TESTS, "rcnn.nms.iou_threshold", "rcnn.nms.iou_thr"),
+    "model.pad_to": _below(("model.data_preprocessor", "data_preprocessor"), "pad_size_divisor"),
     "test.max_detections": _below(_TESTS, "rcnn.max_per_img"),
 }
+
+
+# Ours, by the section whose check fails.
+_GROUPS = {
+    "AnchorsConfig": "model.anchors",
+    "RpnConfig": "model.rpn",
+    "RoiConfig": "model.roi",
+    "ModelConfig": "model",
+    "DataConfig": "data",
+    "TestConfig": "test",
+}
+
+
+def without_stated(config: StatedConfig, layers: Sequence[Layer]) -> StatedConfig:
+    """The config without what `layers` state in our keys: what they say may stand for what detres cannot use.
+
+    The style stays, which decides more than the stride, and must not be contradicted.
+    """
+    stated = [key for key in _PATHS if key != "model.backbone.stride_in" and asked(layers, key) is not None]
+    return config.without(*(path for key in stated for path in _PATHS[key]))
+
+
+def unusable(error: ValidationError, config: StatedConfig) -> str:
+    """What the config says that detres does not take, by its names and ours, and how to say another."""
+    group, problems = _GROUPS.get(error.title), []
+    for details in error.errors(include_url=False):
+        name = ".".join(map(str, (*([group] if group else [error.title]), *details["loc"])))
+        key = next((key for key in _PATHS if name == key or name.startswith(f"{key}.")), name)
+        theirs = next((path for path in _PATHS.get(key, ()) if config.get(path) is not None), None)
+        said = f"{theirs}=" if theirs else f"what {name} is here, "
+        mend = f" say another with {key}=…" if key in _PATHS else " give another config"
+        problems.append(f"{said}{shown(details['input'])}, which detres cannot use: {details['msg']};{mend}")
+    return f"its config says {'; '.join(problems[:3])}"
 
 
 def said_by(reading: Reading, values: Mapping[str, Any], *, has_bottlenecks: bool) -> dict[str, Any]:
     """Of `values`, by detres's keys, those that the config says."""
     said = {key for key, paths in _PATHS.items() if reading.get(*paths) is not None}
-    steps = list(reading.stated.below(*TEST_STEPS))
-    if any("img_scale" in step or "scale" in step for step in steps):
+    if sides_of(reading.stated):
         said |= {"data.shortest_side", "data.longest_side"}
-    stats = [reading.get("model.data_preprocessor", "data_preprocessor"), *steps, *reading.stated.below("img_norm_cfg")]
+    steps = [*stats_steps(reading.stated), *reading.stated.below("img_norm_cfg")]
+    stats = [reading.get("model.data_preprocessor", "data_preprocessor"), *steps]
     if any(isinstance(section, Mapping) and {"mean", "std"} <= section.keys() for section in stats):
         said |= {f"model.backbone.pixel_stats.{part}" for part in ("mean", "std", "order")}
     if not has_bottlenecks:  # Two 3×3 a block stride in the first, whatever the style.

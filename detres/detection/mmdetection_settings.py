@@ -26,7 +26,9 @@ from detres.config.schema import (
     TestConfig,
 )
 from detres.detection.converted import resnet_of
-from detres.detection.mmdetection_config import STRIDES, TEST_STEPS, StatedConfig, kind_of
+from detres.detection.foreign_configs import shown
+from detres.detection.mmdetection_config import STRIDES, StatedConfig, kind_of
+from detres.detection.mmdetection_pipeline import divisors_of, sides_of, stats_steps
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 
@@ -38,6 +40,8 @@ _CAFFE_STATS_1X = PixelStats((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), "b
 _TEST, _TRAIN = ("model.test_cfg", "test_cfg"), ("model.train_cfg", "train_cfg")
 _EXTRACTOR = ("model.roi_head.bbox_roi_extractor", "model.bbox_roi_extractor")
 _BOX_HEAD = ("model.roi_head.bbox_head", "model.bbox_head")
+_MOST_ANCHORS = 64
+"""Scales of a level, or ratios of a scale, or levels; configs have nine at most."""
 _LOSSES = {"L1Loss": "smooth_l1", "SmoothL1Loss": "smooth_l1", "GIoULoss": "giou"}
 
 
@@ -116,15 +120,8 @@ def model_of(
 
 def data_of(reading: Reading) -> DataConfig:
     """Images are scaled to fit into two sides, of which the longer bounds the longer."""
-    sides = [800, 1333]
-    for step in reading.stated.below(*TEST_STEPS):
-        scale = step.get("img_scale", step.get("scale"))
-        if isinstance(scale, list) and scale and isinstance(scale[-1], list):
-            scale = scale[-1]
-        if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) for side in scale):
-            sides = sorted(scale)
-            break
-    return DataConfig(shortest_side=(sides[0],), longest_side=sides[1], rounding="nearest")
+    shorter, longer = sides_of(reading.stated) or (800, 1333)
+    return DataConfig(shortest_side=(shorter,), longest_side=longer, rounding="nearest")
 
 
 def test_of(reading: Reading) -> TestConfig:
@@ -143,6 +140,10 @@ def remarks(reading: Reading) -> list[str]:
     for root in _TEST:
         if (kind := kind_of(reading.get(f"{root}.rcnn.nms"))) not in (None, "nms"):
             told.append(f"its config suppresses by {kind} in tests; here nms does, unless test.* says otherwise")
+        if reading.get(f"{root}.rcnn.nms.class_agnostic"):
+            told.append(
+                f"its config suppresses across classes in tests ({root}.rcnn.nms.class_agnostic); here within each"
+            )
     for paths in (("model.rpn_head",), _BOX_HEAD):
         section = reading.get(*(f"{path}.loss_bbox" for path in paths))
         if section is not None and kind_of(section) not in (*_LOSSES, None):
@@ -153,7 +154,8 @@ def remarks(reading: Reading) -> list[str]:
 def _pixel_stats(reading: Reading) -> PixelStats | None:
     """3.x normalizes in the model, from BGR unless it says otherwise; before, a step of the pipeline did, into RGB."""
     sections = [(reading.get("model.data_preprocessor", "data_preprocessor"), "bgr_to_rgb", False)]
-    sections += [(step, "to_rgb", True) for step in reading.stated.below(*TEST_STEPS, "img_norm_cfg")]
+    steps = [*stats_steps(reading.stated), *reading.stated.below("img_norm_cfg")]
+    sections += [(step, "to_rgb", True) for step in steps]
     for section, key, default in sections:
         if isinstance(section, Mapping) and {"mean", "std"} <= section.keys():
             mean, std = (tuple(float(value) for value in section[name]) for name in ("mean", "std"))
@@ -165,8 +167,7 @@ def _pad_to(reading: Reading) -> int:
     preprocessor = reading.get("model.data_preprocessor", "data_preprocessor")
     if isinstance(preprocessor, Mapping):
         return int(preprocessor.get("pad_size_divisor", 1))
-    steps = reading.stated.below(*TEST_STEPS)
-    return next((int(step["size_divisor"]) for step in steps if step.get("size_divisor")), 32)
+    return next(map(int, divisors_of(reading.stated)), 32)
 
 
 def _anchors(reading: Reading) -> AnchorsConfig:
@@ -175,15 +176,34 @@ def _anchors(reading: Reading) -> AnchorsConfig:
     scales = reading.get(f"{generator}.scales", "model.rpn_head.anchor_scales", default=[8])
     if (base := reading.get(f"{generator}.octave_base_scale")) is not None:
         count = reading.get(f"{generator}.scales_per_octave", default=1)
+        if type(count) is not int or not 1 <= count <= _MOST_ANCHORS:
+            raise WeightsError(
+                f"its config says {generator}.scales_per_octave={shown(count)}, expected a whole number from 1 to "
+                f"{_MOST_ANCHORS}; model.anchors.sizes=… says the sizes instead"
+            )
         scales = [base * 2 ** (i / count) for i in range(count)]
     bases = reading.get(f"{generator}.base_sizes", "model.rpn_head.anchor_base_sizes") or STRIDES
+    ratios = reading.get(f"{generator}.ratios", "model.rpn_head.anchor_ratios", default=[0.5, 1.0, 2.0])
+    scales, bases, ratios = (
+        _few(values, what) for values, what in ((scales, "scales"), (bases, "base sizes"), (ratios, "ratios"))
+    )
     return AnchorsConfig(
         sizes=tuple(tuple(float(scale * base) for scale in scales) for base in bases),
-        ratios=tuple(reading.get(f"{generator}.ratios", "model.rpn_head.anchor_ratios", default=[0.5, 1.0, 2.0])),
+        ratios=tuple(ratios),
         rounded=reading.old,
         order="ratio" if reading.get(f"{generator}.scale_major", default=True) else "size",
         offset=reading.get(f"{generator}.center_offset", default=0.5 if reading.old else 0.0),
     )
+
+
+def _few(values: Any, what: str) -> list[float]:
+    """Anchors are as many as the product of these. Raises WeightsError for anything but a short list of numbers."""
+    numbers = values if isinstance(values, list) else [values]
+    if len(numbers) > _MOST_ANCHORS or not all(type(number) in (int, float) for number in numbers):
+        raise WeightsError(
+            f"its config has {shown(values)} as anchors' {what}, expected {_MOST_ANCHORS} numbers at most"
+        )
+    return numbers
 
 
 def _rpn(reading: Reading, tensors: Mapping[str, Tensor]) -> RpnConfig:

@@ -24,7 +24,8 @@ from detres.detection.conversion_keys import has_bottlenecks, settled, values_of
 from detres.detection.converted import ConvertedDetector, Stated, class_names_of
 from detres.detection.mmdetection_config import StatedConfig
 from detres.detection.mmdetection_limits import check_convertible
-from detres.detection.mmdetection_said import said_by
+from detres.detection.mmdetection_pipeline import pipeline_remarks
+from detres.detection.mmdetection_said import said_by, unusable, without_stated
 from detres.detection.mmdetection_settings import (
     Reading,
     backbone_of,
@@ -136,13 +137,16 @@ def convert_checkpoint(
     rows_first = any(name.startswith("bbox_head.") for name in theirs)
     if rows_first:
         tensors = _background_last(tensors)
-    reading = Reading(config, old=rows_first or is_old(config), stride_in=stated.stride_in)
+    used = without_stated(config, stated.layers)
+    reading = Reading(used, old=rows_first or is_old(config), stride_in=stated.stride_in)
     try:
         backbone, known_from = backbone_of(reading, tensors, stated.norm_eps)
         names, names_from = _class_names(tensors, meta, stated)
         model = model_of(reading, tensors, backbone, names)
         data, test = data_of(reading), test_of(reading)
-    except (ValidationError, TypeError, ValueError, ArithmeticError) as error:
+    except ValidationError as error:
+        raise WeightsError(unusable(error, used)) from None
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"its config has values detres cannot use ({error})") from None
     if model.backbone.norm == "frozen":  # they have no use for the number of batches they saw
         tensors = {n: t for n, t in tensors.items() if not re.fullmatch(r"backbone\..+\.num_batches_tracked", n)}
@@ -157,6 +161,7 @@ def convert_checkpoint(
         f"class names: {names_from}",
         *open_keys,
         *remarks(reading),
+        *pipeline_remarks(config),
         *([f"left over, {len(left_over)} tensors of a mask head, from {left_over[0]}"] if left_over else []),
     ]
     return replace(detector, told=tuple(told))

@@ -45,8 +45,9 @@ def read_torchvision(path: Path, stated: Stated) -> ConvertedDetector | None:
     if not is_torchvision_detector(list(theirs)):
         return None
     try:
+        theirs, unwrapped = _without_wrapper(theirs)
         detector = understand(theirs, stated, f"torchvision {path.name}")
-        return replace(detector, told=(*aside, *detector.told))
+        return replace(detector, told=(*aside, *unwrapped, *detector.told))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
 
@@ -90,8 +91,50 @@ def name_pairs(convs: int) -> Pairs:
     )
 
 
+# What rows are moved in, and settings are read from: dimensions by our name.
+_PARTS = {
+    **{f"roi.{part}.weight": 2 for part in ("class_logits", "deltas")},
+    **{f"roi.{part}.bias": 1 for part in ("class_logits", "deltas")},
+    "rpn.objectness.weight": 4,
+}
+
+
+def _lacks(name: str, ours: Mapping[str, Tensor]) -> str:
+    if name not in ours:
+        return f"it lacks what is {name} here; the file may be cut"
+    return f"what is {name} here has shape {tuple(ours[name].shape)}, expected {_PARTS[name]} dimensions"
+
+
 def is_torchvision_detector(names: Sequence[str]) -> bool:
-    return any(name.startswith("roi_heads.box_predictor.") for name in names)
+    """Also under a wrapper's prefix, such as `net.`"""
+    return any(_wrapper_of(name) is not None for name in names)
+
+
+def _wrapper_of(name: str) -> str | None:
+    """What stands before the box predictor's name; None for other names."""
+    match = re.match(r"((?:.*\.)?)roi_heads\.box_predictor\.", name)
+    return match and match[1]
+
+
+def _without_wrapper(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The detector's tensors by its own names, and a line about what was taken off them.
+
+    Raises WeightsError where a wrapper holds several detectors, or other tensors beside one.
+    """
+    prefixes = sorted({prefix for name in theirs if (prefix := _wrapper_of(name)) is not None})
+    if prefixes == [""]:
+        return dict(theirs), ()
+    beside = [name for name in theirs if not name.startswith(prefixes[0])]
+    if len(prefixes) > 1 or beside:
+        also = (
+            f"{len(prefixes)} detectors" if len(prefixes) > 1 else f"{len(beside)} names beside it, such as {beside[0]}"
+        )
+        raise WeightsError(
+            f"holds a detector of torchvision's under {' and '.join(map(repr, prefixes[:3]))}, and {also}; save the "
+            "state dict of the detector alone"
+        )
+    own = {name.removeprefix(prefixes[0]): tensor for name, tensor in theirs.items()}
+    return own, (f"taken off its names: {prefixes[0]}",)
 
 
 def convert_state_dict(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,8 +143,9 @@ def convert_state_dict(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises WeightsError with the names it does not know.
     """
     ours, unknown = rename(theirs, name_pairs(_head_convs(theirs)))
-    if unknown or "roi.class_logits.weight" not in ours:
-        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else "no box predictor"
+    lacking = [name for name, dims in _PARTS.items() if name not in ours or ours[name].ndim != dims]
+    if unknown or lacking:
+        found = f"{len(unknown)} unknown names, the first {unknown[:3]}" if unknown else _lacks(lacking[0], ours)
         raise WeightsError(
             f"not a state dict of torchvision's fasterrcnn_resnet50_fpn or _v2: {found}. "
             "Mobile nets and RetinaNet are not converted; a backbone alone converts without its detector"
@@ -179,7 +223,10 @@ def guess_norm_eps(theirs: Mapping[str, Tensor]) -> tuple[float, str]:
     """
     if "backbone.fpn.inner_blocks.0.weight" in theirs:
         return 0.0, "names as in the published COCO_V1 file, which was trained with eps 0.0"
-    return 1e-5, "names as written since torchvision 0.14, whose default is 1e-5"
+    reason = "names as written since torchvision 0.14, whose default is 1e-5"
+    if _head_convs(theirs):  # A net with norms in its head is no v1.
+        return 1e-5, reason
+    return 1e-5, f"{reason}; if it was fine-tuned from COCO_V1, it has kept 0.0: say --bn-eps 0"
 
 
 def coco_names() -> list[str]:

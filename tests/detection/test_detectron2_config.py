@@ -87,6 +87,7 @@ def test_keys_win_over_the_config(read: Read, whole_config: Callable[..., str]) 
     detector = read(whole_config(), "model.rpn.nms=0.8", "data.shortest_side=500")
     assert (detector.model.rpn.nms, detector.preprocessing.shortest_side) == (0.8, (500,))
     assert read(whole_config(INPUT__MIN_SIZE_TEST=0), "data.shortest_side=500").preprocessing.shortest_side == (500,)
+    assert read(whole_config(TEST__DETECTIONS_PER_IMAGE=-1), "test.max_detections=300").test.max_detections == 300
 
 
 # Parts of configs

@@ -42,6 +42,7 @@ Read = Callable[..., ConvertedDetector]
         ({"MODEL__ROI_BOX_HEAD__USE_SIGMOID_CE": True}, "USE_SIGMOID_CE is True, expected False"),
         ({"INPUT__FORMAT": "L"}, "INPUT.FORMAT is 'L'; detres has BGR or RGB"),
         ({"INPUT__MIN_SIZE_TEST": 0}, "INPUT.MIN_SIZE_TEST is 0, by which detectron2 resizes nothing"),
+        ({"TEST__DETECTIONS_PER_IMAGE": -1}, "a number of them: say which with test.max_detections=…"),
         ({"MODEL__ANCHOR_GENERATOR__SIZES": [[16], [32]]}, "SIZES has 2 lists; fpn has 5 levels"),
         ({"MODEL__ANCHOR_GENERATOR__ASPECT_RATIOS": [[1.0]] * 4 + [[2.0]]}, "ASPECT_RATIOS differ by level"),
         ({"MODEL__ANCHOR_GENERATOR__SIZES": []}, "SIZES is [], expected lists of numbers"),

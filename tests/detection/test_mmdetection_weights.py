@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from detres.config.loading import read_override
 from detres.detection.converted import ConvertedDetector, Stated, build_converted
 from detres.detection.mmdetection_weights import convert_checkpoint
-from detres.errors import WeightsError
+from detres.errors import ConfigError, WeightsError
 from detres.structures import IMAGENET_STATS, DetectionBatch
 
 # 1.x and what followed have other names for the same settings; so few proposals are enough for a test.
@@ -258,7 +259,7 @@ def test_a_network_without_a_neck_is_refused(state: dict[str, Tensor]) -> None:
         ("rpn_head=dict(loss_cls=dict(use_sigmoid=False))", r"use_sigmoid=False, expected True"),
         ("rpn_head=dict(bbox_coder=dict(target_means=[0, 0, 0, 1]))", r"subtracts means from boxes"),
         ("test_cfg=dict(rpn=dict(nms_across_levels=True))", r"nms_across_levels=True"),
-        ("test_cfg=dict(rcnn=dict(score_thr='high'))", r"values detres cannot use \(1 validation error"),
+        ("test_cfg=dict(rcnn=dict(score_thr='high'))", r"rcnn\.score_thr='high', which detres cannot use: "),
         (
             "roi_head=dict(bbox_head=dict(cls_predictor_cfg=dict(type='NormedLinear')))",
             r"NormedLinear, expected Linear",
@@ -277,3 +278,61 @@ def test_an_image_that_loses_its_ratio_is_refused(state: dict[str, Tensor]) -> N
     text = NEW_CONFIG.format(style="pytorch") + "test_pipeline = [dict(type='Resize', scale=(9, 9), keep_ratio=False)]"
     with pytest.raises(WeightsError, match="resizes without keep_ratio"):
         convert(state, text)
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ("anchor_generator=dict(octave_base_scale=4, scales_per_octave=300000000)", "=300000000, expected a whole"),
+        ("anchor_generator=dict(octave_base_scale=4, scales_per_octave=0)", "scales_per_octave=0, expected a whole"),
+        ("anchor_generator=dict(octave_base_scale=4, scales_per_octave=0.5)", "scales_per_octave=0.5, expected"),
+        (f"anchor_generator=dict(scales={[8] * 65})", "as anchors' scales, expected 64 numbers at most"),
+        (f"anchor_base_sizes={[8] * 65}", "as anchors' base sizes"),
+        ("anchor_generator=dict(ratios='many')", "'many' as anchors' ratios"),
+    ],
+)
+def test_anchors_do_not_grow_without_bound(state: dict[str, Tensor], section: str, problem: str) -> None:
+    with pytest.raises(WeightsError, match=problem):
+        convert(state, f"model = dict(rpn_head=dict({section}))", Stated(stride_in="3x3"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("model = dict(data_preprocessor=dict(pad_size_divisor=4097))", "model.pad_to is 4097, expected 4096 at most"),
+        ("test_pipeline = [dict(type='Resize', scale=(99999, 99999))]", "expected 65536 at most"),
+        ("model = dict(backbone=dict(style='pytorch', norm_cfg=dict(eps=-1e-5)))", "norm_eps is -1e-05; it takes"),
+        ("model = dict(data_preprocessor=dict(mean=[0, 0, 0], std=[0, 1, 1]))", "std"),
+    ],
+)
+def test_what_no_detectors_file_may_say_is_refused(state: dict[str, Tensor], text: str, problem: str) -> None:
+    with pytest.raises((WeightsError, ConfigError), match=problem):
+        convert(state, text, Stated(stride_in="3x3"))
+
+
+def test_what_detres_cannot_use_is_named_and_may_be_stated(state: dict[str, Tensor]) -> None:
+    """-1 is no limit there."""
+    text = "model = dict(test_cfg=dict(rcnn=dict(max_per_img=-1)), data_preprocessor=dict(pad_size_divisor=0))"
+    with pytest.raises(WeightsError, match=r"pad_size_divisor=0, which .*; say another with model\.pad_to=…$"):
+        convert(state, text, Stated(stride_in="3x3"))
+    padded = read_override("model.pad_to=1")
+    with pytest.raises(WeightsError) as refused:
+        convert(state, text, Stated(stride_in="3x3", layers=[padded]))
+    assert str(refused.value).startswith("its config says model.test_cfg.rcnn.max_per_img=-1, which detres cannot use")
+    assert str(refused.value).endswith("; say another with test.max_detections=…")
+    assert "pydantic" not in str(refused.value)
+    layers = [padded, read_override("test.max_detections=300")]
+    detector = convert(state, text, Stated(stride_in="3x3", layers=layers))
+    assert (detector.test.max_detections, detector.model.pad_to) == (300, 1)
+    assert "  stated test.max_detections=300" in detector.told
+
+
+def test_tests_at_several_looks_and_across_classes_are_told(state: dict[str, Tensor]) -> None:
+    text = """
+model = dict(test_cfg=dict(rcnn=dict(nms=dict(type='nms', iou_threshold=0.5, class_agnostic=True))))
+data = dict(test=dict(pipeline=[dict(type='MultiScaleFlipAug', img_scale=[(1333, 640), (1333, 800)], flip=True)]))
+"""
+    told = "\n".join(convert(state, text, Stated(stride_in="3x3")).told)
+    assert "its config tests at 2 sizes, [[1333, 640], [1333, 800]]; here at the last, unless test.scales=…" in told
+    assert "its config tests mirrored images as well; here none is, unless test.flip=true" in told
+    assert "its config suppresses across classes in tests (model.test_cfg.rcnn.nms.class_agnostic)" in told
