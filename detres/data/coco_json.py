@@ -39,6 +39,7 @@ def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str,
     where: what the problems call the file. An entry that is no object is left out, and a problem.
     Raises DataError where there is no such file, or it has no images or categories, or what it has is no list of
     objects.
+    A list that stands twice in a file is an error too: JSON's readers keep the last, and which was meant is not told.
     """
     content = _parse(file)
     if not isinstance(content, dict):
@@ -77,12 +78,15 @@ def without_collections() -> Iterator[None]:
 def _parse(file: Path) -> Any:
     try:
         text = _text_of(file)
+        _refuse_repeated_lists(text, file)
         try:
             return json.loads(text, object_hook=_without_polygons)
         except json.JSONDecodeError:
             raise
         except ValueError:  # a number of thousands of digits
             return json.loads(text, object_hook=_without_polygons, parse_int=_whole_or_infinite)
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such annotation file{how_to_get(file.name)}") from None
     except RecursionError:
@@ -91,6 +95,31 @@ def _parse(file: Path) -> Any:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except ValueError as error:
         raise DataError(f"{file}: this is no JSON: {error}; download or export it again") from None
+
+
+def _refuse_repeated_lists(text: str, file: Path) -> None:
+    """DataError where the file's object has one of its lists twice; ValueError where the text is no JSON.
+
+    Counting is nothing beside reading; only a file that has one of these words more than once is read twice.
+    """
+    if not any(text.count(f'"{key}"') > 1 and len(re.findall(rf'"{key}"\s*:', text)) > 1 for key in _LISTS):
+        return
+    top: list[tuple[str, Any]] = []
+
+    def keep_the_last(pairs: list[tuple[str, Any]]) -> Entry:
+        # The outermost object ends last.
+        top[:] = pairs
+        return _without_polygons(dict(pairs))
+
+    json.loads(text, object_pairs_hook=keep_the_last, parse_int=_whole_or_infinite)
+    for key in _LISTS:
+        lists = [value for name, value in top if name == key]
+        if len(lists) > 1:
+            counts = " and ".join(str(len(each)) if isinstance(each, list) else "no" for each in lists)
+            raise DataError(
+                f"{file}: {key} stands {len(lists)} times in it, with {counts} entries, and readers of JSON keep only "
+                "the last; join them into one list"
+            )
 
 
 def _text_of(file: Path) -> str:

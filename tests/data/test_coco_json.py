@@ -64,6 +64,20 @@ def test_a_number_of_thousands_of_digits_is_a_problem_like_any_other(load_entrie
     assert (len(dataset.boxes), dataset.problem_counts()) == (1, {"annotation malformed": 1})
 
 
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_list_that_stands_twice_is_refused_and_not_halved(load_entries: Load, key: str, encoding: str) -> None:
+    raw = f'{TEXT[:-1]}, "{key}" :\n{json.dumps(CONTENT[key])}}}'.encode(encoding)
+    with pytest.raises(DataError, match=rf"train\.json: {key} stands 2 times in it, with 1 and 1 entries"):
+        load_entries(raw=raw)
+
+
+def test_lists_of_such_names_deeper_in_a_file_are_no_repetition(load_entries: Load) -> None:
+    info = {"images": [1], "annotations": [2], "more": {"categories": 3, "annotations": []}}
+    image = CONTENT["images"][0] | {"annotations": [], "note": '"images": []'}
+    assert len(load_entries(raw=json.dumps({"info": info} | CONTENT | {"images": [image]}).encode()).boxes) == 1
+
+
 def test_reading_leaves_pythons_collections_as_they_were(load_entries: Load) -> None:
     load_entries()
     assert gc.isenabled()
