@@ -22,6 +22,7 @@ GET_COCO = (
 _OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)")
 # Python's int() refuses texts of more digits; nothing of an annotation file has as many.
 _MOST_DIGITS = 400
+_SPACE = re.compile(r"[ \t\n\r]*")
 _LISTS = ("images", "categories", "annotations")
 
 Entry = dict[str, Any]
@@ -78,13 +79,13 @@ def without_collections() -> Iterator[None]:
 def _parse(file: Path) -> Any:
     try:
         text = _text_of(file)
-        _refuse_repeated_lists(text, file)
         try:
-            return json.loads(text, object_hook=_without_polygons)
+            return _read_top(text, json.JSONDecoder(object_hook=_without_polygons), file)
         except json.JSONDecodeError:
             raise
         except ValueError:  # a number of thousands of digits
-            return json.loads(text, object_hook=_without_polygons, parse_int=_whole_or_infinite)
+            decoder = json.JSONDecoder(object_hook=_without_polygons, parse_int=_whole_or_infinite)
+            return _read_top(text, decoder, file)
     except DataError:
         raise
     except FileNotFoundError:
@@ -97,29 +98,44 @@ def _parse(file: Path) -> Any:
         raise DataError(f"{file}: this is no JSON: {error}; download or export it again") from None
 
 
-def _refuse_repeated_lists(text: str, file: Path) -> None:
-    """DataError where the file's object has one of its lists twice; ValueError where the text is no JSON.
+def _read_top(text: str, decoder: json.JSONDecoder, file: Path) -> Any:
+    """What a text holds. The outermost object is taken key by key, since json.loads keeps the last of equal keys.
 
-    Counting is nothing beside reading; only a file that has one of these words more than once is read twice.
+    Raises DataError where one of the lists stands twice, JSONDecodeError where the text is no JSON.
     """
-    if not any(text.count(f'"{key}"') > 1 and len(re.findall(rf'"{key}"\s*:', text)) > 1 for key in _LISTS):
-        return
-    top: list[tuple[str, Any]] = []
-
-    def keep_the_last(pairs: list[tuple[str, Any]]) -> Entry:
-        # The outermost object ends last.
-        top[:] = pairs
-        return _without_polygons(dict(pairs))
-
-    json.loads(text, object_pairs_hook=keep_the_last, parse_int=_whole_or_infinite)
-    for key in _LISTS:
-        lists = [value for name, value in top if name == key]
-        if len(lists) > 1:
-            counts = " and ".join(str(len(each)) if isinstance(each, list) else "no" for each in lists)
+    start = _SPACE.match(text).end()
+    if text[start : start + 1] != "{":
+        return decoder.decode(text)
+    content: dict[str, Any] = {}
+    place = _SPACE.match(text, start + 1).end()
+    ended = text[place : place + 1] == "}"
+    place += ended
+    while not ended:
+        if text[place : place + 1] != '"':
+            raise json.JSONDecodeError("Expecting a key in double quotes", text, place)
+        key, place = decoder.raw_decode(text, place)
+        place = _step(text, place, ":")
+        value, place = decoder.raw_decode(text, place)
+        if key in content and key in _LISTS:
+            counts = " and ".join(str(len(each)) if isinstance(each, list) else "no" for each in (content[key], value))
             raise DataError(
-                f"{file}: {key} stands {len(lists)} times in it, with {counts} entries, and readers of JSON keep only "
-                "the last; join them into one list"
+                f"{file}: {key} stands twice in it, with {counts} entries, and readers of JSON keep only the last; "
+                "join them into one list"
             )
+        content[key] = value
+        ended = text[(end := _SPACE.match(text, place).end()) : end + 1] == "}"
+        place = end + 1 if ended else _step(text, place, ",")
+    if (end := _SPACE.match(text, place).end()) < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return content
+
+
+def _step(text: str, place: int, mark: str) -> int:
+    """Where the next thing begins behind a mark and spaces around it."""
+    place = _SPACE.match(text, place).end()
+    if text[place : place + 1] != mark:
+        raise json.JSONDecodeError(f"Expecting {mark!r} delimiter", text, place)
+    return _SPACE.match(text, place + 1).end()
 
 
 def _text_of(file: Path) -> str:

@@ -47,6 +47,9 @@ def test_any_unicode_is_read(load_entries: Load, raw: bytes) -> None:
         (TEXT.encode()[:-9], "this is no JSON"),
         (b"[" * 100_000, "nested a thousand deep"),
         (b'{"images": ' + b'{"a":' * 50_000, "nested a thousand deep"),
+        *((TEXT.encode() + b" x", "this is no JSON: Extra data"), (b'{"images": [] "a": 1}', "this is no JSON")),
+        *((b'{"images" []}', "this is no JSON"), (b"{images: []}", "this is no JSON"), (b"{", "this is no JSON")),
+        *((b'{"images": [],}', "this is no JSON"), (b"{ } ", "it has no images"), (b" [1] ", "it holds a list")),
         (b"null", "it holds a NoneType, not an object"),
         (b'{"images": null, "categories": [], "annotations": []}', "its images are no list of objects"),
         (b'{"images": [], "categories": [], "annotations": []}', "it lists no images"),
@@ -68,7 +71,7 @@ def test_a_number_of_thousands_of_digits_is_a_problem_like_any_other(load_entrie
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_list_that_stands_twice_is_refused_and_not_halved(load_entries: Load, key: str, encoding: str) -> None:
     raw = f'{TEXT[:-1]}, "{key}" :\n{json.dumps(CONTENT[key])}}}'.encode(encoding)
-    with pytest.raises(DataError, match=rf"train\.json: {key} stands 2 times in it, with 1 and 1 entries"):
+    with pytest.raises(DataError, match=rf"train\.json: {key} stands twice in it, with 1 and 1 entries"):
         load_entries(raw=raw)
 
 
