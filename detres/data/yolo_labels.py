@@ -123,8 +123,8 @@ def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
 def _asked(line: int, count: int, meaning: str | None, outside: bool) -> str:
     if meaning is None and outside:
         return (
-            f"line {line} has {count} numbers behind its class, some of them far outside the image, whose sides are 0 to "
-            "1; left out"
+            f"line {line} has {count} numbers behind its class, some of them far outside the image, which is 0 to 1 "
+            "wide and high; left out"
         )
     taken = f"taken for {meaning}" if meaning else "among lines that are no polygons"
     return (
