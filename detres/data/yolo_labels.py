@@ -28,12 +28,13 @@ class LabelForm:
     """How the lines of a set are to be read.
 
     names: the classes by number. keypoints: how many follow each box, and of how many numbers (2 or 3). polygons:
-    whether it is stated that what has more numbers than a box is a polygon.
+    whether it is stated that what has more numbers than a box is a polygon. stated: how many classes there are to be.
     """
 
     names: Sequence[str]
     keypoints: tuple[int, int] | None = None
     polygons: bool = False
+    stated: int | None = None
 
 
 @dataclass(slots=True)
