@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from detres.data.classes import class_name
 from detres.data.indexing import RawBox
 from detres.data.values import finite_number, flag
 from detres.errors import DataError
@@ -156,7 +157,7 @@ def _parse_object(item: ElementTree.Element, first_pixel: int, slips: list[str])
 
 
 def _name_of(item: ElementTree.Element) -> str:
-    return (item.findtext("name") or "").strip()
+    return class_name(item.findtext("name") or "")
 
 
 def _number(element: ElementTree.Element | None, tag: str) -> float:

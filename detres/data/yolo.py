@@ -14,9 +14,9 @@ from typing import Any
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.annotations import AnnotatedImages, Problem
-from detres.data.classes import select_classes
+from detres.data.classes import class_name, select_classes
 from detres.data.image_files import is_photograph, list_images, others_problem, printable
-from detres.data.indexing import RawImage, index_images, read_all
+from detres.data.indexing import RawImage, index_images, other_forms, read_all
 from detres.data.inside import absolute, below, forms_of
 from detres.data.values import whole_number
 from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
@@ -103,7 +103,7 @@ def is_ours(content: Any) -> bool:
 
 
 def _names_by_line(file: Path) -> list[str]:
-    lines = [line.strip() for line in read_text(file).rstrip().split("\n")]
+    lines = [class_name(line) for line in read_text(file).rstrip().split("\n")]
     if "" in lines:
         raise DataError(
             f"{file}: line {lines.index('') + 1} is empty, and lines are counted: is there a class without a name, or "
@@ -142,7 +142,7 @@ def _as_text(names: Sequence[Any], where: str) -> list[str]:
             raise DataError(
                 f"{where}: names: number {number} reads as {name!r}, which is no name; put it in quotes, as in 'no'"
             )
-    return [str(name).strip() for name in names]
+    return [class_name(str(name)) for name in names]
 
 
 def _form_in(content: Any, where: str) -> LabelForm:
@@ -198,7 +198,8 @@ def _as_list(stated: Any) -> list[Any]:
 def _listed_image(line: str, bases: Sequence[Path], anywhere: bool) -> Path | None:
     """The image that a line of a list names, the first that is there; None where it may not be read."""
     # ultralytics' lists begin with ./ and are relative to the list.
-    paths = [base / form for form in forms_of(line) for base in bases]
+    spellings = [line, *other_forms(line)]
+    paths = [base / form for spelling in spellings for form in forms_of(spelling) for base in bases]
     allowed = [
         path for path in paths if anywhere or any(below(os.path.abspath(path), base) is not None for base in bases)
     ]

@@ -86,6 +86,11 @@ def test_names_are_read_in_the_encoding_that_the_file_states(parse: Parse, conte
     assert parse(content.replace(b"%s", text)).boxes[0].name == expected
 
 
+def test_names_of_either_form_of_unicode_are_one(parse: Parse) -> None:
+    found = parse("<annotation>" + an_object("caf\u00e9") + an_object("cafe\u0301") + "</annotation>")
+    assert {box.name for box in found.boxes} == {"caf\u00e9"}
+
+
 def test_utf_16_is_read(parse: Parse) -> None:
     text = f'<?xml version="1.0" encoding="UTF-16"?><annotation>{an_object("狗")}</annotation>'
     assert parse(text.encode("utf-16")).boxes[0].name == "狗"

@@ -1,4 +1,5 @@
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,24 @@ def test_labels_of_no_image_are_no_harmless_thing_where_images_have_none(
     assert problem.detail.startswith("1 label files belong to no image: c_1.txt; 1 images have none")
     with pytest.raises(DataError, match="belong to no image"):
         load_yolo(yolo_root, split, strict=True)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_lists_name_images_and_labels_in_any_form_of_unicode(yolo_root: Path, write_picture, form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    write_picture(yolo_root / "images" / "train" / unicodedata.normalize(form, "é.png"))
+    for each in (form, other):
+        label = yolo_root / "labels" / "train" / unicodedata.normalize(each, "é.txt")
+        label.write_text("0 0.5 0.5 0.5 0.5\n")
+        (yolo_root / "train.txt").write_text(unicodedata.normalize(other, "images/train/é.png"))
+        images = load_yolo(yolo_root, "train.txt", strict=True)
+        assert (files_of(images), len(images.boxes)) == ([unicodedata.normalize(form, "images/train/é.png")], 1)
+        label.unlink()
+
+
+def test_names_that_look_alike_are_told(yolo_root: Path) -> None:
+    (yolo_root / "data.yaml").write_text("names: [cat, Cat]\n")
+    assert load_yolo(yolo_root, "images/train").problem_counts()["class names look alike"] == 1
 
 
 def test_a_number_of_classes_that_is_not_that_of_the_names_is_told(yolo_root: Path) -> None:
