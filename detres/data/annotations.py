@@ -41,6 +41,8 @@ ProblemKind = Literal[
     "picture in doubt",
     "label of other meaning",
     "class named twice",
+    "class names look alike",
+    "boxes look like shares",
     "image id twice",
     "image name unusable",
     "category id twice",
@@ -53,7 +55,7 @@ ProblemKind = Literal[
 
 # What is said, but costs nothing: strict accepts it.
 HARMLESS: frozenset[ProblemKind] = frozenset(
-    {"empty supercategory", "set without annotations", "file not read", "written otherwise"}
+    {"empty supercategory", "set without annotations", "file not read", "written otherwise", "class names look alike"}
 )
 
 # Of an image that is not there to be looked at.

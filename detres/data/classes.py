@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 
 from detres.config.problems import nearest
@@ -25,6 +27,24 @@ VOC_CLASSES = (
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+# Characters that take no room: joiners, marks of direction, soft hyphens.
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+def class_name(text: str) -> str:
+    """A name as sets are to have it: without spaces around it, and each letter with its accents as one character."""
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
+
+
+def look_alikes(names: Sequence[str]) -> list[list[str]]:
+    """The names that differ by nothing but capitals, spaces, width or what is not seen, each group of them."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", name))
+        groups.setdefault(" ".join(plain.split()).casefold(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def select_classes(wanted: Sequence[str] | None, known: Sequence[str], where: str) -> tuple[str, ...]:
     """The wanted names in their order, or all known ones.
 
@@ -32,6 +52,7 @@ def select_classes(wanted: Sequence[str] | None, known: Sequence[str], where: st
     """
     if wanted is None:
         return tuple(dict.fromkeys(known))
+    wanted = [name if name in known else class_name(name) for name in wanted]
     problems = [f"{name} stands twice" for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]
     for name in dict.fromkeys(wanted):
         if name not in known:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from detres.data.annotations import Problem, ProblemKind
+from detres.data.classes import class_name
 from detres.data.coco_ids import IdIndex, id_order, read_id
 from detres.data.coco_json import Entry
 from detres.data.coco_places import ImagePlaces, shown
@@ -21,6 +22,10 @@ from detres.data.ignore_marks import IGNORE_KEYS, ignored_as
 from detres.data.indexing import RawBox, RawImage
 from detres.data.values import finite_number, flag, whole_number
 from detres.errors import DataError
+
+# Boxes of a whole image may end a little beyond its sides.
+_LARGEST_SHARE = 1.001
+_FEWEST_SHARES = 5
 
 Content = Mapping[str, Sequence[Entry]]
 
@@ -95,12 +100,12 @@ def _class_name(value: Any) -> str | None:
     """Text, or a number as text; names go into files of ours, so that they can be no half characters."""
     if isinstance(value, int | float):
         return None if finite_number(value) is None else str(value)
-    return value if isinstance(value, str) and read_id(value) is not None else None
+    return class_name(value) or None if isinstance(value, str) and read_id(value) is not None else None
 
 
 def _umbrellas(content: Content) -> dict[str, str]:
     """Names, by id, of the categories that are others' supercategory, have none themselves, and no boxes."""
-    above = {parent for entry in content["categories"] if isinstance(parent := entry.get("supercategory"), str)}
+    above = {parent for entry in content["categories"] if (parent := _class_name(entry.get("supercategory")))}
     found = {
         str(read_id(entry.get("id"))): name
         for entry in content["categories"]
@@ -124,6 +129,7 @@ def read_images(
     known, doubtful = _told_apart(read, complaints)
     index = IdIndex((image.image_id, image) for image in [*known, *(of_id[0] for of_id in doubtful)])
     _read_boxes(content["annotations"], index, categories.names, complaints)
+    _ask_about_shares(known, complaints)
     for of_id in doubtful:
         image_id, boxes = of_id[0].image_id, len(of_id[0].boxes)
         for image in of_id:
@@ -205,6 +211,22 @@ def _read_boxes(
         else:
             detail = f"annotation {shown(annotation.get('id'))}: {box}; left out"
             complaints.add("annotation malformed", detail, image.file)
+
+
+def _ask_about_shares(images: Sequence[RawImage], complaints: Complaints) -> None:
+    """One line where no box of many reaches beyond the first pixel: converters write shares of the image's sides."""
+    boxes = 0
+    for image in images:
+        for box in image.boxes:
+            if max(box.xyxy) > _LARGEST_SHARE:
+                return
+        boxes += len(image.boxes)
+    if boxes >= _FEWEST_SHARES:
+        detail = (
+            f"its {boxes} boxes all lie within 0 to 1: they look like shares of the image, and COCO's are pixels; "
+            "multiply them by the image's width and height"
+        )
+        complaints.add("boxes look like shares", detail)
 
 
 def _read_box(annotation: Entry, names: IdIndex[str]) -> RawBox | str:

@@ -15,6 +15,7 @@ from detres.errors import DataError
 
 _SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+_ENTRY = re.compile(rb'"(file_name|image_id|bbox)"\s*:')
 _LOOK = 1 << 16
 _MOST_FOLDERS = 200
 
@@ -31,6 +32,8 @@ def coco_splits(folder: Path) -> dict[str, tuple[str, ...]]:
     Raises DataError where it cannot be told.
     """
     files = list(_candidates(folder))
+    if not files:
+        raise DataError(f"--data {folder}: no COCO annotation file was found in it, or in the folders right below it")
     named: dict[str, list[Path]] = {}
     for file in files:
         split = _split_of(file, folder)
@@ -73,7 +76,10 @@ def _candidates(folder: Path) -> Iterable[Path]:
 
 
 def _looks_like_coco(file: Path) -> bool:
-    """Whether it has images, and annotations or categories, each a list."""
+    """Whether it has images, and annotations or categories, each a list.
+
+    Where keys stand is each tool's own: of a long file one list may be seen to begin, and what its entries have.
+    """
     try:
         with file.open("rb") as stream:
             head = stream.read(_LOOK)
@@ -82,5 +88,9 @@ def _looks_like_coco(file: Path) -> bool:
     except OSError:
         return False
     # UTF-16's zeros stand between letters.
-    keys = {match[1] for match in _KEYS.finditer(ends.replace(b"\0", b""))}
-    return len(keys) >= 2 and (b"images" in keys or len(head) == _LOOK)
+    ends, long = ends.replace(b"\0", b""), len(head) == _LOOK
+    keys = {match[1] for match in _KEYS.finditer(ends)}
+    if len(keys) >= 2:
+        return b"images" in keys or long
+    entries = {match[1] for match in _ENTRY.finditer(ends)} if keys and long else set()
+    return b"file_name" in entries or entries >= {b"image_id", b"bbox"}

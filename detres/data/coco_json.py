@@ -22,6 +22,7 @@ GET_COCO = (
 _OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)")
 # Python's int() refuses texts of more digits; nothing of an annotation file has as many.
 _MOST_DIGITS = 400
+_SPACE = re.compile(r"[ \t\n\r]*")
 _LISTS = ("images", "categories", "annotations")
 
 Entry = dict[str, Any]
@@ -39,6 +40,7 @@ def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str,
     where: what the problems call the file. An entry that is no object is left out, and a problem.
     Raises DataError where there is no such file, or it has no images or categories, or what it has is no list of
     objects.
+    A list that stands twice in a file is an error too: JSON's readers keep the last, and which was meant is not told.
     """
     content = _parse(file)
     if not isinstance(content, dict):
@@ -78,11 +80,14 @@ def _parse(file: Path) -> Any:
     try:
         text = _text_of(file)
         try:
-            return json.loads(text, object_hook=_without_polygons)
+            return _read_top(text, json.JSONDecoder(object_hook=_without_polygons), file)
         except json.JSONDecodeError:
             raise
         except ValueError:  # a number of thousands of digits
-            return json.loads(text, object_hook=_without_polygons, parse_int=_whole_or_infinite)
+            decoder = json.JSONDecoder(object_hook=_without_polygons, parse_int=_whole_or_infinite)
+            return _read_top(text, decoder, file)
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such annotation file{how_to_get(file.name)}") from None
     except RecursionError:
@@ -91,6 +96,46 @@ def _parse(file: Path) -> Any:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except ValueError as error:
         raise DataError(f"{file}: this is no JSON: {error}; download or export it again") from None
+
+
+def _read_top(text: str, decoder: json.JSONDecoder, file: Path) -> Any:
+    """What a text holds. The outermost object is taken key by key, since json.loads keeps the last of equal keys.
+
+    Raises DataError where one of the lists stands twice, JSONDecodeError where the text is no JSON.
+    """
+    start = _SPACE.match(text).end()
+    if text[start : start + 1] != "{":
+        return decoder.decode(text)
+    content: dict[str, Any] = {}
+    place = _SPACE.match(text, start + 1).end()
+    ended = text[place : place + 1] == "}"
+    place += ended
+    while not ended:
+        if text[place : place + 1] != '"':
+            raise json.JSONDecodeError("Expecting a key in double quotes", text, place)
+        key, place = decoder.raw_decode(text, place)
+        place = _step(text, place, ":")
+        value, place = decoder.raw_decode(text, place)
+        if key in content and key in _LISTS:
+            counts = " and ".join(str(len(each)) if isinstance(each, list) else "no" for each in (content[key], value))
+            raise DataError(
+                f"{file}: {key} stands twice in it, with {counts} entries, and readers of JSON keep only the last; "
+                "join them into one list"
+            )
+        content[key] = value
+        ended = text[(end := _SPACE.match(text, place).end()) : end + 1] == "}"
+        place = end + 1 if ended else _step(text, place, ",")
+    if (end := _SPACE.match(text, place).end()) < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return content
+
+
+def _step(text: str, place: int, mark: str) -> int:
+    """Where the next thing begins behind a mark and spaces around it."""
+    place = _SPACE.match(text, place).end()
+    if text[place : place + 1] != mark:
+        raise json.JSONDecodeError(f"Expecting {mark!r} delimiter", text, place)
+    return _SPACE.match(text, place + 1).end()
 
 
 def _text_of(file: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detres.data.coco_json import Entry, how_to_get
+from detres.data.indexing import other_forms
 from detres.errors import DataError
 
 # File names of 2014 and 2015 say which archive the image came in: trainval35k's lie in two folders.
@@ -108,6 +109,7 @@ def _image_folder(root: Path, file: Path, named: str, own: str, samples: Sequenc
         ending = own or re.sub(r"^test-[a-z]+", "test", file.stem.rsplit("_", 1)[-1])
         candidates = [root / ending, root / "images" / ending, root / "images", file.parent, root]
     spellings = [*samples, *(sample.replace("\\", "/") for sample in samples)]
+    spellings += [form for sample in samples for form in other_forms(sample)]
     names = [name for name in dict.fromkeys(spellings) if _can_be_named(name) and not name.startswith(("/", "\\"))]
     if samples and not names and all(sample.startswith(("/", "\\")) for sample in samples):
         return root / named  # they say themselves where they lie

@@ -97,7 +97,13 @@ def _from_class_folders(folder: Path) -> ClassificationDataConfig:
         return next(((name,) for name in names if os.path.isdir(folder / name)), ())
 
     train, val, test = split("train") or (".",), split(*_VAL_FOLDERS), split("test")
-    if not any(find_images(folder / train[0] / name) for name in list_folders(folder / train[0])):
+    classes = list_folders(folder / train[0])
+    if [name.lower() for name in classes if name.lower() not in ("labels", "annotations")] == ["images"]:
+        raise DataError(
+            f"--data {folder}: its only class would be images, which holds the images of a detection set, and no "
+            "annotation file of one is there: neither a data.yaml nor COCO's; a set to classify is a folder a class"
+        )
+    if not any(find_images(folder / train[0] / name) for name in classes):
         raise DataError(
             f"--data {folder}: no folders with images in {folder / train[0]}; a set is a folder a class, as in "
             "train/cat/1.jpg and val/cat/2.jpg, or cat/1.jpg"

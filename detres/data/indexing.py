@@ -6,6 +6,7 @@ What is bad is clipped or left out, and listed. I images, T boxes, K classes.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.data.annotations import HARMLESS, AnnotatedImages, Problem, pack_names
+from detres.data.classes import look_alikes
 from detres.data.images import ImageHeader, read_header
 from detres.data.repeated_boxes import repeated_rows
 from detres.errors import DataError
@@ -73,6 +75,10 @@ def index_images(
     Raises DataError where no image is left, and with strict where there is any problem.
     """
     found = list(problems)
+    found += [
+        Problem("class names look alike", name, f"{', '.join(map(repr, names))} are read as classes of their own")
+        for names in look_alikes(known_classes)
+    ]
     kept, sizes, turned = _check_images(images, root, exif, max_pixels, found)
     packed = _check_boxes(kept, sizes, known_classes, classes, found)
     found += _repeated_files(kept)
@@ -101,7 +107,7 @@ def _check_images(
     images: Sequence[RawImage], root: Path, exif: bool, max_pixels: int | None, found: list[Problem]
 ) -> tuple[list[RawImage], NDArray[np.int64], NDArray[np.bool_]]:
     """The images that can be read and whose size is not in doubt, with size as read and whether EXIF is applied."""
-    headers = read_all(lambda image: _header(root / image.file, max_pixels), images)
+    headers = read_all(lambda image: _header_of(image, root, max_pixels), images)
     kept, sizes, turned = [], [], []
     ids: dict[int | str, str] = {}
     for image, header in zip(images, headers, strict=True):
@@ -129,6 +135,22 @@ def read_all(read: Callable[[T], R], items: Sequence[T]) -> list[R]:
     blocks = [items[start : start + _BLOCK] for start in range(0, len(items), _BLOCK)]
     with ThreadPoolExecutor(8) as pool:
         return [result for done in pool.map(lambda block: [read(item) for item in block], blocks) for result in done]
+
+
+def _header_of(image: RawImage, root: Path, max_pixels: int | None) -> ImageHeader | Problem:
+    """The header of an image's file; where only the other form of its accents is there, the image gets that name."""
+    header = _header(root / image.file, max_pixels)
+    if isinstance(header, Problem) and header.kind == "image missing":
+        for name in other_forms(image.file):
+            if os.path.isfile(root / name):
+                image.file = name
+                return _header(root / name, max_pixels)
+    return header
+
+
+def other_forms(name: str) -> list[str]:
+    """A name in Unicode's other normal forms: macOS and some archives write é as two characters, others as one."""
+    return [] if name.isascii() else sorted({unicodedata.normalize(form, name) for form in ("NFC", "NFD")} - {name})
 
 
 def _header(path: Path, max_pixels: int | None) -> ImageHeader | Problem:

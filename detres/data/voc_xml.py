@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from detres.data.classes import class_name
 from detres.data.indexing import RawBox
 from detres.data.values import finite_number, flag
 from detres.errors import DataError
@@ -52,7 +53,7 @@ def parse_annotation(file: str | Path, *, first_pixel: int = 1) -> VocFile:
 
     first_pixel: what an image's first pixel is called; 1 in VOC.
     """
-    top = _read_tree(file)
+    top = _read_annotation(file)
     slips: list[str] = []
     return VocFile(
         file_name=(top.findtext("filename") or "").strip() or None,
@@ -64,7 +65,26 @@ def parse_annotation(file: str | Path, *, first_pixel: int = 1) -> VocFile:
 
 def class_names_of(file: str) -> set[str]:
     """The classes that parse_annotation would give boxes of this file. DataError where it is no annotation."""
-    return {_name_of(item) for item in _read_tree(file).iter("object")} - {""}
+    return {_name_of(item) for item in _read_annotation(file).iter("object")} - {""}
+
+
+def _read_annotation(file: str | Path) -> ElementTree.Element:
+    """The top of an annotation: XML of another kind has no objects, and is not an image without any."""
+    top = _read_tree(file)
+    if _plain(top.tag) != "annotation":
+        raise DataError(f"{file}: this is no VOC annotation: it is a <{top.tag[:40]}>, not an <annotation>")
+    tags = {element.tag for element in top.iter()}
+    others = sorted(tag for tag in tags if tag != "object" and _plain(tag) == "object")
+    if "object" not in tags:
+        others += sorted(tag for tag in tags if _plain(tag) in ("bndbox", "box"))
+    if others:
+        raise DataError(f"{file}: it has a <{others[0][:40]}> where VOC has <object> with <bndbox> in it; convert it")
+    return top
+
+
+def _plain(tag: str) -> str:
+    """A tag in small letters, without the namespace that it may stand in."""
+    return tag.rpartition("}")[2].lower()
 
 
 def _read_tree(file: str | Path) -> ElementTree.Element:
@@ -137,7 +157,7 @@ def _parse_object(item: ElementTree.Element, first_pixel: int, slips: list[str])
 
 
 def _name_of(item: ElementTree.Element) -> str:
-    return (item.findtext("name") or "").strip()
+    return class_name(item.findtext("name") or "")
 
 
 def _number(element: ElementTree.Element | None, tag: str) -> float:

@@ -14,16 +14,15 @@ from typing import Any
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.annotations import AnnotatedImages, Problem
-from detres.data.classes import select_classes
+from detres.data.classes import class_name, select_classes
 from detres.data.image_files import is_photograph, list_images, others_problem, printable
-from detres.data.indexing import RawImage, index_images, read_all
+from detres.data.indexing import RawImage, index_images, other_forms, read_all
 from detres.data.inside import absolute, below, forms_of
 from detres.data.values import whole_number
 from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
+from detres.data.yolo_unused_labels import match_labels
 from detres.errors import ConfigError, DataError
 from detres.files.text import read_lines, read_text
-
-_SHOWN = 3
 
 
 def load_yolo(
@@ -50,12 +49,14 @@ def load_yolo(
         for name, count in Counter(form.names).items()
         if count > 1
     ]
+    if form.stated not in (None, len(form.names)):
+        detail = f"nc is {form.stated}, and it has {len(form.names)} names; these are its classes"
+        found.append(Problem("written otherwise", shown(root, folder), detail))
     place = folder / split
     files = _writable_names(_image_files(root, folder, split, found), found)
     labels = [label_file(file) for file in files]
     files, labels = _one_image_a_label(files, labels, folder, found)
-    if os.path.isdir(place):
-        found += _labels_of_none(place, labels, folder)
+    labels = match_labels(files, labels, place, folder, found)
     if files and not any(map(os.path.isfile, labels)):
         looked = mirrored_folder(place) or place
         detail = f"none of its {len(files)} images has a label file, such as {labels[0].name} in {looked} or beside it"
@@ -102,7 +103,7 @@ def is_ours(content: Any) -> bool:
 
 
 def _names_by_line(file: Path) -> list[str]:
-    lines = [line.strip() for line in read_text(file).rstrip().split("\n")]
+    lines = [class_name(line) for line in read_text(file).rstrip().split("\n")]
     if "" in lines:
         raise DataError(
             f"{file}: line {lines.index('') + 1} is empty, and lines are counted: is there a class without a name, or "
@@ -141,20 +142,20 @@ def _as_text(names: Sequence[Any], where: str) -> list[str]:
             raise DataError(
                 f"{where}: names: number {number} reads as {name!r}, which is no name; put it in quotes, as in 'no'"
             )
-    return [str(name).strip() for name in names]
+    return [class_name(str(name)) for name in names]
 
 
 def _form_in(content: Any, where: str) -> LabelForm:
-    names = names_in(content, where)
+    names, count = names_in(content, where), whole_number(content.get("nc"))
     stated, task = content.get("kpt_shape"), content.get("task")
     if stated is None:
         if task == "pose":
             raise DataError(f"{where}: task: pose needs kpt_shape, such as [17, 3] for 17 keypoints of 3 numbers")
-        return LabelForm(names, polygons=task in ("segment", "obb"))
+        return LabelForm(names, polygons=task in ("segment", "obb"), stated=count)
     shape = [whole_number(number) for number in stated] if isinstance(stated, list) else []
     if len(shape) != 2 or shape[0] is None or shape[0] < 1 or shape[1] not in (2, 3):
         raise DataError(f"{where}: kpt_shape: got {stated!r}, expected [K, 2] or [K, 3] for K keypoints")
-    return LabelForm(names, keypoints=(shape[0], shape[1]))
+    return LabelForm(names, keypoints=(shape[0], shape[1]), stated=count)
 
 
 def _image_files(root: Path, folder: Path, split: str, found: list[Problem]) -> list[Path]:
@@ -197,7 +198,8 @@ def _as_list(stated: Any) -> list[Any]:
 def _listed_image(line: str, bases: Sequence[Path], anywhere: bool) -> Path | None:
     """The image that a line of a list names, the first that is there; None where it may not be read."""
     # ultralytics' lists begin with ./ and are relative to the list.
-    paths = [base / form for form in forms_of(line) for base in bases]
+    spellings = [line, *other_forms(line)]
+    paths = [base / form for spelling in spellings for form in forms_of(spelling) for base in bases]
     allowed = [
         path for path in paths if anywhere or any(below(os.path.abspath(path), base) is not None for base in bases)
     ]
@@ -237,20 +239,6 @@ def _one_image_a_label(
             detail = f"{taken.name} has the same label file, {shown(label, folder)}, and is taken; left out"
             found.append(Problem("picture in doubt", shown(file, folder), detail))
     return [file for file, _ in kept], [label for _, label in kept]
-
-
-def _labels_of_none(place: Path, labels: Sequence[Path], folder: Path) -> list[Problem]:
-    """One line for the label files that no image of a folder has."""
-    mirrored = mirrored_folder(place)
-    if mirrored is None or not os.path.isdir(mirrored):
-        return []
-    used = set(labels)
-    there = [file for file in mirrored.rglob("*.[tT][xX][tT]") if not file.name.startswith(".")]
-    left = sorted(file for file in there if file not in used and file.name != "classes.txt")
-    if not left:
-        return []
-    names = ", ".join(printable(file.name) for file in left[:_SHOWN]) + (", …" if len(left) > _SHOWN else "")
-    return [Problem("file not read", shown(mirrored, folder), f"{len(left)} label files belong to no image: {names}")]
 
 
 def _image_ids(names: Sequence[str]) -> list[str]:

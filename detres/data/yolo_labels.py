@@ -15,7 +15,7 @@ from detres.data.annotations import Problem
 from detres.data.images import read_header
 from detres.data.indexing import RawBox, read_all
 from detres.data.values import finite_number, whole_number
-from detres.data.yolo_meanings import meaning_of_odd, other_meaning
+from detres.data.yolo_meanings import is_no_polygon, meaning_of_odd, other_meaning
 from detres.errors import DataError
 from detres.files.text import read_text
 
@@ -28,22 +28,24 @@ class LabelForm:
     """How the lines of a set are to be read.
 
     names: the classes by number. keypoints: how many follow each box, and of how many numbers (2 or 3). polygons:
-    whether it is stated that what has more numbers than a box is a polygon.
+    whether it is stated that what has more numbers than a box is a polygon. stated: how many classes there are to be.
     """
 
     names: Sequence[str]
     keypoints: tuple[int, int] | None = None
     polygons: bool = False
+    stated: int | None = None
 
 
 @dataclass(slots=True)
 class Labels:
-    """One label file. boxes: with the line's number, how many numbers stand behind its class, and its other meaning.
+    """One label file. boxes: with the line's number, how many numbers stand behind its class, its other meaning, and
+    whether it has numbers that no polygon has.
 
     problems: what is wrong with other lines; whole: whether the file could be read.
     """
 
-    boxes: list[tuple[RawBox, int, int, str | None]] = field(default_factory=list)
+    boxes: list[tuple[RawBox, int, int, str | None, bool]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     whole: bool = True
 
@@ -95,9 +97,10 @@ def read_labels(
     for (_, file), labels in zip(pairs, read, strict=True):
         found += labels.problems
         kept = []
-        for box, line, count, meaning in labels.boxes:
-            if doubt and count > 4:
-                found.append(Problem("label of other meaning", shown(file, root), _asked(line, count, meaning)))
+        for box, line, count, meaning, outside in labels.boxes:
+            if count > 4 and form.keypoints is None and (doubt or outside):
+                asked = _asked(line, count, meaning, outside)
+                found.append(Problem("label of other meaning", shown(file, root), asked))
             else:
                 kept.append(box)
         boxes.append(kept if labels.whole else None)
@@ -114,11 +117,16 @@ def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
 
     A polygon can look like a box with keypoints by chance, a set of them does not.
     """
-    long = [meaning for labels in read for _, _, count, meaning in labels.boxes if count > 4]
+    long = [meaning for labels in read for _, _, count, meaning, _ in labels.boxes if count > 4]
     return bool(long) and 2 * sum(meaning is not None for meaning in long) >= len(long)
 
 
-def _asked(line: int, count: int, meaning: str | None) -> str:
+def _asked(line: int, count: int, meaning: str | None, outside: bool) -> str:
+    if meaning is None and outside:
+        return (
+            f"line {line} has {count} numbers behind its class, some of them far outside the image, which is 0 to 1 "
+            "wide and high; left out"
+        )
     taken = f"taken for {meaning}" if meaning else "among lines that are no polygons"
     return (
         f"line {line} has {count} numbers behind its class, {taken}; if that is so, state kpt_shape in the data.yaml "
@@ -148,7 +156,7 @@ def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool,
         read = _read_line(words, form, width, height)
         if isinstance(read, RawBox):
             numbers = [float(word) for word in words[1:]]
-            labels.boxes.append((read, number, len(numbers), other_meaning(numbers)))
+            labels.boxes.append((read, number, len(numbers), other_meaning(numbers), is_no_polygon(numbers)))
         else:
             kind, expected = read
             detail = f"line {number}: got {line.strip()[:60]!r}, {expected}; left out"

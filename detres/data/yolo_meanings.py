@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 # How far a box may reach beyond the image, and a keypoint beyond its box, in shares of the image: rounding, no more.
 _TOLERANCE = 0.02
+# How far a polygon may reach beyond the image, in the same shares: what lies farther out is no corner.
+_BEYOND = 0.1
 
 
 def other_meaning(numbers: Sequence[float]) -> str | None:
@@ -33,6 +35,11 @@ def other_meaning(numbers: Sequence[float]) -> str | None:
     return None
 
 
+def is_no_polygon(numbers: Sequence[float]) -> bool:
+    """Whether any of these is far outside the image, where no corner of a polygon is."""
+    return not -_BEYOND <= min(numbers) <= max(numbers) <= 1 + _BEYOND
+
+
 def meaning_of_odd(count: int) -> str:
     """What to ask of a line with an odd number of numbers, more than a box's."""
     if count == 5:
@@ -44,9 +51,14 @@ def meaning_of_odd(count: int) -> str:
 
 
 def _is_tail(numbers: Sequence[float]) -> bool:
-    """Whether these are a confidence and the id of a track, as far as there are numbers."""
-    confidence, track = numbers[:1], numbers[1:]
-    return all(0 <= value <= 1 for value in confidence) and all(value >= 1 and value.is_integer() for value in track)
+    """Whether these are a confidence and the id of a track, in either order, as far as there are numbers."""
+    if len(numbers) < 2:
+        return all(0 <= value <= 1 for value in numbers)
+    # Ids count from 0 or 1, and what is not followed has -1.
+    return any(
+        0 <= confidence <= 1 and track >= -1 and track.is_integer()
+        for confidence, track in (numbers, reversed(numbers))
+    )
 
 
 def _are_keypoints(points: Sequence[float], each: int, box: tuple[float, float, float, float], seen: bool) -> bool:

@@ -1,7 +1,9 @@
 """Entries as converters, merges and slips leave them."""
 
 import json
+import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -220,3 +222,48 @@ def test_a_name_that_is_none_makes_no_class(load_entries: Load, name: Any) -> No
 def test_a_number_may_be_a_name_and_an_id_may_be_zero(load_entries: Load) -> None:
     dataset = load_entries(None, [box(category_id=0)], [{"id": 0, "name": 7, "supercategory": []}])
     assert (dataset.class_names, len(dataset.boxes)) == (("7",), 1)
+
+
+# Shares, names that look alike, and Unicode's forms.
+
+
+def test_boxes_that_look_like_shares_of_the_image_are_told_once_and_no_harmless_thing(load_entries: Load) -> None:
+    boxes = [box(id=n, bbox=[0.01 * n, 0.1, 0.5, 0.9]) for n in range(6)]
+    (problem,) = [p for p in load_entries(None, boxes).problems if p.kind == "boxes look like shares"]
+    assert "its 6 boxes all lie within 0 to 1" in problem.detail
+    with pytest.raises(DataError, match="look like shares"):
+        load_entries(None, boxes, strict=True)
+    for sound in (boxes[:3], [*boxes, box()]):
+        assert "boxes look like shares" not in load_entries(None, sound).problem_counts()
+
+
+def test_names_that_differ_by_spaces_around_them_or_by_unicodes_form_are_one_class(load_entries: Load) -> None:
+    names = ["cat", " cat\n", "caf\u00e9", "cafe\u0301"]
+    categories = [{"id": n, "name": name} for n, name in enumerate(names)]
+    boxes = [box(category_id=n, bbox=[n, 2, 10, 20]) for n in range(4)]
+    for wanted in (None, ["cat", "cafe\u0301"]):
+        dataset = load_entries(None, boxes, categories, classes=wanted)
+        assert (dataset.class_names, dataset.labels.tolist()) == (("cat", "caf\u00e9"), [0, 0, 1, 1])
+    assert dataset.problem_counts() == {"category repeated": 2}
+
+
+@pytest.mark.parametrize("other", ["Traffic light", "traffic  light", "traffic\u200b light", "ｔraffic light"])
+def test_names_that_look_alike_stay_two_classes_and_are_told(load_entries: Load, other: str) -> None:
+    categories = [{"id": 1, "name": "traffic light"}, {"id": 2, "name": other}, {"id": 3, "name": "traffic"}]
+    dataset = load_entries(None, None, categories, strict=True)
+    assert len(dataset.class_names) == 3
+    (problem,) = dataset.problems
+    assert problem.kind == "class names look alike"
+    assert "'traffic light', " in problem.detail
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_image_is_found_whatever_unicodes_form_its_name_has(
+    load_entries: Load, tmp_path: Path, form: str, alone: bool
+) -> None:
+    stated, there = (unicodedata.normalize(each, "é.png") for each in (form, {"NFC": "NFD", "NFD": "NFC"}[form]))
+    (tmp_path / "a.png").rename(tmp_path / there)
+    images = [{"id": 1, "file_name": stated}, {"id": 2, "file_name": "b.png"}][: 1 if alone else 2]
+    dataset = load_entries(images, strict=True)
+    assert (dataset.file_name(0), len(dataset.boxes)) == (there, 1)

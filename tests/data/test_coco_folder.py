@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from detres.data.coco_folder import coco_splits, is_coco_folder
-from detres.data.data_file import load_data_file, task_of_data_file
+from detres.data.data_file import load_classification_file, load_data_file, task_of_data_file
 from detres.data.datasets import load_dataset
 from detres.errors import DataError
 
@@ -78,3 +78,30 @@ def test_other_jsons_make_no_coco_folder(write_set: Callable[..., Path], tmp_pat
     (folder / "folder.json").mkdir()
     assert not is_coco_folder(folder)
     assert task_of_data_file(folder) == "classification"
+
+
+@pytest.mark.parametrize("order", [["images", "categories", "annotations"], ["annotations", "categories", "images"]])
+def test_long_files_are_known_whatever_the_order_of_their_keys(
+    write_set: Callable[..., Path], tmp_path: Path, order: list[str]
+) -> None:
+    folder = write_set()
+    box = {"area": 25, "bbox": [1, 1, 5, 5], "category_id": 1, "id": 1, "image_id": 1}
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png"} for n in range(5000)],
+        "annotations": [box] * 5000,
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    ending = {"info": {"description": "x" * 70_000}}
+    (folder / "result.json").write_text(json.dumps({key: content[key] for key in order} | ending))
+    assert is_coco_folder(folder)
+    assert task_of_data_file(folder) == "detection"
+
+
+def test_a_folder_without_annotation_files_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no COCO annotation file was found"):
+        coco_splits(tmp_path)
+
+
+def test_a_folder_of_images_alone_is_no_set_of_the_one_class_images(write_set: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match=r"only class would be images.*no annotation file"):
+        load_classification_file(write_set())

@@ -47,6 +47,9 @@ def test_any_unicode_is_read(load_entries: Load, raw: bytes) -> None:
         (TEXT.encode()[:-9], "this is no JSON"),
         (b"[" * 100_000, "nested a thousand deep"),
         (b'{"images": ' + b'{"a":' * 50_000, "nested a thousand deep"),
+        *((TEXT.encode() + b" x", "this is no JSON: Extra data"), (b'{"images": [] "a": 1}', "this is no JSON")),
+        *((b'{"images" []}', "this is no JSON"), (b"{images: []}", "this is no JSON"), (b"{", "this is no JSON")),
+        *((b'{"images": [],}', "this is no JSON"), (b"{ } ", "it has no images"), (b" [1] ", "it holds a list")),
         (b"null", "it holds a NoneType, not an object"),
         (b'{"images": null, "categories": [], "annotations": []}', "its images are no list of objects"),
         (b'{"images": [], "categories": [], "annotations": []}', "it lists no images"),
@@ -62,6 +65,20 @@ def test_a_number_of_thousands_of_digits_is_a_problem_like_any_other(load_entrie
     content = CONTENT | {"annotations": [*CONTENT["annotations"], more]}
     dataset = load_entries(raw=json.dumps(content).replace('"DIGITS"', "9" * 5000).encode())
     assert (len(dataset.boxes), dataset.problem_counts()) == (1, {"annotation malformed": 1})
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_list_that_stands_twice_is_refused_and_not_halved(load_entries: Load, key: str, encoding: str) -> None:
+    raw = f'{TEXT[:-1]}, "{key}" :\n{json.dumps(CONTENT[key])}}}'.encode(encoding)
+    with pytest.raises(DataError, match=rf"train\.json: {key} stands twice in it, with 1 and 1 entries"):
+        load_entries(raw=raw)
+
+
+def test_lists_of_such_names_deeper_in_a_file_are_no_repetition(load_entries: Load) -> None:
+    info = {"images": [1], "annotations": [2], "more": {"categories": 3, "annotations": []}}
+    image = CONTENT["images"][0] | {"annotations": [], "note": '"images": []'}
+    assert len(load_entries(raw=json.dumps({"info": info} | CONTENT | {"images": [image]}).encode()).boxes) == 1
 
 
 def test_reading_leaves_pythons_collections_as_they_were(load_entries: Load) -> None:

@@ -86,6 +86,11 @@ def test_names_are_read_in_the_encoding_that_the_file_states(parse: Parse, conte
     assert parse(content.replace(b"%s", text)).boxes[0].name == expected
 
 
+def test_names_of_either_form_of_unicode_are_one(parse: Parse) -> None:
+    found = parse("<annotation>" + an_object("caf\u00e9") + an_object("cafe\u0301") + "</annotation>")
+    assert {box.name for box in found.boxes} == {"caf\u00e9"}
+
+
 def test_utf_16_is_read(parse: Parse) -> None:
     text = f'<?xml version="1.0" encoding="UTF-16"?><annotation>{an_object("狗")}</annotation>'
     assert parse(text.encode("utf-16")).boxes[0].name == "狗"
@@ -125,7 +130,7 @@ def test_a_declared_document_type_alone_does_no_harm(parse: Parse) -> None:
 
 def test_depth_is_no_matter(parse: Parse) -> None:
     depth = 30_000
-    assert len(parse("<object>" * depth + "</object>" * depth).boxes) == depth
+    assert len(parse(f"<annotation>{'<object>' * depth}{'</object>' * depth}</annotation>").boxes) == depth
 
 
 def test_a_file_beyond_all_measure_is_refused_before_it_is_read(parse: Parse) -> None:
@@ -143,6 +148,31 @@ def test_a_file_beyond_all_measure_is_refused_before_it_is_read(parse: Parse) ->
 def test_whatever_is_no_xml_is_a_plain_error(parse: Parse, content: bytes) -> None:
     with pytest.raises(DataError, match=r"a\.xml: "):
         parse(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('<svg xmlns="http://www.w3.org/2000/svg"/>', "it is a <{http://www.w3.org/2000/svg"),
+        (f"<annotations>{an_object()}</annotations>", "it is a <annotations>, not an <annotation>"),
+        (f"<annotation>{an_object().replace('object', 'Object')}</annotation>", "has a <Object> where VOC has"),
+        (f"<annotation>{an_object()}{an_object().replace('object', 'OBJECT')}</annotation>", "has a <OBJECT> where"),
+        ("<annotation><item><bndbox/></item></annotation>", "has a <bndbox> where"),
+        ("<annotation><box label='cat' xtl='1'/></annotation>", "has a <box> where"),
+        (f'<annotation xmlns="x">{an_object()}</annotation>', "has a <{x}object> where"),
+    ],
+)
+def test_xml_of_another_kind_is_no_image_without_objects(parse: Parse, tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        parse(content)
+    assert said in str(caught.value)
+    with pytest.raises(DataError, match=r"a\.xml: "):
+        class_names_of(str(tmp_path / "a.xml"))
+
+
+def test_the_case_of_annotation_is_no_matter(parse: Parse) -> None:
+    assert len(parse(f"<Annotation>{an_object()}</Annotation>").boxes) == 1
+    assert parse("<annotation/>").boxes == []
 
 
 def test_class_names_are_those_of_the_boxes(parse: Parse, tmp_path: Path) -> None:

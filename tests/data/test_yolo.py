@@ -1,4 +1,5 @@
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,8 @@ def test_hidden_files_are_no_images_and_no_labels(yolo_root: Path, write_picture
 
 
 def test_what_lies_there_and_is_not_read_is_told_in_a_line_and_nobodys_mistake(yolo_root: Path) -> None:
-    (yolo_root / "labels" / "train" / "b.txt").unlink()
+    for stem in ("b", "c"):
+        (yolo_root / "labels" / "train" / f"{stem}.txt").write_text("")
     for name in ("images/train/d.heic", "images/train/e.gif", "labels/train/d.txt", "labels/train/classes.txt"):
         (yolo_root / name).touch()
     images = load_yolo(yolo_root, "images/train", strict=True)
@@ -128,6 +130,64 @@ def test_what_lies_there_and_is_not_read_is_told_in_a_line_and_nobodys_mistake(y
     ]
     assert "2 files are no images by their endings (.gif, .heic) and not read: d.heic, e.gif" in str(images.problems[0])
     assert images.problems[1].detail == "1 label files belong to no image: d.txt"
+
+
+@pytest.mark.parametrize("split", ["images/train", "train.txt"])
+@pytest.mark.parametrize("where", ["labels/train", "images/train"])
+@pytest.mark.parametrize("name", ["C.txt", "c.png.txt", "C.PNG.TXT"])
+def test_a_label_file_that_differs_in_capitals_or_by_an_ending_is_its_images(
+    yolo_root: Path, split: str, where: str, name: str
+) -> None:
+    (yolo_root / "train.txt").write_text("images/train/a.png\nimages/train/c.png\n")
+    (yolo_root / where / name).write_text("0 0.5 0.5 0.5 0.5\n")
+    images = load_yolo(yolo_root, split)
+    assert len(images.target(len(images) - 1)) == 1
+    (problem,) = [problem for problem in images.problems if problem.kind == "written otherwise"]
+    assert problem.detail.startswith("1 label files are named as their images")
+    assert f"{name} of c.png" in str(problem)
+
+
+@pytest.mark.parametrize("split", ["images/train", "train.txt"])
+@pytest.mark.parametrize("where", ["labels/train", "images/train"])
+def test_labels_of_no_image_are_no_harmless_thing_where_images_have_none(
+    yolo_root: Path, split: str, where: str
+) -> None:
+    (yolo_root / "train.txt").write_text("images/train/c.png\n")
+    (yolo_root / "labels" / "train" / "b.txt").write_text("")
+    (yolo_root / where / "c_1.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (yolo_root / "images" / "train" / "notes.txt").write_text("taken in May\n")
+    (problem,) = [p for p in load_yolo(yolo_root, split).problems if p.kind == "annotation missing"]
+    assert problem.file == where
+    assert problem.detail.startswith("1 label files belong to no image: c_1.txt; 1 images have none")
+    with pytest.raises(DataError, match="belong to no image"):
+        load_yolo(yolo_root, split, strict=True)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_lists_name_images_and_labels_in_any_form_of_unicode(yolo_root: Path, write_picture, form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    write_picture(yolo_root / "images" / "train" / unicodedata.normalize(form, "é.png"))
+    for each in (form, other):
+        label = yolo_root / "labels" / "train" / unicodedata.normalize(each, "é.txt")
+        label.write_text("0 0.5 0.5 0.5 0.5\n")
+        (yolo_root / "train.txt").write_text(unicodedata.normalize(other, "images/train/é.png"))
+        images = load_yolo(yolo_root, "train.txt", strict=True)
+        assert (files_of(images), len(images.boxes)) == ([unicodedata.normalize(form, "images/train/é.png")], 1)
+        label.unlink()
+
+
+def test_names_that_look_alike_are_told(yolo_root: Path) -> None:
+    (yolo_root / "data.yaml").write_text("names: [cat, Cat]\n")
+    assert load_yolo(yolo_root, "images/train").problem_counts()["class names look alike"] == 1
+
+
+def test_a_number_of_classes_that_is_not_that_of_the_names_is_told(yolo_root: Path) -> None:
+    (yolo_root / "data.yaml").write_text("nc: 3\nnames: [cat, dog]\n")
+    assert "written otherwise: data.yaml: nc is 3, and it has 2 names" in str(
+        load_yolo(yolo_root / "data.yaml", "images/train").problems[0]
+    )
+    (yolo_root / "data.yaml").write_text("nc: 2\nnames: [cat, dog]\n")
+    assert "written otherwise" not in load_yolo(yolo_root, "images/train").problem_counts()
 
 
 def test_a_mask_beside_a_photo_does_not_get_its_labels(yolo_root: Path, write_picture) -> None:

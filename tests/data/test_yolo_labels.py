@@ -131,6 +131,11 @@ def test_stated_polygons_are_polygons_whatever_they_look_like(load: Load) -> Non
         ("7", "a box and its confidence, or its track's id"),
         ("0.93 7", "a box, its confidence and its track's id"),
         ("0.93 1", "a box, its confidence and its track's id"),
+        ("0.8 0", "a box, its confidence and its track's id"),
+        ("0 0.9", "a box, its confidence and its track's id"),
+        ("12 0.9", "a box, its confidence and its track's id"),
+        ("0.8 -1", "a box, its confidence and its track's id"),
+        ("0.45 0.45 0.55 0.55 3 0.92", "a box, 2 keypoints of 2 numbers, a confidence and a track's id"),
         ("0.45 0.45", "a box, 1 keypoints of 2 numbers"),
         ("0.45 0.45 2", r"a box and 1 keypoints of 3 numbers \(state kpt_shape: \[1, 3\]"),
         ("0.45 0.45 0 0 0.55 0.55", "a box, 3 keypoints of 2 numbers"),
@@ -173,6 +178,20 @@ def test_polygons_and_turned_boxes_stay_what_they_are(load: Load, corners: str) 
     expected = [xs.min() * 60, ys.min() * 40, xs.max() * 60, ys.max() * 40]
     np.testing.assert_allclose(images.boxes[0], expected, rtol=1e-5)
     assert not images.problems
+
+
+@pytest.mark.parametrize("yaml", ["names: [cat, dog]", "names: [cat, dog]\ntask: segment"])
+@pytest.mark.parametrize("corner", ["12 0.9", "0.4 -0.11", "0.4 1.2", "640 480"])
+def test_corners_far_outside_the_image_are_no_polygons(load: Load, yaml: str, corner: str) -> None:
+    polygon = "0 0.2 0.2 0.8 0.2 0.8 0.8 0.2 0.8"
+    images = load(f"{polygon}\n{polygon.replace('0.2 0.8', '0.2 0.7')}\n0 0.1 0.1 0.9 0.1 {corner}", yaml=yaml)
+    assert (len(images.boxes), images.problem_counts()) == (2, {"label of other meaning": 1})
+    assert "line 3" in images.problems[0].detail
+
+
+def test_a_polygon_a_little_outside_the_image_is_clipped(load: Load) -> None:
+    images = load("0 -0.05 0.2 0.8 0.2 0.8 1.05")
+    assert (len(images.boxes), images.problem_counts()) == (1, {"box outside the image": 1})
 
 
 def _polygons(rng: np.random.Generator, corners: int) -> np.ndarray:
