@@ -15,7 +15,7 @@ from detres.data.annotations import Problem
 from detres.data.image_files import IMAGE_SUFFIXES, is_photograph, names_in
 from detres.data.indexing import read_all
 from detres.data.inside import below, forms_of
-from detres.files.text import read_lines
+from detres.files.text import MOST_LIST_BYTES, read_lines
 
 # A list of one class (aeroplane_train.txt) says in a second column whether the class is there.
 _OF_ONE_CLASS = re.compile(r"(.*\S)\s+(-1|0|1)")
@@ -98,7 +98,7 @@ def read_entries(file: Path, pictures: Pictures, prefix: str, found: list[Proble
 
     Raises DataError where the list cannot be read as text.
     """
-    lines = read_lines(file)
+    lines = read_lines(file, most=MOST_LIST_BYTES)
     entries = read_all(lambda line: _entry(line, pictures), lines)
     for line, entry in zip(lines, entries, strict=True):
         if entry is None:

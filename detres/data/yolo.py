@@ -22,7 +22,7 @@ from detres.data.values import whole_number
 from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
 from detres.data.yolo_unused_labels import match_labels
 from detres.errors import ConfigError, DataError
-from detres.files.text import read_lines, read_text
+from detres.files.text import MOST_LIST_BYTES, read_lines, read_text
 
 
 def load_yolo(
@@ -167,7 +167,7 @@ def _image_files(root: Path, folder: Path, split: str, found: list[Problem]) -> 
     if place.suffix.lower() != ".txt" or not os.path.isfile(place):
         raise DataError(f"{place}: there is no such folder or list of images; check data.root and the split's name")
     bases, anywhere = _stated_places(root, folder, split)
-    lines = read_lines(place)
+    lines = read_lines(place, most=MOST_LIST_BYTES)
     files = read_all(lambda line: _listed_image(line, bases, anywhere), lines)
     for line, file in zip(lines, files, strict=True):
         if file is None:

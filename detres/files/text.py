@@ -7,6 +7,8 @@ from pathlib import Path
 
 from detres.errors import DataError
 
+# Of a list of images: a million of them have no more.
+MOST_LIST_BYTES = 1 << 25
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -27,9 +29,9 @@ def read_text(file: Path, *, most: int | None = None) -> str:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
 
 
-def read_lines(file: Path) -> list[str]:
-    """The lines of read_text that hold anything, without the spaces around them."""
-    return [line.strip() for line in read_text(file).split("\n") if line.strip()]
+def read_lines(file: Path, *, most: int | None = None) -> list[str]:
+    """The lines of read_text that hold anything, without the spaces around them. most: as read_text takes it."""
+    return [line.strip() for line in read_text(file, most=most).split("\n") if line.strip()]
 
 
 def decode_text(content: bytes, where: str) -> str:

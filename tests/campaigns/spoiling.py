@@ -57,7 +57,7 @@ def weird(rng: Random) -> Any:
             value = [value]
         return value
     if draw < 0.04:
-        return [weird(rng)] * rng.choice((2, 100, 3000))
+        return [rng.choice(WEIRD)] * rng.choice((2, 100, 3000))
     return rng.choice(WEIRD)
 
 
