@@ -11,7 +11,9 @@ import math
 import re
 from typing import Any
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+# No digit can be matched in two ways: what is no number after a million digits is so at once.
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
+_LONGEST = 1000
 _WHOLE = re.compile(r"\s*[+-]?\d{1,40}(\.0*)?\s*", re.ASCII)
 _FLAGS = {"": False, "false": False, "no": False, "true": True, "yes": True, "unspecified": False}
 
@@ -21,7 +23,7 @@ def finite_number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
+        if len(value) > _LONGEST or not _NUMBER.fullmatch(value):
             return None
         value = value.strip()
     elif not isinstance(value, int | float):

@@ -24,6 +24,12 @@ def test_what_is_no_finite_number_is_none(value: Any) -> None:
     assert finite_number(value) is None
 
 
+def test_a_million_digits_are_no_number_at_once() -> None:
+    assert finite_number("1" * 1_000_000 + "x") is None
+    assert finite_number("1" * 999 + "x") is None
+    assert finite_number(" " * 1_000_000) is None
+
+
 @pytest.mark.parametrize(
     ("value", "whole"),
     [(7, 7), (7.0, 7), ("7", 7), ("7.0", 7), (" 007 ", 7), (-3, -3), (2**70, 2**70), (str(2**70), 2**70)],
