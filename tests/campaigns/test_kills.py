@@ -30,7 +30,7 @@ def test_runs_that_are_killed_end_as_those_that_were_not(
 ) -> None:
     """A sample of the operations of a save."""
     options = ("--kinds", *kinds, "--kills", kills, "--minutes", "3", "--folder", tmp_path / "runs")
-    ended = run_python(KILLS, *options, *SEED)
+    ended = run_python(KILLS, *options, *(SEED or ("--seed", "1")))
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ", 0 runs lost" in ended.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import pytest
 
@@ -20,7 +19,7 @@ def test_a_file_is_the_same_wherever_it_is_made(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory as Linux sets them")
 def test_hostile_weights_end_in_a_result_or_a_told_error() -> None:
-    seed = int(time.time())
+    seed = 1
     print(f"seed {seed}")
     outcome = campaign(240, seed)
     assert outcome.failures == []
