@@ -202,7 +202,7 @@ class DataConfig(Section):
     exif: bool = True
     """Turn images as their EXIF orientation says."""
     max_pixels: int | None = Field(default=None, ge=1)
-    """An image of more is refused before it is decoded; null: 268 million, and above 34 million no more than 32 for
+    """An image of more is refused before it is decoded; null: 268 million, and above 17 million no more than 32 for
     each byte of its file, as bombs have."""
     workers: int = Field(default=2, ge=0)
     shortest_side: Sizes = (800,)

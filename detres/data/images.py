@@ -23,9 +23,9 @@ from detres.data.pillow_images import filled_up, of_any_size, open_image
 from detres.errors import DataError
 
 # What an image may have unless the caller says otherwise. Photographs have a byte for two to twenty pixels; a few
-# kilobytes that claim a billion are a mistake or a bomb. 34 million are let pass whatever their file's size, and of 268
+# kilobytes that claim a billion are a mistake or a bomb. 17 million are let pass whatever their file's size, and of 268
 # million the RGB alone is 0.8 GB. No key raises what a file may have in bytes.
-_PIXELS_A_BYTE, _FEW_PIXELS, _MOST_PIXELS = 32, 1 << 25, 1 << 28
+_PIXELS_A_BYTE, _FEW_PIXELS, _MOST_PIXELS = 32, 1 << 24, 1 << 28
 _MOST_BYTES = 1 << 31
 
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
@@ -51,7 +51,7 @@ def read_image(path: str | os.PathLike[str], exif: bool = True, *, max_pixels: i
     """Decode a file to (H, W, 3) uint8 RGB; grey, alpha, palette, CMYK and 16-bit images too (alpha is left out).
 
     exif: turn the image as its EXIF orientation says. max_pixels: of more, nothing is decoded; None: 268 million, and
-    above 34 million no more than 32 for each byte of the file. An image that breaks off is filled up (is_whole tells).
+    above 17 million no more than 32 for each byte of the file. An image that breaks off is filled up (is_whole tells).
     Raises DataError where the file is missing, is no image or has too many pixels.
     """
     return read_filled(path, exif, max_pixels=max_pixels)[0]

@@ -175,7 +175,7 @@ def _claiming(file: Path, side: int, more: int) -> Path:
     return file
 
 
-@pytest.mark.parametrize(("side", "more"), [(32000, 0), (6000, 0), (20000, 1 << 20), (17000, 1 << 25)])
+@pytest.mark.parametrize(("side", "more"), [(32000, 0), (5000, 0), (20000, 1 << 20), (17000, 1 << 25)])
 def test_a_bomb_is_known_by_what_it_claims_for_its_size(tmp_path: Path, side: int, more: int) -> None:
     file = _claiming(tmp_path / "a.png", side, more)
     for read in (read_image, read_header):
@@ -198,7 +198,7 @@ def test_a_chunk_that_claims_gigabytes_costs_none(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
-@pytest.mark.parametrize(("side", "more"), [(5000, 0), (8000, 1 << 21), (16000, 1 << 23)])
+@pytest.mark.parametrize(("side", "more"), [(4000, 0), (8000, 1 << 21), (16000, 1 << 23)])
 def test_a_large_photograph_is_none(tmp_path: Path, side: int, more: int) -> None:
     assert read_header(_claiming(tmp_path / "a.png", side, more)).size == (side, side)
 
