@@ -19,11 +19,11 @@ def ignored_as(annotation: Mapping[str, Any]) -> IgnoredAs | None:
     an object that is neither to be found nor false when found, and say so of a crowd, too. pycocotools heeds iscrowd
     alone; our own files set it with the others.
     """
-    marks = [annotation.get(key) for key in IGNORE_KEYS]
+    crowd, difficult, ignore = annotation.get("iscrowd"), annotation.get("difficult"), annotation.get("ignore")
     # Nearly all have none, and there are a million.
-    if all(mark in _NONE for mark in marks):
+    if crowd in _NONE and difficult in _NONE and ignore in _NONE:
         return "nothing"
-    crowd, difficult, ignore = map(flag, marks)
+    crowd, difficult, ignore = flag(crowd), flag(difficult), flag(ignore)
     if crowd is None or difficult is None or ignore is None:
         return None
     return "difficult" if difficult or ignore else "crowd" if crowd else "nothing"

@@ -24,10 +24,11 @@ import numpy as np
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
-from detres.data.indexing import RawBox, RawImage, index_images, read_all
+from detres.data.indexing import RawBox, RawImage, index_images
 from detres.data.inside import below
 from detres.data.voc_xml import VocFile, parse_annotation
 from detres.errors import DataError
+from detres.files.many import read_all
 from detres.files.text import read_lines
 
 GET_DET = "datasets/README.md says where ImageNet DET comes from and how it is laid out"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detres.data.image_chunks import PNG, ReadAt, png_breaks_off
 from detres.data.jpeg_segments import read_head
-from detres.data.orientation import file_orientation, read_at, turn
+from detres.data.orientation import file_orientation, read_at, tiff_orientation, turn
 from detres.data.pillow_images import filled_up, of_any_size, open_image
 from detres.errors import DataError
 
@@ -159,9 +159,10 @@ def _read_header(path: str | os.PathLike[str]) -> ImageHeader:
             stream.seek(at)
             return stream.read(count)
 
-        orientation, size = file_orientation(read), read_head(read)[0]
-    if size is not None:
-        return ImageHeader(size, orientation)
+        size, exif = read_head(read)
+        if size is not None:
+            return ImageHeader(size, tiff_orientation(exif))
+        orientation = file_orientation(read)
     with of_any_size(), open_image(path) as image:
         width, height = image.size
         return ImageHeader((height, width), orientation)

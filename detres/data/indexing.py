@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +20,13 @@ from detres.data.classes import look_alikes
 from detres.data.images import ImageHeader, read_header
 from detres.data.repeated_boxes import repeated_rows
 from detres.errors import DataError
+from detres.files.many import read_all
 
 # Coordinates are written with two decimals or as whole pixels: less than this beyond an edge is rounding, no mistake.
 OUTSIDE_TOLERANCE = 0.5
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _PROBLEMS_SHOWN = 20
-_BLOCK = 512
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -127,24 +123,14 @@ def _check_images(
     return kept, np.array(sizes, dtype=np.int64).reshape(-1, 2), np.array(turned, dtype=bool)
 
 
-def read_all(read: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """What `read` returns for each item, by threads: reading many small files waits for the disk.
-
-    In blocks, since handing an item to a thread costs as much as reading a file that is in memory.
-    """
-    blocks = [items[start : start + _BLOCK] for start in range(0, len(items), _BLOCK)]
-    with ThreadPoolExecutor(8) as pool:
-        return [result for done in pool.map(lambda block: [read(item) for item in block], blocks) for result in done]
-
-
 def _header_of(image: RawImage, root: Path, max_pixels: int | None) -> ImageHeader | Problem:
     """The header of an image's file; where only the other form of its accents is there, the image gets that name."""
-    header = _header(root / image.file, max_pixels)
+    header = _header(os.path.join(root, image.file), max_pixels)
     if isinstance(header, Problem) and header.kind == "image missing":
         for name in other_forms(image.file):
-            if os.path.isfile(root / name):
+            if os.path.isfile(os.path.join(root, name)):
                 image.file = name
-                return _header(root / name, max_pixels)
+                return _header(os.path.join(root, name), max_pixels)
     return header
 
 
@@ -153,7 +139,7 @@ def other_forms(name: str) -> list[str]:
     return [] if name.isascii() else sorted({unicodedata.normalize(form, name) for form in ("NFC", "NFD")} - {name})
 
 
-def _header(path: Path, max_pixels: int | None) -> ImageHeader | Problem:
+def _header(path: str, max_pixels: int | None) -> ImageHeader | Problem:
     try:
         return read_header(path, max_pixels=max_pixels)
     except DataError as error:
@@ -219,7 +205,7 @@ def _check_boxes(
     known = set(known_classes) | set(classes)
     boxes = [box for image in images for box in image.boxes]
     owner = np.repeat(np.arange(len(images)), [len(image.boxes) for image in images])
-    xyxy = np.array([box.xyxy for box in boxes], dtype=np.float64).reshape(-1, 4)
+    xyxy = np.fromiter(chain.from_iterable(box.xyxy for box in boxes), np.float64, 4 * len(boxes)).reshape(-1, 4)
     labels = np.array([label_of.get(box.name, -1) for box in boxes], dtype=np.int64)
     limits = sizes[owner][:, [1, 0, 1, 0]].astype(np.float64)
     finite = np.isfinite(xyxy).all(axis=1)
@@ -229,7 +215,8 @@ def _check_boxes(
     final = clipped.astype(np.float32)
     beyond = np.abs(xyxy - clipped).max(axis=1, initial=0.0) > OUTSIDE_TOLERANCE
     flat, gone = ~(sides > 0).all(axis=1), ~(_sides(final) > 0).all(axis=1)
-    strange = np.array([box.name not in known for box in boxes], dtype=bool)
+    strange = labels < 0
+    strange[strange] = [boxes[i].name not in known for i in np.flatnonzero(strange)]
     for i in np.flatnonzero(strange | ~finite | gone | beyond):
         kind, what = _judge(boxes[i], strange[i], not finite[i], flat[i], gone[i])
         found.append(Problem(kind, images[owner[i]].file, what))

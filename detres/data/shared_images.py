@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detres.data.annotations import AnnotatedImages, Problem
-from detres.data.indexing import read_all
+from detres.files.many import read_all
 
 _CHUNK = 1 << 20
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from detres.data.annotations import Problem
 from detres.data.image_files import IMAGE_SUFFIXES, is_photograph, names_in
-from detres.data.indexing import read_all
 from detres.data.inside import below, forms_of
+from detres.files.many import read_all
 from detres.files.text import MOST_LIST_BYTES, read_lines
 
 # A list of one class (aeroplane_train.txt) says in a second column whether the class is there.

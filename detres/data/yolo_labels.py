@@ -13,10 +13,11 @@ from pathlib import Path
 
 from detres.data.annotations import Problem
 from detres.data.images import read_header
-from detres.data.indexing import RawBox, read_all
+from detres.data.indexing import RawBox
 from detres.data.values import finite_number, whole_number
 from detres.data.yolo_meanings import is_no_polygon, meaning_of_odd, other_meaning
 from detres.errors import DataError
+from detres.files.many import read_all
 from detres.files.text import read_text
 
 # A label file of one image: a hundred thousand boxes.

@@ -47,4 +47,4 @@ def decode_text(content: bytes, where: str) -> str:
         ) from None
     if "\0" in text:
         raise DataError(f"{where}: it holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
