@@ -1,7 +1,7 @@
 """Runs that are killed at every file operation and at random times, and must end as one that was never cut.
 
-python tests/campaigns/kills.py --minutes 60 --seed 1
-python tests/campaigns/kills.py --kinds toy --kills 30
+python -m tests.campaigns.kills --minutes 60 --seed 1
+python -m tests.campaigns.kills --kinds toy --kills 30
 
 A *kind* is a task with or without averaged weights. Of each, one run goes to its end and is the measure. Then, again
 and again, a run is killed by SIGKILL at its n-th file operation (an audit hook counts them; a file of weights is also
@@ -32,10 +32,10 @@ from typing import Any
 
 import cv2
 import torch
-from killed_runs import TASKS, Run, runs_of
 
 import detres.training.checkpoints as checkpoints
 from detres.training.checkpoint_places import checkpoint_names
+from tests.campaigns.killed_runs import TASKS, Run, runs_of
 
 
 class FileOperations:

@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-KILLS = Path(__file__).with_name("kills.py")
+KILLS = ("-m", "tests.campaigns.kills")
 MINUTES = os.environ.get("DETRES_CAMPAIGN_MINUTES")
 SEED = ("--seed", os.environ["DETRES_CAMPAIGN_SEED"]) if "DETRES_CAMPAIGN_SEED" in os.environ else ()
 
@@ -30,7 +30,7 @@ def test_runs_that_are_killed_end_as_those_that_were_not(
 ) -> None:
     """A sample of the operations of a save."""
     options = ("--kinds", *kinds, "--kills", kills, "--minutes", "3", "--folder", tmp_path / "runs")
-    ended = run_python(KILLS, *options, *(SEED or ("--seed", "1")))
+    ended = run_python(*KILLS, *options, *(SEED or ("--seed", "1")))
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ", 0 runs lost" in ended.stdout
@@ -40,6 +40,6 @@ def test_runs_that_are_killed_end_as_those_that_were_not(
 @pytest.mark.skipif(MINUTES is None, reason="DETRES_CAMPAIGN_MINUTES says for how long")
 def test_the_campaign(run_python: Python, tmp_path: Path) -> None:
     timeout = 60 * float(MINUTES or 0) + 600
-    ended = run_python(KILLS, "--minutes", MINUTES, "--folder", tmp_path / "runs", *SEED, timeout=timeout)
+    ended = run_python(*KILLS, "--minutes", MINUTES, "--folder", tmp_path / "runs", *SEED, timeout=timeout)
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -186,6 +186,8 @@ def _child(
     scratch: Path,
 ) -> None:
     warnings.simplefilter("ignore")
+    os.chdir(scratch)
+    os.environ["DETRES_DATASETS"] = str(scratch / "datasets")
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # libraries print of damage what they like
         os.dup2(silence, stream)
@@ -265,10 +267,10 @@ def _status(key: str) -> int:
 
 
 def main(campaigns: Sequence[Campaign]) -> int:
-    """A command line for some campaigns: --seed, --minutes or --inputs of each, --only NAME, --number to try one."""
+    """A command line for some campaigns: --seed, --minutes of all or --inputs of each, --only NAME, --number N."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--minutes", type=float, help="of each campaign")
+    parser.add_argument("--minutes", type=float, help="of all campaigns together")
     parser.add_argument("--inputs", type=int, help="of each campaign; 10,000 where no minutes are given")
     parser.add_argument("--only", choices=[campaign.name for campaign in campaigns], action="append")
     parser.add_argument("--number", type=int, help="try this input alone, and show what it raises")
@@ -280,7 +282,7 @@ def main(campaigns: Sequence[Campaign]) -> int:
     inputs = given.inputs or (None if given.minutes else 10_000)
     faults = 0
     for campaign in chosen:
-        tally = run(campaign, seed=given.seed, inputs=inputs, minutes=given.minutes)
+        tally = run(campaign, seed=given.seed, inputs=inputs, minutes=given.minutes and given.minutes / len(chosen))
         print(tally.line(campaign.name, given.seed), flush=True)
         for number, what in tally.faults[:20]:
             print(f"  --only {campaign.name} --number {number}: {what}", flush=True)

@@ -1,6 +1,6 @@
-"""The short form of sets.py, and the whole of it: DETRES_CAMPAIGN_MINUTES=60 pytest tests/campaigns -s.
+"""The short forms of the campaigns, and the whole of them: DETRES_CAMPAIGN_MINUTES=60 pytest tests/campaigns -s.
 
-DETRES_CAMPAIGN_SEED repeats one; every run prints its own. The short form always tries the same.
+DETRES_CAMPAIGN_SEED repeats one; every run prints its own. The short forms always try the same.
 """
 
 from __future__ import annotations
@@ -9,33 +9,53 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from subprocess import CompletedProcess
 
 import pytest
 
-SETS = Path(__file__).with_name("sets.py")
+from tests.campaigns import sets, texts, weights
+from tests.campaigns.watched import Campaign
+
+# Inputs of each of a module's campaigns in the short form.
+SHORT = {sets: 300, texts: 60, weights: 30}
 MINUTES = os.environ.get("DETRES_CAMPAIGN_MINUTES")
 SEED = os.environ.get("DETRES_CAMPAIGN_SEED")
 
 Python = Callable[..., CompletedProcess[str]]
 
 
-def test_sets_that_nobody_should_have_written_end_in_results_or_messages(run_python: Python) -> None:
-    ended = run_python(SETS, "--inputs", "300", "--seed", SEED or "1")
+@pytest.mark.parametrize("module", SHORT, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_what_nobody_should_have_written_ends_in_results_or_messages(run_python: Python, module) -> None:
+    ended = run_python("-m", module.__name__, "--inputs", str(SHORT[module]), "--seed", SEED or "1")
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("300 inputs") == 5
+    assert ended.stdout.count(f" {SHORT[module]} inputs") == len(module.CAMPAIGNS)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(MINUTES is None, reason="DETRES_CAMPAIGN_MINUTES says for how long")
-def test_the_campaign(run_python: Python) -> None:
-    minutes = float(MINUTES or 0)
-    ended = run_python(
-        SETS, "--minutes", str(minutes / 5), "--seed", SEED or str(int(time.time())), timeout=60 * minutes + 600
-    )
+@pytest.mark.parametrize("module", SHORT, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_the_campaign(run_python: Python, module) -> None:
+    minutes, seed = float(MINUTES or 0), SEED or str(int(time.time()))
+    ended = run_python("-m", module.__name__, "--minutes", str(minutes), "--seed", seed, timeout=60 * minutes + 600)
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "campaign", [*texts.CAMPAIGNS, *weights.CAMPAIGNS, *sets.CAMPAIGNS], ids=lambda campaign: campaign.name
+)
+def test_an_input_is_the_same_whenever_it_is_made(campaign: Campaign, tmp_path: Path) -> None:
+    def made(name: str, seed: int) -> dict[str, bytes]:
+        folder = tmp_path / name
+        folder.mkdir()
+        campaign.write(Random(seed), folder)
+        files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+    assert made("one", 5) == made("again", 5)
+    assert len({str(made(f"other {seed}", seed)) for seed in range(20)}) > 1
 
 
 def test_a_fault_is_found_and_named(run_python: Python, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Weights files that nobody would write, made from a seed: pickles, what torch.save, numpy.savez and safetensors write.
 
-`made(kind, seed)` gives one of them, the same wherever it is made; weights_campaign.py reads many.
+Each of MAKERS makes one kind, from a generator alone: the same wherever it is made.
 """
 
 from __future__ import annotations
@@ -353,21 +353,16 @@ def _settings_of(task: str) -> str:
 
 
 MAKERS: dict[str, Make] = {
-    "pickle program": pickle_program,
-    "array program": array_program,
+    "pickle_program": pickle_program,
+    "array_program": array_program,
     "bomb": bomb,
-    "mutated pickle": lambda draw: mutated(draw, sound("pickle")),
-    "mutated stream": lambda draw: mutated(draw, sound("stream")),
-    "torch archive": torch_archive,
-    "mutated archive": lambda draw: mutated(draw, sound("torch")),
+    "mutated_pickle": lambda draw: mutated(draw, sound("pickle")),
+    "mutated_stream": lambda draw: mutated(draw, sound("stream")),
+    "torch_archive": torch_archive,
+    "mutated_archive": lambda draw: mutated(draw, sound("torch")),
     "npz": npz,
-    "mutated npz": lambda draw: mutated(draw, sound("npz")),
+    "mutated_npz": lambda draw: mutated(draw, sound("npz")),
     "safetensors": safetensors_file,
-    "mutated safetensors": lambda draw: mutated(draw, sound("safetensors")),
-    "described model": described_model,
+    "mutated_safetensors": lambda draw: mutated(draw, sound("safetensors")),
+    "described_model": described_model,
 }
-
-
-def made(kind: str, seed: int) -> bytes:
-    """The file of a kind and a seed: the same wherever it is made."""
-    return MAKERS[kind](Draw(f"{kind} {seed}"))
