@@ -27,6 +27,8 @@ from detres.errors import DataError
 # million the RGB alone is 0.8 GB. No key raises what a file may have in bytes.
 _PIXELS_A_BYTE, _FEW_PIXELS, _MOST_PIXELS = 32, 1 << 24, 1 << 28
 _MOST_BYTES = 1 << 31
+# 24 GB of RGB: what a file claims beyond is no picture.
+_NOBODYS_PIXELS = 1 << 33
 
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
 _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
@@ -194,7 +196,7 @@ def _refuse_too_many(size: tuple[int, int], count: int, max_pixels: int | None, 
     usual = min(_MOST_PIXELS, max(_FEW_PIXELS, _PIXELS_A_BYTE * count))
     if height * width > (usual if max_pixels is None else max_pixels):
         allowed = f"data.max_pixels={max_pixels}" if max_pixels is not None else f"are read from {count} bytes"
-        raise DataError(
-            f"{source}: {width}x{height} pixels are more than {allowed}; set data.max_pixels={height * width} where "
-            "there is memory for it, or cut the image into parts"
-        )
+        mend = f"set data.max_pixels={height * width} where there is memory for it, or cut the image into parts"
+        if height * width > _NOBODYS_PIXELS:
+            mend = "no machine holds so many, and its first bytes may be damaged: convert or remove it"
+        raise DataError(f"{source}: {width}x{height} pixels are more than {allowed}; {mend}")

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from detres.array_pickle import read_array_pickle
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.weight_formats import Form, form_of
 from detres.config.loading import Layer, read_override
 from detres.config.schema import (
     DataConfig,
@@ -65,9 +66,10 @@ def read_detectron2(path: Path, stated: Stated) -> ConvertedDetector:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
+    form = form_of(path)
     config, found = config_beside(path, stated.config)
     try:
-        theirs, inside, unread = _read(path)
+        theirs, inside, unread = _read(path, form)
         detector = understand(theirs, stated, f"detectron2 {path.name}", Beside(config, inside))
     except (WeightsError, ValueError) as error:
         raise WeightsError(f"{path}: {error}") from None
@@ -141,12 +143,12 @@ def test_settings() -> TestConfig:
     return TestConfig(score=0.05, nms=0.5, max_detections=100)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], tuple[Layer, ...], list[str]]:
+def _read(path: Path, form: Form) -> tuple[dict[str, Tensor], tuple[Layer, ...], list[str]]:
     """Tensors by their names, what the file says in our keys, and the classes of what was left unread.
 
     Raises ValueError where the file cannot be read.
     """
-    if path.suffix.lower() == ".pkl":
+    if form == "pickle":
         content, unread = read_array_pickle(path), {}
         if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
             raise ValueError("no file of detectron2's model zoo, which holds arrays by name under `model`")

@@ -52,6 +52,9 @@ def read_json(file: Path) -> Any:
         raise DataError(f"{file}: there is no such file of detections") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except json.JSONDecodeError as error:
+        mend = "join its lines into one list" if error.msg == "Extra data" else "write it again"
+        raise DataError(f"{file}: this is no JSON: {error}; {mend}") from None
     except ValueError as error:
         raise DataError(f"{file}: this is no JSON: {error}; write it again") from None
     except RecursionError:

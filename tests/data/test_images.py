@@ -165,6 +165,11 @@ def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(t
                 read(file, max_pixels=599)
         assert not is_whole(file, max_pixels=599)
         assert read_image(file, max_pixels=600).shape == (20, 30, 3)
+    bmp = bytearray((tmp_path / "a.bmp").read_bytes())
+    bmp[18:26] = b"\xff\xff\xff\x7f" * 2
+    (tmp_path / "a.bmp").write_bytes(bmp)
+    with pytest.raises(DataError, match="no machine holds so many, and its first bytes may be damaged"):
+        read_header(tmp_path / "a.bmp")
 
 
 def _claiming(file: Path, side: int, more: int) -> Path:

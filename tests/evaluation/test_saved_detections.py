@@ -52,6 +52,7 @@ def test_a_file_without_detections_is_one(tmp_path: Path) -> None:
     ("content", "expected"),
     [
         ("[{", "this is no JSON"),
+        (f"{json.dumps(row())}\n{json.dumps(row())}\n", "line 2 column 1 (char 70); join its lines into one list"),
         ({"annotations": []}, "it holds dict, expected a list of objects with image_id"),
         ([3], "1 × no entry of image_id, category_id, bbox and score"),
         ([{"image_id": 8, "category_id": 7, "score": 0.5}], "KeyError 'bbox'"),
