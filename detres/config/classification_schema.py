@@ -53,6 +53,8 @@ class ClassificationDataConfig(Section):
     strict: bool = False
     """Refuse a set with unreadable images instead of leaving them out."""
     exif: bool = True
+    max_pixels: int | None = Field(default=None, ge=1)
+    """An image of more is refused before it is decoded; null: as for detection."""
     workers: int = Field(default=2, ge=0)
     in_memory: bool | None = None
     """Decode the set once and keep it on the device; null: for images of one small size, such as CIFAR's."""

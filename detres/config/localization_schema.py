@@ -79,6 +79,8 @@ class LocalizationDataConfig(Section):
     """Select and order the classes by name; null: the set's own."""
     strict: bool = False
     """Refuse a set with bad images or annotations instead of leaving them out."""
+    max_pixels: int | None = Field(default=None, ge=1)
+    """An image of more is refused before it is decoded; null: as for detection."""
     workers: int = Field(default=2, ge=0)
     crop: int = Field(default=224, ge=1)
     """Side of the training crop, and of a proposal that is warped."""

@@ -134,6 +134,11 @@ class AnnotatedImages:
         """The pixels, and whether the image breaks off and was filled up."""
         return read_filled(self.path(i), bool(self.turned[i]), max_pixels=self.max_pixels)
 
+    def breaking_off(self, places: Sequence[int]) -> list[Problem]:
+        """What is wrong with images that had to be filled up."""
+        detail = "its file ends before its last pixels, which are filled up; its boxes are used"
+        return [Problem("image breaks off", self.file_name(i), detail) for i in places]
+
     def image_id(self, i: int) -> int | str:
         """A plain int or str, so that it can be a key and go into JSON."""
         return self.image_ids[i].item()

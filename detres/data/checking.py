@@ -93,15 +93,16 @@ def check(
             reports.append(UnusableSplit(split, str(error)))
             continue
         train = dataset if split == "train" else train
-        broken = undecodable(dataset) if decode else []
+        unreadable, breaking_off = damaged(dataset) if decode else ([], [])
         uncovered = None if anchors is None else count_uncovered(dataset, anchors, data)
-        more = [_undecodable_problem(dataset, i) for i in broken]
+        more = [*dataset.breaking_off(breaking_off), *(_unreadable_problem(dataset, i) for i in unreadable)]
         if split == "train" and (nothing := nothing_to_learn(dataset, data)) is not None:
             more.append(Problem("nothing to learn from", dataset.name, f"{nothing}; training refuses it"))
         if split != "train" and train is not None:
             more += shared_images(train, dataset, contents=decode)
         reports.append(describe(dataset, split, uncovered, more))
-        cleaned[split] = dataset.subset(np.setdiff1d(np.arange(len(dataset)), broken)) if broken else dataset
+        kept = np.setdiff1d(np.arange(len(dataset)), unreadable)
+        cleaned[split] = dataset.subset(kept) if unreadable else dataset
     refuse_useless(reports)
     if fix is not None:
         write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
@@ -169,15 +170,25 @@ def best_anchor_iou(boxes: NDArray, image_sizes: NDArray, anchors: AnchorShapes)
     return best
 
 
-def undecodable(dataset: AnnotatedImages) -> list[int]:
-    """Indices of the images that have a header but cannot be decoded to the end."""
+def damaged(dataset: AnnotatedImages) -> tuple[list[int], list[int]]:
+    """Indices of the images that have a header but cannot be decoded; of those that break off, and are filled up."""
     with ThreadPoolExecutor() as pool:  # decoding happens outside Python's lock
         whole = pool.map(lambda i: is_whole(dataset.path(i), max_pixels=dataset.max_pixels), range(len(dataset)))
-        return [i for i, complete in enumerate(whole) if not complete]
+        damaged = [i for i, complete in enumerate(whole) if not complete]
+    unreadable = [i for i in damaged if not _can_be_read(dataset, i)]
+    return unreadable, sorted(set(damaged) - set(unreadable))
 
 
-def _undecodable_problem(dataset: AnnotatedImages, i: int) -> Problem:
-    return Problem("image unreadable", dataset.file_name(i), "its header is sound, but it breaks off or is damaged")
+def _can_be_read(dataset: AnnotatedImages, i: int) -> bool:
+    try:
+        dataset.pixels(i)
+    except DataError:
+        return False
+    return True
+
+
+def _unreadable_problem(dataset: AnnotatedImages, i: int) -> Problem:
+    return Problem("image unreadable", dataset.file_name(i), "its header is sound, but it is damaged; left out")
 
 
 def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:

@@ -13,6 +13,7 @@ Several splits are joined in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from detres.config.classification_schema import ClassificationDataConfig
@@ -50,7 +51,7 @@ def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: P
         raise DataError(f"data.{split}: {', '.join(listed)}: a split stands twice")
     root = find_classified_root(data, base)
     load = CLASSIFICATION_SETS[data.format]
-    images = joined([load(root, name, data) for name in listed])
+    images = replace(joined([load(root, name, data) for name in listed]), max_pixels=data.max_pixels)
     bad = [problem for problem in images.problems if problem.kind not in HARMLESS]
     if data.strict and bad:
         shown = "".join(f"\n  {problem}" for problem in bad[:20])

@@ -30,13 +30,20 @@ class ClassificationTransform:
 
     cropping: how the crop is drawn (crops.py). flip: the chance of a mirror. randaugment: timm's description, such as
     rand-m7-mstd0.5-inc1, or None. exif: turn images as their EXIF orientation says.
+    max_pixels: of an encoded image, as images.read_image takes it.
     The same key gives the same crop in any process. Raises ConfigError where timm refuses the description.
     """
 
     def __init__(
-        self, cropping: Cropping, *, flip: float = 0.5, randaugment: str | None = None, exif: bool = True
+        self,
+        cropping: Cropping,
+        *,
+        flip: float = 0.5,
+        randaugment: str | None = None,
+        exif: bool = True,
+        max_pixels: int | None = None,
     ) -> None:
-        self.cropping, self.flip, self.exif = cropping, flip, exif
+        self.cropping, self.flip, self.exif, self.max_pixels = cropping, flip, exif, max_pixels
         self.randaugment = None if randaugment is None else RandAugment(randaugment, cropping.side)
 
     def from_bytes(self, data: bytes, source: str, draw_key: int) -> NDArray[np.uint8]:
@@ -44,7 +51,9 @@ class ClassificationTransform:
 
         source: names the bytes in errors. Raises DataError where they are no image that can be decoded.
         """
-        crop, _, draws = crop_of_bytes(data, source, self.cropping, draw_key, exif=self.exif)
+        crop, _, draws = crop_of_bytes(
+            data, source, self.cropping, draw_key, exif=self.exif, max_pixels=self.max_pixels
+        )
         return self._finished(crop, draws)
 
     def from_pixels(self, rgb: NDArray[np.uint8], draw_key: int) -> NDArray[np.uint8]:
@@ -66,7 +75,9 @@ class Cropped(NamedTuple):
     draws: random.Random
 
 
-def crop_of_bytes(data: bytes, source: str, cropping: Cropping, draw_key: int, *, exif: bool) -> Cropped:
+def crop_of_bytes(
+    data: bytes, source: str, cropping: Cropping, draw_key: int, *, exif: bool, max_pixels: int | None = None
+) -> Cropped:
     """A crop of an encoded image, which is decoded no larger than the crop asks.
 
     source: names the bytes in errors. Raises DataError where they are no image that can be decoded.
@@ -75,11 +86,13 @@ def crop_of_bytes(data: bytes, source: str, cropping: Cropping, draw_key: int, *
     if size is not None:
         draws = random.Random(draw_key)
         box = cropping.draw(size, draws)
-        rgb, denominator = decode_scaled(data, source, least_size(size, box, cropping.side), exif)
+        at_least = least_size(size, box, cropping.side)
+        rgb, denominator = decode_scaled(data, source, at_least, exif, max_pixels=max_pixels)
         # A header may say what the decoder, for reasons of its own, does not follow: then its pixels decide.
         if rgb.shape[:2] == tuple(-(-length // denominator) for length in size):
             return Cropped(cut(rgb, box, cropping.side, denominator), box, draws)
-    return crop_of_pixels(decode_image(np.frombuffer(data, np.uint8), source, exif), cropping, draw_key)
+    rgb = decode_image(np.frombuffer(data, np.uint8), source, exif, max_pixels=max_pixels)
+    return crop_of_pixels(rgb, cropping, draw_key)
 
 
 def crop_of_pixels(rgb: NDArray[np.uint8], cropping: Cropping, draw_key: int) -> Cropped:

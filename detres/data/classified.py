@@ -33,6 +33,7 @@ class ClassifiedImages:
     spans: (I, 2) int64, where an image's bytes begin in its tar file and how many they are; its file name is that of
     the tar, a slash and its own. None: every image is a file. pixels: (I, H, W, 3) uint8 RGB of a set that came
     decoded; its names are names alone. exif: whether images are turned as their EXIF orientation says.
+    max_pixels: of an image, as images.read_image takes it.
     problems: what was found wrong; the images concerned are already left out.
     """
 
@@ -45,6 +46,7 @@ class ClassifiedImages:
     spans: NDArray[np.int64] | None = None
     pixels: NDArray[np.uint8] | None = None
     exif: bool = True
+    max_pixels: int | None = None
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
@@ -85,7 +87,8 @@ class ClassifiedImages:
         """Uint8 RGB (H, W, 3); grey, CMYK and 16-bit images too. DataError where it cannot be decoded."""
         if self.pixels is not None:
             return self.pixels[i]
-        return decode_image(np.frombuffer(self.encoded(i), np.uint8), str(self.root / self.image_id(i)), self.exif)
+        data, source = np.frombuffer(self.encoded(i), np.uint8), str(self.root / self.image_id(i))
+        return decode_image(data, source, self.exif, max_pixels=self.max_pixels)
 
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> ClassifiedImages:
         """Some images, in the order given. The problems stay with the whole set."""

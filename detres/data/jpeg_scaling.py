@@ -20,15 +20,22 @@ _DENOMINATORS: tuple[Denominator, ...] = (8, 4, 2, 1)
 
 
 def decode_scaled(
-    data: bytes, source: str, at_least: tuple[float, float], exif: bool = True
+    data: bytes,
+    source: str,
+    at_least: tuple[float, float],
+    exif: bool = True,
+    *,
+    max_pixels: int | None = None,
 ) -> tuple[NDArray[np.uint8], Denominator]:
     """Decode an image at the smallest scale that is no smaller than `at_least` (height, width, as read).
 
     Returns uint8 RGB and the denominator: 1 for whatever is no JPEG or is smaller than that.
-    source: names the bytes in errors. Raises DataError where they cannot be decoded.
+    source: names the bytes in errors. max_pixels: of the whole image, as images.read_image takes it.
+    Raises DataError where they cannot be decoded.
     """
     denominator = largest_denominator(size_as_read(data, exif), at_least)
-    return decode_image(np.frombuffer(data, np.uint8), source, exif, denominator), denominator
+    encoded = np.frombuffer(data, np.uint8)
+    return decode_image(encoded, source, exif, denominator, max_pixels=max_pixels), denominator
 
 
 def largest_denominator(size: tuple[int, int] | None, at_least: tuple[float, float]) -> Denominator:

@@ -113,8 +113,7 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     def breaking_off(self, places: Sequence[int]) -> list[Problem]:
         """What is wrong with images that had to be filled up."""
-        detail = "its file ends before its last pixels, which are filled up; its boxes are used"
-        return [Problem("image breaks off", self.images.file_name(i), detail) for i in places]
+        return self.images.breaking_off(places)
 
     def left_out(self, places: Sequence[int]) -> list[Problem]:
         """What is wrong with images of which nothing counts because they cannot be decoded."""

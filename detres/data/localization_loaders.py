@@ -148,7 +148,14 @@ class LocalizationDataset(Dataset[LocalizationSample]):
         cropping, source = self.cropping_of(index), self.images.image_id(index)
         side = cropping.side
         try:
-            crop, box, draws = crop_of_bytes(self.images.encoded(index), source, cropping, draw_key, exif=False)
+            crop, box, draws = crop_of_bytes(
+                self.images.encoded(index),
+                source,
+                cropping,
+                draw_key,
+                exif=False,
+                max_pixels=self.images.images.max_pixels,
+            )
         except DataError:
             if self.strict:
                 raise

@@ -8,6 +8,7 @@ Several splits are joined in order.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from detres.config.localization_schema import LocalizationDataConfig
@@ -43,7 +44,7 @@ def load_localized(data: LocalizationDataConfig, split: SplitName, *, base: Path
         images = joined([_load_imagenet(root, name, data) for name in listed])
     if (images.labels < 0).any():
         raise DataError(f"{images.name}: its images have no labels, so no box of theirs is of a known class")
-    localized = with_boxes(images)
+    localized = with_boxes(replace(images, max_pixels=data.max_pixels))
     bad = [problem for problem in localized.problems if problem.kind not in HARMLESS]
     if data.strict and bad:
         shown = "".join(f"\n  {problem}" for problem in bad[:20])

@@ -129,7 +129,13 @@ def _obstacle(data: ClassificationDataConfig) -> str | None:
 
 
 def transform_of(data: ClassificationDataConfig) -> ClassificationTransform:
-    return ClassificationTransform(cropping_of(data), flip=data.flip, randaugment=data.randaugment, exif=data.exif)
+    return ClassificationTransform(
+        cropping_of(data),
+        flip=data.flip,
+        randaugment=data.randaugment,
+        exif=data.exif,
+        max_pixels=data.max_pixels,
+    )
 
 
 def cropping_of(data: ClassificationDataConfig) -> Cropping:

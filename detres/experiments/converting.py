@@ -59,10 +59,12 @@ class Options:
         """As they are written on the command line."""
         return {f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value is not None}
 
-    def stated(self, overrides: Sequence[str] = ()) -> Stated:
-        """With what key=value says. Raises ConfigError where an option and a key say the same thing twice."""
+    def stated(self, classes: Sequence[str] | None = None, overrides: Sequence[str] = ()) -> Stated:
+        """With what key=value says. classes: those of the file.
+
+        Raises ConfigError where an option and a key say the same thing twice.
+        """
         layers = tuple(read_override(text) for text in overrides)
-        classes = _class_names(self.classes) if self.classes else None
         said = {"bn_eps": self.bn_eps, "classes": classes, "stride_in": self.stride_in}
         for name, (key, kind) in _SAME.items():
             value = asked(layers, key)
@@ -92,15 +94,16 @@ def convert(
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: detres writes safetensors; name the output something.safetensors")
+    names = _class_names(options.classes) if options.classes else None  # once: it may be a pipe
     if source in DETECTOR_SOURCES:
-        detector = DETECTOR_SOURCES[source].read(path, options.stated(overrides))
+        detector = DETECTOR_SOURCES[source].read(path, options.stated(names, overrides))
         if detector is not None:
             refuse(options.given() - DETECTOR_SOURCES[source].options, f"a detector from {source}")
             return _convert_detector(detector, path, out)
     for text in overrides:
         read_override(text)
         raise ConfigError(f"{text}: keys are of detectors, and {path} is none of {source}'s; leave it out")
-    return convert_network(source, path, out, options, _class_names(options.classes) if options.classes else None)
+    return convert_network(source, path, out, options, names)
 
 
 def _class_names(file: Path) -> list[str]:

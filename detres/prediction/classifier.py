@@ -22,7 +22,7 @@ from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
 from detres.data.views import ImageViews, collate_views
 from detres.distributed import local_device
-from detres.prediction.pictures import check_precision, read_picture
+from detres.prediction.pictures import check_batch, check_precision, read_picture
 
 if TYPE_CHECKING:
     from detres.prediction.pictures import Picture
@@ -67,28 +67,35 @@ class Classifier:
         *,
         device: str | None = None,
         precision: Literal["float32", "bf16"] = "float32",
+        max_pixels: int | None = None,
     ) -> None:
         """The views of an image (resized, cropped, mirrored) are those it was tested with: settings.test.
 
-        Raises ConfigError for another precision.
+        max_pixels: of a picture's file, as data.max_pixels says. Raises ConfigError for another precision.
         """
         check_precision(precision)
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
+        self.max_pixels = max_pixels
         self._member = member_of(self.model, settings.preprocessing, settings.test)
 
     @classmethod
     def from_checkpoint(
-        cls, weights: str | Path, *, device: str | None = None, precision: Literal["float32", "bf16"] = "float32"
+        cls,
+        weights: str | Path,
+        *,
+        device: str | None = None,
+        precision: Literal["float32", "bf16"] = "float32",
+        max_pixels: int | None = None,
     ) -> Self:
         """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag such as
         torchvision/resnet50.
 
-        Raises WeightsError, ConfigError.
+        The rest is as the constructor takes it. Raises WeightsError, ConfigError.
         """
         model, settings = load_classifier(locate_classifier(weights))
-        return cls(model, settings, device=device, precision=precision)
+        return cls(model, settings, device=device, precision=precision, max_pixels=max_pixels)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -102,15 +109,21 @@ class Classifier:
         return self._predict([picture])[0]
 
     def predict_many(self, pictures: Iterable[Picture], *, batch: int = 32) -> Iterator[NamedProbabilities]:
-        """What each picture shows, in order; `batch` of them are computed at once. (N, H, W, 3) is N pictures."""
-        waiting = iter(pictures)
-        while chunk := list(islice(waiting, batch)):
+        """What each picture shows, in order; `batch` of them are computed at once. (N, H, W, 3) is N pictures.
+
+        Raises ConfigError for a batch below 1, DataError where something is no picture.
+        """
+        check_batch(batch)
+        return self._predict_in_batches(iter(pictures), batch)
+
+    def _predict_in_batches(self, pictures: Iterator[Picture], batch: int) -> Iterator[NamedProbabilities]:
+        while chunk := list(islice(pictures, batch)):
             yield from self._predict(chunk)
 
     def _predict(self, pictures: Sequence[Picture]) -> list[NamedProbabilities]:
         plan, samples = self._member.plan, []
         for place, picture in enumerate(pictures):
-            rgb = read_picture(picture, exif=self.settings.preprocessing.exif)
+            rgb = read_picture(picture, exif=self.settings.preprocessing.exif, max_pixels=self.max_pixels)
             samples.append(ImageViews(place, (plan.views(rgb),), rgb.shape[:2]))
         found = predict_views([self._member], [collate_views(samples)], self.device, precision=self.precision)
         return [NamedProbabilities(row, self.class_names) for _, rows in found for row in rows]

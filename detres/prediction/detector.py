@@ -29,7 +29,7 @@ from detres.detection.testing import DetectionTest, Member, is_plain
 from detres.detection.told_otherwise import told_otherwise
 from detres.distributed import local_device
 from detres.errors import ConfigError
-from detres.prediction.pictures import check_precision, read_picture
+from detres.prediction.pictures import check_batch, check_precision, read_picture
 from detres.structures import Detections, DetectionTarget
 
 if TYPE_CHECKING:
@@ -163,8 +163,7 @@ class Detector:
 
         Raises ConfigError for a batch below 1, DataError where something is no picture.
         """
-        if batch < 1:
-            raise ConfigError(f"batch is {batch}, expected 1 or more")
+        check_batch(batch)
         return self._predict_in_batches(iter(pictures), batch)
 
     def _predict_in_batches(self, pictures: Iterator[Picture], batch: int) -> Iterator[NamedDetections]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,19 @@ def test_a_foreign_classifier_is_converted_and_evaluated(
     assert "its shortcuts have no weights: their zeros are where --shortcut-padding says" in done(*start)
     assert "top-1 error" in done(*evaluate, "model.backbone.shortcut_padding=both")
     assert build_backbone("cifar10_resnet20", weights=out).load_report.missing == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_class_names_may_come_through_a_pipe(
+    run_python: Callable, port: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    """It can be read once."""
+    pipe, out = tmp_path / "names", tmp_path / "out.safetensors"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_text, args=("red\nblue\n",), daemon=True).start()
+    ended = run_python("-m", "detres", *CONVERT, "cifar10_resnet20", port[0], out, "--classes", pipe, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert Classifier.from_checkpoint(out, device="cpu").class_names == ("red", "blue")
 
 
 def test_what_does_not_fit_is_refused_before_it_is_written(

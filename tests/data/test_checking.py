@@ -24,7 +24,8 @@ def _config(root: Path, **more) -> DataConfig:
 
 def test_a_report_counts_what_is_there_and_what_is_wrong(coco_root: Path) -> None:
     file = coco_root / "val" / "12.png"
-    file.write_bytes(file.read_bytes()[:2000])
+    data = file.read_bytes()
+    file.write_bytes(data[: data.index(b"IDAT") + 4])
     (report,) = check(_config(coco_root, strict=True))
     assert (report.split, report.images, report.boxes, report.ignored) == ("test", 3, 4, 1)
     assert report.empty_images == 1
@@ -34,6 +35,18 @@ def test_a_report_counts_what_is_there_and_what_is_wrong(coco_root: Path) -> Non
     assert len(kinds) == 8
     assert report.problems[-1].file == "val/12.png"
     assert kinds[-1] == "image unreadable"
+
+
+def test_an_image_that_breaks_off_is_told_and_kept_with_its_boxes_as_training_keeps_it(
+    coco_root: Path, tmp_path: Path
+) -> None:
+    file = coco_root / "val" / "12.png"
+    file.write_bytes(file.read_bytes()[:-200])
+    (report,) = check(_config(coco_root), fix=tmp_path / "fixed")
+    assert str(report.problems[-1]).startswith("image breaks off: val/12.png: its file ends before its last pixels")
+    before, after = load_dataset(_config(coco_root), "test"), load_dataset(load_data_file(tmp_path / "fixed"), "test")
+    assert len(after) == len(before) == report.images
+    np.testing.assert_array_equal(before.boxes, after.boxes)
 
 
 def test_the_cleaned_copy_has_nothing_wrong_and_is_ready_for_use(coco_root: Path, tmp_path: Path) -> None:
@@ -164,7 +177,8 @@ def test_images_of_several_folders_are_found_by_the_cleaned_copy(
 def test_a_set_whose_images_are_all_broken_is_not_written(write_split: Callable[..., None], tmp_path: Path) -> None:
     write_split("train")
     file = tmp_path / "train.png"
-    file.write_bytes(file.read_bytes()[:2000])
+    data = file.read_bytes()
+    file.write_bytes(data[: data.index(b"IDAT") + 4])
     with pytest.raises(DataError, match="nothing to write"):
         check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "fixed")
 

@@ -15,7 +15,7 @@ from detres.classification.classifier import build_classifier
 from detres.classification.classifier_files import settings_of
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
 from detres.config.sections import BackboneConfig
-from detres.errors import DataError, WeightsError
+from detres.errors import ConfigError, DataError, WeightsError
 from detres.training.checkpoints import save_checkpoint
 
 NAMES = ("cat", "dog", "owl")
@@ -84,3 +84,18 @@ def test_what_is_no_picture_and_what_is_no_classifier_is_told(run: Path, pixels:
         classifier.predict(tmp_path / "absent.png")
     with pytest.raises(WeightsError, match="no such file or folder"):
         detres.Classifier.from_checkpoint(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_none_is_refused_at_once(run: Path, pixels: np.ndarray, batch: int) -> None:
+    classifier = detres.Classifier.from_checkpoint(run, device="cpu")
+    with pytest.raises(ConfigError, match=f"batch is {batch}, expected 1 or more"):
+        classifier.predict_many(pixels, batch=batch)
+
+
+def test_a_picture_of_more_pixels_is_refused_until_it_is_said(run: Path, pixels: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(pixels[0]).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"40x40 pixels are more than data\.max_pixels=1599"):
+        detres.Classifier.from_checkpoint(run, device="cpu", max_pixels=1599).predict(tmp_path / "a.png")
+    found = detres.Classifier.from_checkpoint(run, device="cpu", max_pixels=1600).predict(tmp_path / "a.png")
+    assert found.probabilities.shape == (3,)
