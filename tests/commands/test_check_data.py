@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,3 +104,67 @@ def test_anchors_are_spoken_of_where_boxes_look_like_background(done: Done, tiny
         told = done("check_data", "--data", tiny_copy / "coco.yaml", *small, f"model.anchors.sizes={sizes}")
         assert ("look like background" in told) == alarmed
     assert "boxes (100.0%) overlap so little" in told
+
+
+def test_training_tells_what_stands_twice_in_what_it_learns_from(
+    done: Done, tiny_copy: Path, tiny: Any, run_folder: Path
+) -> None:
+    def spoil(content: dict[str, Any]) -> None:
+        content["annotations"].append({**content["annotations"][3], "id": 900})
+        content["categories"].append({"id": 9, "name": content["categories"][0]["name"]})
+        content["images"].append({**content["images"][-1], "id": content["images"][0]["id"]})
+
+    _spoil(tiny_copy, "train", spoil)
+    kinds = ("box stands twice", "category repeated", "image id twice")
+    listed, told = done("check_data", "--data", tiny_copy / "coco.yaml"), done(*_train_on(tiny_copy, tiny, run_folder))
+    for kind in kinds:
+        assert kind in listed
+        assert kind in told
+
+
+@pytest.mark.parametrize("kind", ["voc", "folder"])
+def test_names_that_are_no_utf_8_are_told(
+    done: Done, refused: Done, tiny: Any, tiny_classes: Any, tmp_path: Path, kind: str
+) -> None:
+    root = Path(shutil.copytree((tiny if kind == "voc" else tiny_classes).root, tmp_path / "set"))
+    folder = root / ("JPEGImages" if kind == "voc" else "train/red")
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        shutil.copy(next(folder.glob("*.png")), folder / name)
+    except OSError:
+        pytest.skip("the disk takes names in UTF-8 only")
+    if kind == "voc":
+        with (root / "ImageSets" / "Main" / "train.txt").open("a") as entries:
+            entries.write("caf\ufffd\n")
+        shutil.copy(next((root / "Annotations").glob("*.xml")), root / "Annotations" / os.fsdecode(b"caf\xe9.xml"))
+    (root / "mine.yaml").write_text(f"format: {kind}\ntrain: train\n" + (f"root: {root}\n" if kind == "folder" else ""))
+    command = ("check_data", "--data", root / "mine.yaml")
+    assert "caf\ufffd" in done(*command) if kind == "voc" else "caf" in refused(*command, kind="DataError")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="measures a process's memory")
+def test_a_bomb_costs_the_commands_nothing_but_a_line(run_python: Callable, trained: Path, tiny_copy: Path) -> None:
+    """32000 x 32000 pixels in a hundred bytes; decoded, they are three gigabytes."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 32000, 32000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tiny_copy / "JPEGImages" / "000010.png").write_bytes(bomb + struct.pack(">I", 0) + b"IDAT")
+    checked = run_python("-c", _MEASURED, "check_data", "--data", tiny_copy / "voc.yaml")
+    predicted = run_python(
+        *("-c", _MEASURED, "predict", "--weights", trained, tiny_copy / "JPEGImages", "--out", tiny_copy / "out"),
+        *("--device", "cpu"),
+    )
+    for ended in (checked, predicted):
+        assert ended.returncode == 0, ended.stderr
+        assert "32000x32000 pixels are more than are read from" in ended.stdout + ended.stderr
+        assert int(ended.stdout.splitlines()[-1]) < 1200, "MiB"
+    assert "11 pictures" in predicted.stdout
+    assert "1 bad files" in predicted.stdout
+
+
+_MEASURED = """
+import resource, sys
+from detres.commands.main import main
+status = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+sys.exit(status)
+"""

@@ -1,6 +1,10 @@
 """doctor names what is wrong with an installation, and its mend."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
+from packaging.requirements import Requirement
 
 from detres.commands import doctor
 from detres.commands.main import main
@@ -65,3 +69,10 @@ def test_a_missing_package_is_named_and_breaks_nothing(
     monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "torchvision" else real(name))
     assert main(["doctor"]) == 2
     assert "not installed: torchvision. Mend: pip install torchvision" in capsys.readouterr().out
+
+
+def test_what_is_installed_with_detres_has_the_opencv_that_it_needs() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    (needed,) = (r for r in map(Requirement, project["dependencies"]) if r.name == "opencv-python-headless")
+    assert needed.specifier.contains("4.11.0.86")
+    assert not needed.specifier.contains("4.10.0.84"), "has no IMREAD_COLOR_RGB"

@@ -38,6 +38,7 @@ def _changed(run: Path, key: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "augment",
     [
+        "download: 'mkdir {made}'\naugment: [{{os:mkdir: {{path: '{made}'}}}}]",
         "augment: [{{os:mkdir: {{path: '{made}'}}}}]",
         "augment: [{{OneOf: {{transforms: [{{'os:mkdir': {{path: '{made}'}}}}]}}}}]",
         "x: &x {{os:mkdir: {{path: '{made}'}}}}\naugment: [*x]",

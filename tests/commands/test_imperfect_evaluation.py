@@ -200,3 +200,24 @@ def test_a_file_of_corners_is_told(done: Done, trained: Path, tiny: Any, tmp_pat
     told = done("eval_det", "--detections", corners, "--data", tiny.coco, "--out", tmp_path / "out")
     assert "its boxes look like x1, y1, x2, y2, and are read as x, y, width, height" in told
     assert "look like" not in done("eval_det", "--detections", found, "--data", tiny.coco, "--out", tmp_path / "out")
+
+
+def test_images_that_break_off_are_filled_up_told_and_counted(
+    done: Done, trained: Path, copied: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    file = picture(copied, 10)
+    file.write_bytes(file.read_bytes()[:-100])
+    start = ("eval_det", "--weights", trained, "--data", copied / "voc.yaml", *CPU)
+    told = done(*start, "--out", tmp_path / "out")
+    assert "warning: 1 images break off and are filled up; check_data lists them" in told
+    metrics, truth = metrics_in(tmp_path / "out"), json.loads((tmp_path / "out" / "ground_truth.json").read_text())
+    assert (metrics["problems"], metrics["images_left_out"]) == ({"image breaks off": 1}, 0)
+    assert metrics["images"] == len(truth["images"]) == 5
+    listed = done("check_data", "--data", copied / "voc.yaml")
+    assert "image breaks off: JPEGImages/000010.png" in listed
+
+    start = ("train_det", "--cfg", copied / "tiny.yaml", f"data.root={copied}", "data.val=[test]", "data.test=[]")
+    told = done(*start, "--out", run_folder, *CPU, "training.steps=1")
+    assert told.count("warning: image breaks off: JPEGImages/000010.png") == 1
+    (line,) = (each for each in (run_folder / "metrics.jsonl").read_text().splitlines() if '"eval"' in each)
+    assert json.loads(line)["problems"] == {"image breaks off": 1}

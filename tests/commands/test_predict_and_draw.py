@@ -191,3 +191,36 @@ def test_doctor_tells_versions_and_finds_a_verdict(capsys: pytest.CaptureFixture
     told = capsys.readouterr().out
     assert "torch " in told
     assert ("no problems found" in told) == (status == 0)
+
+
+def test_what_a_name_or_a_letter_becomes_in_pictures_is_told(
+    done: Done, trained: Path, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a:b*.png"
+    try:
+        shutil.copy(tiny.pictures()[0], file)
+    except OSError:
+        pytest.skip("this disk has no such names")
+    told = done("predict", "--weights", trained, file, "--out", tmp_path / "out", "--device", "cpu")
+    assert "1 names are no names of files on every system: 'a:b*' is written as a_b_" in told
+    assert (tmp_path / "out" / "a_b_.jpg").is_file()
+    assert "no font of this machine" not in told
+
+    monkeypatch.setattr("detres.report.fonts._system_fonts", tuple)
+    monkeypatch.setattr("detres.prediction.detector.Detector.class_names", ("犬", "disc"))
+    told = done("predict", "--weights", trained, file, "--out", tmp_path / "again", "--device", "cpu")
+    assert "pictures: no font of this machine has all letters of 1 names; '\\u72ac' is drawn as" in told
+
+
+def test_classes_that_are_no_names_of_files_are_told_before_anything_is_measured(
+    done: Done, tiny: Any, tmp_path: Path
+) -> None:
+    root, out = Path(shutil.copytree(tiny.root, tmp_path / "set")), tmp_path / "out"
+    for file in (root / "Annotations").iterdir():
+        file.write_text(file.read_text().replace(">square<", ">a/b<").replace(">disc<", ">a:b<"))
+    (tmp_path / "detections.json").write_text("[]")
+    told = done("eval_det", "--detections", tmp_path / "detections.json", "--data", root / "voc.yaml", "--out", out)
+    line = "2 classes get files of other names: 'a/b' in comp4_det_test_a_b.txt, 'a:b' in comp4_det_test_a_b-2.txt"
+    assert line in told, told
+    assert told.index(line) < told.index("mAP")
+    assert len(list(out.rglob("comp4_det_*"))) == 2

@@ -224,3 +224,21 @@ def test_an_own_yaml_may_state_strict(tmp_path: Path) -> None:
     ):
         (tmp_path / "data.yaml").write_text(f"format: coco\ntest: test.json\n{stated}")
         assert load_data_file(tmp_path / "data.yaml").strict is expected
+
+
+def test_boxes_that_are_found_again_by_mending_count_in_the_figures(tmp_path: Path) -> None:
+    """Every other image_id as text: to leave their boxes out would call half of what is right a false alarm."""
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    for name in NAMES:
+        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
+    data = write_coco(root)
+    detections = write_perfect(data, tmp_path / "found")
+    content = json.loads((root / "test.json").read_text())
+    for annotation in content["annotations"][::2]:
+        annotation["image_id"] = str(annotation["image_id"])
+    (root / "test.json").write_text(json.dumps(content))
+    metrics, _ = evaluated(data, detections, tmp_path / "out")
+    assert (metrics["mAP50"], metrics["AP"], metrics["images"], metrics["images_left_out"]) == (1.0, 1.0, 8, 0)
+    assert metrics["problems"] == {}
+    assert len(load_dataset(DataConfig(**data), "test").boxes) == 8
