@@ -50,8 +50,9 @@ class ClassificationDataConfig(Section):
     """Select and order the classes by name; null: the set's own."""
     images: int | None = Field(default=None, ge=1)
     """Training images of a webdataset, the length of an epoch; null: counted, which piped shards do not allow."""
-    strict: bool = False
-    """Refuse a set with unreadable images instead of leaving them out."""
+    strict: bool | None = None
+    """true: refuse a set with unreadable images. false: leave them out, also of a split that is measured on. null:
+    leave them out of training, but refuse to measure where there are any."""
     exif: bool = True
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: as for detection."""

@@ -77,8 +77,9 @@ class LocalizationDataConfig(Section):
     test: Names = ()
     classes: tuple[str, ...] | None = None
     """Select and order the classes by name; null: the set's own."""
-    strict: bool = False
-    """Refuse a set with bad images or annotations instead of leaving them out."""
+    strict: bool | None = None
+    """true: refuse a set with bad images or annotations. false: leave them out, also of a split that is measured on.
+    null: leave them out of training, but refuse to measure where an image cannot be read."""
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: as for detection."""
     workers: int = Field(default=2, ge=0)

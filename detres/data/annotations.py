@@ -51,6 +51,7 @@ ProblemKind = Literal[
     "image breaks off",
     "written otherwise",
     "nothing to learn from",
+    "nothing to measure",
 ]
 
 # What is said, but costs nothing: strict accepts it.

@@ -18,7 +18,7 @@ from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import write_yaml
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.coco import coco_ground_truth, write_instances
-from detres.data.datasets import SplitName, load_split, nothing_to_learn
+from detres.data.datasets import SplitName, load_split, nothing_to_learn, nothing_to_measure
 from detres.data.images import is_whole
 from detres.data.shared_images import shared_images
 from detres.data.sizes import resized_size
@@ -98,6 +98,8 @@ def check(
         more = [*dataset.breaking_off(breaking_off), *(_unreadable_problem(dataset, i) for i in unreadable)]
         if split == "train" and (nothing := nothing_to_learn(dataset, data)) is not None:
             more.append(Problem("nothing to learn from", dataset.name, f"{nothing}; training refuses it"))
+        if split != "train" and (wanting := nothing_to_measure(dataset)) is not None:
+            more.append(wanting)
         if split != "train" and train is not None:
             more += shared_images(train, dataset, contents=decode)
         reports.append(describe(dataset, split, uncovered, more))

@@ -21,7 +21,7 @@ import numpy as np
 from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
-from detres.data.annotations import AnnotatedImages, concatenate
+from detres.data.annotations import AnnotatedImages, Problem, ProblemKind, concatenate
 from detres.data.coco import load_coco
 from detres.data.coco_json import GET_COCO, how_to_get
 from detres.data.imagenet_det import GET_DET, load_imagenet_det
@@ -32,6 +32,14 @@ from detres.data.yolo import load_yolo
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 from detres.files.places import local_place
+
+# What costs boxes of images that are there.
+_OF_BOXES: frozenset[ProblemKind] = frozenset(
+    {
+        *("annotation malformed", "label of other meaning", "box without area", "box outside the image"),
+        *("unknown class", "unknown image", "image id twice", "category id twice"),
+    }
+)
 
 SplitName = Literal["train", "val", "test"]
 
@@ -77,6 +85,26 @@ def nothing_to_learn(dataset: AnnotatedImages, data: DataConfig) -> str | None:
             f"{boxes - crowd} difficult), as some converters mark every box; data.difficult=positive learns from them"
         )
     return None
+
+
+def nothing_to_measure(dataset: AnnotatedImages) -> Problem | None:
+    """Why every figure of a set that is annotated would be undefined; None where one can be measured.
+
+    A set of which nothing is annotated, such as test-dev's, is none of these: a server measures on it.
+    """
+    boxes = len(dataset.boxes)
+    if boxes and dataset.ignore.all():
+        crowd = int(dataset.crowd.sum())
+        detail = (
+            f"all {boxes} boxes are to be ignored ({crowd} crowd, {boxes - crowd} difficult), as some converters mark "
+            "every box, so that no figure is defined"
+        )
+        return Problem("nothing to measure", dataset.name, detail)
+    lost = [problem for problem in dataset.problems if problem.kind in _OF_BOXES]
+    if boxes or not lost:
+        return None
+    detail = f"things are annotated, and none of them can be used, so there is nothing to measure:{listed(lost)}"
+    return Problem("nothing to measure", dataset.name, detail)
 
 
 def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = None) -> AnnotatedImages:

@@ -117,7 +117,7 @@ class DetectionDataset(Dataset[DetectionSample]):
 
     def left_out(self, places: Sequence[int]) -> list[Problem]:
         """What is wrong with images of which nothing counts because they cannot be decoded."""
-        return self._problems(places, "cannot be decoded; left out")
+        return self._problems(places, "cannot be decoded; it counts in no evaluation")
 
     def _problems(self, places: Sequence[int], detail: str) -> list[Problem]:
         names = map(self.images.file_name, places)

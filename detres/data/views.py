@@ -180,9 +180,9 @@ class ViewDataset(Dataset[ImageViews | None]):
     def __getitem__(self, index: int) -> ImageViews | None:
         try:
             rgb = self.images.read(index)
-        except DataError:
+        except DataError as error:
             if self.strict:
-                raise
+                raise DataError(f"{error}; or leave such images out with data.strict=false") from None
             self._unreadable[index] = True
             return None
         views = tuple(plan.views(rgb) for plan in self.plans)

@@ -11,11 +11,13 @@ from torch import Tensor
 from detres.classification.classifier import Classifier
 from detres.classification.testing import Member, member_of, plans_of, predict_views
 from detres.config.classification_schema import ClassificationConfig
+from detres.data.annotations import Problem
 from detres.data.classified import ClassifiedImages
 from detres.data.views import ViewDataset, view_loader
 from detres.distributed import gather_to_main, rank, world_size
 from detres.errors import WeightsError
 from detres.evaluation.accuracy import AccuracyEvaluator
+from detres.experiments.told_problems import problem_metrics
 
 Progress = Callable[[int], None]
 
@@ -26,15 +28,17 @@ def measure_classifier(
     images: ClassifiedImages,
     device: torch.device,
     *,
+    leave_out: bool,
     progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """What metrics.json holds of a test over all images; None on every rank but the main one.
 
     models: one whose outputs are the set's classes, tested as the config says, or the members of an ensemble; all are
-    on the device. progress: called with the number of images done on this rank.
+    on the device. leave_out: images that cannot be decoded; else they are a DataError. progress: called with the
+    number of images done on this rank.
     """
     members = [member_of(models, config.data, config.test)] if isinstance(models, Classifier) else models
-    evaluator = evaluate_members(members, config, images, device, progress=progress)
+    evaluator = evaluate_members(members, config, images, device, leave_out=leave_out, progress=progress)
     return None if evaluator is None else metrics_of(evaluator, images)
 
 
@@ -44,12 +48,16 @@ def evaluate_members(
     images: ClassifiedImages,
     device: torch.device,
     *,
+    leave_out: bool,
     progress: Progress | None = None,
 ) -> AccuracyEvaluator | None:
-    """The rankings of all images, on the main rank; None elsewhere. Of the config: data, test.batch and precision."""
+    """The rankings of all images, on the main rank; None elsewhere. Of the config: data, test.batch and precision.
+
+    leave_out, progress: as of measure_classifier.
+    """
     ids = [images.image_id(i) for i in range(len(images))]
     evaluator = AccuracyEvaluator(images.class_names, ids, images.labels)
-    dataset = ViewDataset(images, plans_of(members), strict=config.data.strict)
+    dataset = ViewDataset(images, plans_of(members), strict=not leave_out)
     batches = view_loader(
         dataset,
         batch=config.test.batch,
@@ -80,12 +88,11 @@ def evaluate_members(
 
 
 def metrics_of(evaluator: AccuracyEvaluator, images: ClassifiedImages) -> dict[str, Any]:
-    """The evaluator's summary, the set's name, a hash of its images and labels, and what could not be read."""
-    return evaluator.summarize() | {
-        "set": images.name,
-        "annotations": images.digest(),
-        "unreadable_images": [str(image_id) for image_id in evaluator.left_out()],
-    }
+    """The evaluator's summary, the set's name, a hash of its images and labels, and what is wrong with it."""
+    unreadable = [str(image_id) for image_id in evaluator.left_out()]
+    found = [Problem("image unreadable", image_id, "cannot be decoded; left out") for image_id in unreadable]
+    about = {"set": images.name, "annotations": images.digest(), "unreadable_images": unreadable}
+    return evaluator.summarize() | about | problem_metrics([*images.problems, *found])
 
 
 def left_out_line(set_name: str, image_ids: Sequence[str], most: int = 5) -> str:

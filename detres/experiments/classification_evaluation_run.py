@@ -34,6 +34,7 @@ from detres.experiments.classification_evaluating import class_rows, evaluate_me
 from detres.experiments.classification_models import prepare_classifier
 from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
 from detres.experiments.output_folders import make_folder, make_room_for
+from detres.experiments.told_problems import problem_lines
 
 Say = Callable[[str], None]
 HARDEST = 5  # classes and pairs that are shown
@@ -84,7 +85,10 @@ def evaluate_classifier(
         for contender, member in zip(contenders, members, strict=True):
             say(f"{contender.file}: {contender.settings.recipe or 'classifier'}; {_described(member)}")
         say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes, in {config.training.precision}")
-        evaluator = evaluate_members(members, config, images, where, progress=progress)
+        for line in problem_lines(images.problems):
+            say(line)
+        leave_out = config.data.strict is False
+        evaluator = evaluate_members(members, config, images, where, leave_out=leave_out, progress=progress)
         if evaluator is None:
             return None
     metrics = metrics_of(evaluator, images) | {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from numbers import Number
 from typing import Any
@@ -33,6 +32,7 @@ from detres.experiments.classification_models import (
 )
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.same_data import SameData
+from detres.experiments.told_problems import problem_lines
 from detres.structures import ClassificationBatch
 from detres.training.norm_statistics import recompute_norms
 from detres.training.running import Evaluate
@@ -76,9 +76,8 @@ def load_training_images(
     """The training split, what is wrong with it said once."""
     images = load_once(lambda: load_training_set(config.data))
     say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes")
-    for kind, count in Counter(problem.kind for problem in images.problems).items():
-        example = next(problem for problem in images.problems if problem.kind == kind)
-        say(f"warning: {count} × {kind}, such as {example.file}: {example.detail} (check_data lists them all)")
+    for line in problem_lines(images.problems):
+        say(line)
     if not len(images):
         raise ConfigError(f"{images.name}: no images to train on")
     return images
@@ -104,6 +103,8 @@ def _evaluator(
     if not len(images) or images.labels.max() < 0:
         say(f"{images.name}: its images have no labels, so it is not evaluated; eval_cls writes its predictions")
         return None
+    for line in problem_lines(images.problems):
+        say(line)
     same.check_images(split, images)
     # A contradiction shows now, not after the training.
     rows = class_rows(names, images.class_names, "the training set", images.name)
@@ -112,7 +113,8 @@ def _evaluator(
 
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)
-        measured = measure_classifier([member_of(model, config.data, config.test, rows)], config, images, device)
+        members = [member_of(model, config.data, config.test, rows)]
+        measured = measure_classifier(members, config, images, device, leave_out=not config.data.strict)
         if measured is None:
             return None
         warnings[:] = [left_out_line(images.name, ids)] if (ids := measured["unreadable_images"]) else []

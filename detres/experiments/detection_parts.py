@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages
+from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.datasets import load_dataset
 from detres.data.shared_images import shared_images
 from detres.detection.detector_files import settings_of
@@ -24,10 +24,11 @@ from detres.experiments.detection_models import (
     prepare_detector,
     say_loaded,
 )
-from detres.experiments.evaluated_sets import load_measured, problem_lines
+from detres.experiments.evaluated_sets import load_measured
 from detres.experiments.evaluating import map_classes, measure
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.same_data import SameData
+from detres.experiments.told_problems import problem_lines
 from detres.training.running import Evaluate
 
 
@@ -48,18 +49,15 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
     model = prepare_detector(model, config, device)
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
-    unseen: dict[str, None] = {}
-    evaluate = _evaluator(model, config, images, device, say, unseen, same)
+    found: dict[Problem, None] = {}
+    evaluate = _evaluator(model, config, images, device, say, found, same)
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata() | same.to_metadata(),
         batches=batches,
         accumulate=accumulate,
         evaluate=evaluate,
-        warnings=lambda: [
-            *map(str, (*dataset.undecodable(), *dataset.filled())),
-            *(f"image unreadable: {file}: cannot be decoded; it counts in no evaluation" for file in unseen),
-        ],
+        warnings=lambda: list(map(str, (*dataset.undecodable(), *dataset.filled(), *found))),
     )
 
 
@@ -80,13 +78,14 @@ def _evaluator(
     learned: AnnotatedImages,
     device: torch.device,
     say: Say,
-    undecodable: dict[str, None],
+    found: dict[Problem, None],
     same: SameData,
 ) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated.
 
-    learned: the images that are trained on, whose problems were said. undecodable: gets the files of images that could
-    not be decoded. They are left out: a run of days does not end for one of them, and eval_det refuses them.
+    learned: the images that are trained on, whose problems were said. found: gets what turns out to be wrong with
+    images when they are decoded. Those that cannot be are left out: a run of days does not end for one of them, and
+    eval_det refuses them.
     """
     data = config.data
     split = "val" if data.val or data.val_fraction else "test" if data.test else None
@@ -108,7 +107,7 @@ def _evaluator(
         measured = measure([Member(model, data)], config, images, device, leave_out=not data.strict)
         if measured is None:
             return None
-        undecodable.update(dict.fromkeys(measured.metrics["unreadable_images"]))
+        found.update(dict.fromkeys(measured.found))
         return measured.metrics
 
     return evaluate

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages
+from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.class_synonyms import same_classes
 from detres.data.coco import coco_ground_truth
 from detres.data.loaders import DetectionDataset
@@ -24,7 +24,7 @@ from detres.evaluation.detection_files import write_comp4, write_detections, wri
 from detres.evaluation.metric_file import write_metrics
 from detres.evaluation.submissions import write_submission
 from detres.experiments.detection_data import evaluation_batches, evaluation_copies, evaluation_set
-from detres.experiments.evaluated_sets import problem_metrics
+from detres.experiments.told_problems import problem_metrics
 from detres.structures import DetectionBatch, Detections
 
 Precision = Literal["float32", "bf16"]
@@ -117,13 +117,15 @@ def map_classes(model_names: tuple[str, ...], set_names: tuple[str, ...]) -> Cla
 class Measured:
     """metrics: as in metrics.json. detections: COCO's results format. ground_truth: COCO's layout.
 
-    undecodable: places in the set of images that turned out so; they are in none of the others.
+    undecodable: places in the set of images that turned out so; they are in none of the others. found: what turned out
+    to be wrong with images when they were decoded.
     """
 
     metrics: dict[str, Any]
     detections: list[dict[str, Any]]
     ground_truth: dict[str, Any]
     undecodable: tuple[int, ...] = ()
+    found: tuple[Problem, ...] = ()
 
 
 def measure(
@@ -158,10 +160,11 @@ def measure(
         sorted({place for of_rank in ranks for place in of_rank}) for ranks in zip(*by_rank, strict=True)
     )
     evaluator.leave_out([ids[place] for place in undecodable])
-    problems = (*images.problems, *dataset.left_out(undecodable), *dataset.breaking_off(filled))
+    found = (*dataset.left_out(undecodable), *dataset.breaking_off(filled))
+    problems = (*images.problems, *found)
     metrics = evaluator.summarize() | {"set": images.name, "annotations": images.digest()} | problem_metrics(problems)
     metrics["unreadable_images"] = [images.file_name(place) for place in undecodable]
-    return Measured(metrics, evaluator.results(), evaluator.ground_truth, tuple(undecodable))
+    return Measured(metrics, evaluator.results(), evaluator.ground_truth, tuple(undecodable), found)
 
 
 def write_measured(folder: Path, measured: Measured, data_format: str) -> Path | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config, TestConfig
-from detres.data.annotations import HARMLESS, AnnotatedImages
+from detres.data.annotations import UNREADABLE, AnnotatedImages
 from detres.data.datasets import SplitName
 from detres.detection.detector_files import (
     PREPROCESSING,
@@ -151,7 +151,7 @@ def _idle_fusion(test: TestConfig, members: int) -> str | None:
 def say_unannotated(images: AnnotatedImages, say: Say) -> None:
     """What becomes of a set without boxes; that images of it are missing shows nowhere else than in its score."""
     say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
-    lost = [problem for problem in images.problems if problem.kind not in HARMLESS]
+    lost = [problem for problem in images.problems if problem.costs_image or problem.kind in UNREADABLE]
     if lost:
         say(f"warning: {len(lost)} of its images are left out, and a server counts nothing on them: {lost[0]}")
 

@@ -26,12 +26,13 @@ from detres.evaluation.detection_evaluator import as_results, detection_metrics
 from detres.evaluation.detection_files import renaming_lines
 from detres.evaluation.flat_boxes import FlatDetections, image_turns
 from detres.evaluation.saved_detections import has_neighbour, read_detections
-from detres.experiments.evaluated_sets import load_measured, problem_metrics, split_to_measure
+from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import Measured
 from detres.experiments.evaluation_places import file_digest, set_and_split
 from detres.experiments.evaluation_run import Say, say_unannotated, tell_and_write
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
+from detres.experiments.told_problems import problem_metrics
 from detres.files.names import safe_name
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")

@@ -12,11 +12,13 @@ from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of
 from detres.config.classification_schema import ClassificationConfig, ClassificationTrainingConfig
 from detres.config.localization_schema import LocalizationConfig
+from detres.data.annotations import Problem
 from detres.data.localized import LocalizedImages
 from detres.data.views import ViewBatch, ViewDataset, view_loader
 from detres.distributed import broadcast_from_main, gather_to_main, rank, world_size
 from detres.evaluation.localization import LocalizationEvaluator, Located
 from detres.experiments.classification_evaluating import class_rows, evaluate_members
+from detres.experiments.told_problems import problem_metrics
 from detres.localization.testing import Finder
 
 BestClasses = Mapping[int | str, tuple[int, ...]]
@@ -29,19 +31,20 @@ def measure_localizer(
     images: LocalizedImages,
     device: torch.device,
     *,
+    leave_out: bool,
     best_classes: BestClasses | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any] | None:
     """What metrics.json holds of a test over all images; None on every rank but the main one.
 
-    best_classes: with them there are top-1 and top-5 errors too. progress: called with the number of images done on
-    this rank.
+    leave_out: images that cannot be decoded; else they are a DataError. best_classes: with them there are top-1 and
+    top-5 errors too. progress: called with the number of images done on this rank.
     """
     ids = [images.image_id(i) for i in range(len(images))]
     places = {image_id: i for i, image_id in enumerate(ids)}
     boxes = [images.boxes_of(i) for i in range(len(images))]
     evaluator = LocalizationEvaluator(images.class_names, ids, images.labels, boxes)
-    dataset = ViewDataset(images, finder.plans, strict=config.data.strict)
+    dataset = ViewDataset(images, finder.plans, strict=not leave_out)
     loader = view_loader(
         dataset,
         batch=config.test.batch,
@@ -64,16 +67,18 @@ def measure_localizer(
     for state in states:
         evaluator.merge(state)
     unreadable = [str(image_id) for image_id in evaluator.left_out()]
-    return evaluator.summarize() | {
+    found = [Problem("image unreadable", image_id, "cannot be decoded; left out") for image_id in unreadable]
+    about = {
         "set": images.name,
         "annotations": images.digest(),
         "images_without_boxes": images.without_boxes,
         "unreadable_images": unreadable,
     }
+    return evaluator.summarize() | about | problem_metrics([*images.problems, *found])
 
 
 def classes_of_classifier(
-    weights: str, config: LocalizationConfig, images: LocalizedImages, device: torch.device
+    weights: str, config: LocalizationConfig, images: LocalizedImages, device: torch.device, *, leave_out: bool
 ) -> tuple[BestClasses, dict[str, Any]]:
     """The five likeliest classes of each image, tested as the classifier's file says; and its own metrics.
 
@@ -84,11 +89,11 @@ def classes_of_classifier(
     rows = class_rows(settings.class_names, images.class_names, str(file), images.name)
     model = build_from_settings(settings, str(file))
     load_strictly(model, tensors, str(file))
-    data = settings.preprocessing.model_copy(update={"workers": config.data.workers, "strict": config.data.strict})
+    data = settings.preprocessing.model_copy(update={"workers": config.data.workers})
     training = ClassificationTrainingConfig(precision=config.training.precision)
     as_tested = ClassificationConfig(data=data, test=settings.test, training=training)
     member = member_of(model.to(device, memory_format=torch.channels_last), data, settings.test, rows)
-    evaluator = evaluate_members([member], as_tested, images.images, device)
+    evaluator = evaluate_members([member], as_tested, images.images, device, leave_out=leave_out)
     found = None
     if evaluator is not None:
         summary = {key: evaluator.summarize()[key] for key in ("top1_error", "top5_error")}

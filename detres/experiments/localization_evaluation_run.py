@@ -65,10 +65,12 @@ def evaluate_localizer(
         say_images(images, say)
         views = "the centre crop" if config.test.crops == 1 else "dense"
         say(f"{file}: {settings.recipe or 'localizer'}; {views} at shorter sides {list(config.test.scales)}")
-        classes, own = None, None
+        classes, own, leave_out = None, None, config.data.strict is False
         if config.test.classifier is not None:
-            classes, own = classes_of_classifier(config.test.classifier, config, images, where)
-        measured = measure_localizer(finder, config, images, where, best_classes=classes, progress=progress)
+            classes, own = classes_of_classifier(config.test.classifier, config, images, where, leave_out=leave_out)
+        measured = measure_localizer(
+            finder, config, images, where, leave_out=leave_out, best_classes=classes, progress=progress
+        )
         if measured is None:
             return None
     test = config.test.model_dump(mode="json")

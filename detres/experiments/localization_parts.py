@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Number
@@ -39,6 +38,7 @@ from detres.experiments.localization_models import (
 from detres.experiments.localization_proposals import CroppingOfProposals, training_proposals
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.same_data import SameData
+from detres.experiments.told_problems import problem_lines
 from detres.localization.localizer_files import settings_of
 from detres.localization.testing import Finder
 from detres.structures import LocalizationBatch
@@ -138,18 +138,17 @@ def load_training_images(config: LocalizationConfig, say: Say = lambda line: Non
     """The training images that have boxes, what is wrong with the others said once."""
     images = load_once(lambda: load_localized(config.data, "train"))
     say_images(images, say)
-    for kind, count in Counter(problem.kind for problem in images.problems).items():
-        example = next(problem for problem in images.problems if problem.kind == kind)
-        say(f"warning: {count} × {kind}, such as {example.file}: {example.detail}")
     return images
 
 
 def say_images(images: LocalizedImages, say: Say) -> None:
-    """How many there are, and how many had to be left out."""
+    """How many there are, how many had to be left out, and what is wrong with them."""
     classes = len(images.class_names)
     say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {classes} classes")
     if images.without_boxes:
         say(f"{images.name}: {images.without_boxes} images have no box and are left out")
+    for line in problem_lines(images.problems):
+        say(line)
 
 
 def _evaluator(
@@ -167,6 +166,8 @@ def _evaluator(
     images = load_localized(config.data, split)
     if images.class_names != finder.rpn.class_names:
         raise DataError(f"{images.name}: its classes are not those of the training set; name them with data.classes")
+    for line in problem_lines(images.problems):
+        say(line)
     same.check_images(split, images)
     if split == "test" and config.training.eval_every:
         say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
@@ -174,7 +175,7 @@ def _evaluator(
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)
         model.eval()
-        measured = measure_localizer(finder, config, images, device)
+        measured = measure_localizer(finder, config, images, device, leave_out=not config.data.strict)
         # A line of metrics.jsonl holds figures; eval_det tells the classes apart.
         return None if measured is None else {k: v for k, v in measured.items() if v is None or isinstance(v, Number)}
 

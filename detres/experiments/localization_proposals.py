@@ -72,7 +72,7 @@ def training_proposals(
 
 def _made(finder: Finder, config: LocalizationConfig, images: LocalizedImages, device: torch.device) -> SetProposals:
     """An image that cannot be read has one, the first pixel; training meets it as a grey one."""
-    dataset = ViewDataset(images, finder.plans[:1], strict=config.data.strict)
+    dataset = ViewDataset(images, finder.plans[:1], strict=bool(config.data.strict))
     loader = view_loader(
         dataset, batch=config.test.batch, workers=config.data.workers, pin_memory=device.type == "cuda"
     )

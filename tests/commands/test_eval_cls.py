@@ -142,17 +142,26 @@ def test_predictions_are_in_the_order_of_the_files(run: Path, done: Callable[...
     assert sum(lines[-1]["probabilities"]) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_an_image_that_cannot_be_read_is_named_and_left_out(
-    run: Path, pictures: Path, done: Callable[..., str], tmp_path: Path
+def test_an_image_that_cannot_be_read_is_refused_or_named_and_left_out(
+    run: Path, pictures: Path, done: Callable[..., str], refused: Callable[..., str], tmp_path: Path
 ) -> None:
     root = tmp_path / "broken"
     shutil.copytree(pictures, root)
     whole = (root / "val" / "green" / "green_1.png").read_bytes()
     (root / "val" / "green" / "green_1.png").write_bytes(whole[: len(whole) // 2])
-    told = done("eval_cls", "--weights", run, f"data.root={root}", "--device", "cpu", "--out", tmp_path / "out")
+    (root / "val" / "green" / "green_0.png").rename(root / "val" / "green" / "green_0.heic")
+    start = ("eval_cls", "--weights", run, f"data.root={root}", "--device", "cpu", "--out", tmp_path / "out")
+    for stated in ((), ("data.strict=true",)):
+        message = refused(*start, *stated, kind="DataError")
+        assert "green_1.png: this image breaks off or is damaged" in message
+        assert "or leave such images out with data.strict=false" in message
+        assert not (tmp_path / "out" / "metrics.json").exists()
+    told = done(*start, "data.strict=false")
+    assert "warning: 1 × file not read, such as val: " in told
     assert "1 images of broken/val could not be read and are left out: val/green/green_1.png" in told
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["images"] == 8
+    assert metrics["images"] == 7
+    assert (metrics["problems"], metrics["images_left_out"]) == ({"image unreadable": 1}, 1)
     assert [Path(name).name for name in metrics["unreadable_images"]] == ["green_1.png"]
 
 

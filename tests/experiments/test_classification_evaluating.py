@@ -15,6 +15,7 @@ from detres.config.classification_schema import (
     ClassificationTestConfig,
     ClassificationTrainingConfig,
 )
+from detres.data.annotations import Problem
 from detres.errors import DataError, WeightsError
 from detres.experiments.classification_evaluating import class_rows, measure_classifier
 
@@ -35,6 +36,7 @@ class Images:
     class_names: tuple[str, ...] = ("a", "b", "c")
     name: str = "noise/test"
     pixels: NDArray[np.uint8] | None = None
+    problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,12 +72,12 @@ def test_errors_are_counted_over_what_can_be_read(net: Classifier) -> None:
     labels = told_apart(net)
     labels[7:] = (labels[7:] + 1) % 3
     seen: list[int] = []
-    metrics = measure_classifier(net, CONFIG, Images(labels), CPU, progress=seen.append)
+    metrics = measure_classifier(net, CONFIG, Images(labels), CPU, leave_out=True, progress=seen.append)
     assert metrics["top1_error"] == pytest.approx(0.3)
     assert metrics["top5_error"] == 0.0
     assert (metrics["images"], metrics["set"], metrics["unreadable_images"]) == (10, "noise/test", [])
     assert seen[-1] == 10
-    fewer = measure_classifier(net, CONFIG, Images(labels, broken=(0, 9)), CPU)
+    fewer = measure_classifier(net, CONFIG, Images(labels, broken=(0, 9)), CPU, leave_out=True)
     assert (fewer["images"], fewer["top1_error"]) == (8, 0.25)
     assert fewer["unreadable_images"] == ["000", "009"]
     assert fewer["annotations"] == metrics["annotations"] == Images(labels).digest()
@@ -83,23 +85,23 @@ def test_errors_are_counted_over_what_can_be_read(net: Classifier) -> None:
 
 def test_ranks_share_the_images(net: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = told_apart(net)
-    whole = measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU)
+    whole = measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU, leave_out=True)
     module, states = "detres.experiments.classification_evaluating", []
     monkeypatch.setattr(f"{module}.world_size", lambda: 3)
     for rank in range(3):
         monkeypatch.setattr(f"{module}.rank", lambda rank=rank: rank)
         monkeypatch.setattr(f"{module}.gather_to_main", lambda state: states.append(state))
-        assert measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU) is None
+        assert measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU, leave_out=True) is None
     assert [len(state["places"]) for state in states] == [4, 3, 3]
     monkeypatch.setattr(f"{module}.gather_to_main", lambda state: states)
-    assert measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU) == whole
+    assert measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU, leave_out=True) == whole
 
 
 def test_an_ensemble_may_know_the_classes_in_another_order(net: Classifier) -> None:
     labels = told_apart(net)
     turned = Images((labels + 1) % 3, class_names=("c", "a", "b"))
     member = member_of(net, CONFIG.data, CONFIG.test, class_rows(("a", "b", "c"), turned.class_names, "m", "noise"))
-    assert measure_classifier([member, member], CONFIG, turned, CPU)["top1_error"] == 0.0
+    assert measure_classifier([member, member], CONFIG, turned, CPU, leave_out=True)["top1_error"] == 0.0
 
 
 def test_other_classes_are_one_message() -> None:
@@ -112,5 +114,5 @@ def test_other_classes_are_one_message() -> None:
 
 
 def test_an_empty_set_has_no_error(net: Classifier) -> None:
-    metrics = measure_classifier(net, CONFIG, Images(np.zeros(0, np.int64)), CPU)
+    metrics = measure_classifier(net, CONFIG, Images(np.zeros(0, np.int64)), CPU, leave_out=True)
     assert (metrics["images"], metrics["top1_error"]) == (0, None)

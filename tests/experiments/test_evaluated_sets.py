@@ -13,13 +13,15 @@ import pytest
 
 from detres.config.loading import Layer
 from detres.config.schema import Config, DataConfig
+from detres.data.checking import check
 from detres.data.coco import coco_ground_truth
 from detres.data.data_file import load_data_file
 from detres.data.datasets import load_dataset
 from detres.data.named_splits import absent_names
 from detres.errors import DataError
-from detres.experiments.evaluated_sets import load_measured, problem_metrics, split_to_measure
+from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.late_fusion import evaluate_files
+from detres.experiments.told_problems import problem_metrics
 
 SIDE, BOX = 60, (10, 20, 30, 40)
 NAMES = [f"{number}" for number in range(8)]
@@ -242,3 +244,40 @@ def test_boxes_that_are_found_again_by_mending_count_in_the_figures(tmp_path: Pa
     assert (metrics["mAP50"], metrics["AP"], metrics["images"], metrics["images_left_out"]) == (1.0, 1.0, 8, 0)
     assert metrics["problems"] == {}
     assert len(load_dataset(DataConfig(**data), "test").boxes) == 8
+
+
+def one_image_set(root: Path, *annotations: dict[str, Any]) -> dict[str, Any]:
+    (root / "images").mkdir(parents=True)
+    cv2.imwrite(str(root / "images" / "0.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
+    images = [{"id": 50, "file_name": "0.png", "height": SIDE, "width": SIDE}]
+    content = {"images": images, "annotations": list(annotations), "categories": [{"id": 1, "name": "cat"}]}
+    (root / "test.json").write_text(json.dumps(content))
+    return {"format": "coco", "root": str(root), "test": ["test.json:images"]}
+
+
+@pytest.mark.parametrize("mark", ["iscrowd", "ignore"])
+def test_a_set_whose_every_box_is_to_be_ignored_says_that_no_figure_is_defined(tmp_path: Path, mark: str) -> None:
+    box = {"id": 1, "image_id": 50, "category_id": 1, "bbox": [1, 2, 30, 40], mark: 1}
+    data = one_image_set(tmp_path / "set", box)
+    metrics, said = evaluated(data, write_perfect(data, tmp_path / "found"), tmp_path / "out")
+    assert (metrics["problems"], metrics["images_left_out"]) == ({"nothing to measure": 1}, 0)
+    assert [line for line in said if "all 1 boxes are to be ignored" in line]
+    (report,) = check(DataConfig(**data))
+    assert [problem.kind for problem in report.problems] == ["nothing to measure"]
+
+
+@pytest.mark.parametrize("wrong", [{"image_id": 999}, {"bbox": None}, {"bbox": [1, 2, 0, 4]}, {"category_id": 7}])
+def test_a_set_of_which_no_annotation_can_be_used_is_not_taken_for_one_without(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """A test-dev has no annotations; where all that are there are broken, there is something to mend."""
+    data = one_image_set(tmp_path / "set", {"id": 1, "image_id": 50, "category_id": 1, "bbox": [1, 2, 3, 4]} | wrong)
+    with pytest.raises(DataError, match="things are annotated, and none of them can be used"):
+        load_measured(DataConfig(**data), "test", lambda line: None)
+    (report,) = check(DataConfig(**data))
+    assert report.problems[-1].kind == "nothing to measure"
+
+
+def test_a_set_without_annotations_is_one_and_said(tmp_path: Path) -> None:
+    data = one_image_set(tmp_path / "set")
+    assert len(load_measured(DataConfig(**data), "test", lambda line: None)) == 1
