@@ -67,6 +67,7 @@ def classification_parts(config: ClassificationConfig, start: Start, device: tor
         finish=_finisher(model, batches, config, device) if config.training.recompute_norms else None,
         publish=lambda checkpoint: write_backbone(start.run, checkpoint),
         warnings=lambda: [*batches.warnings(), *test_warnings],
+        best_counts=same.best_counts,
     )
 
 

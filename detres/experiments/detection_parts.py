@@ -58,6 +58,7 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
         accumulate=accumulate,
         evaluate=evaluate,
         warnings=lambda: list(map(str, (*dataset.undecodable(), *dataset.filled(), *found))),
+        best_counts=same.best_counts,
     )
 
 

@@ -85,6 +85,7 @@ def localization_parts(config: LocalizationConfig, start: Start, device: torch.d
         accumulate=accumulate,
         evaluate=evaluate,
         warnings=lambda: [str(problem) for problem in dataset.undecodable()],
+        best_counts=same.best_counts,
     )
 
 

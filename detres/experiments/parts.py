@@ -30,7 +30,8 @@ class TrainingParts:
     model: on its device. metadata: of every model.safetensors of the run. batches: from a step to this rank's endless
     micro-batches. accumulate: how many of them make a step. evaluate, finish: as run_training takes them.
     publish: called on the main rank with a checkpoint's folder whenever it is the one that the run is judged by.
-    warnings: what turned out to be wrong with the data, asked for when the run ends.
+    warnings: what turned out to be wrong with the data, asked for when the run ends. best_counts: whether the best
+    evaluation so far was of the same images as those to come.
     """
 
     model: nn.Module
@@ -41,6 +42,7 @@ class TrainingParts:
     finish: Callable[[], None] | None = None
     publish: Callable[[Path], None] | None = None
     warnings: Callable[[], list[str]] = list
+    best_counts: bool = True
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class SameData:
         if start.checkpoint is not None:
             self._stated = read_metadata(start.checkpoint)
         self._splits: dict[str, dict[str, Any]] = {}
+        self.best_counts = True
+        """Whether the best evaluation so far was of the images that are evaluated on from now on."""
 
     def check_classes(self, images: SplitImages) -> None:
         """Raises ConfigError where the images to learn from have other classes than the run, or another order."""
@@ -84,6 +86,11 @@ class SameData:
                 "another folder as --out"
             )
         self._say(f"warning: {what}; it goes on by training.allow_other_images=true, and will not end as one never cut")
+        if split != "train":
+            self.best_counts = False
+            self._say(
+                f"the best evaluation so far was of another {split} and counts no more: the next makes a new `best`"
+            )
 
 
 def _read(metadata: Mapping[str, str] | None, key: str) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def _run(
             metadata=parts.metadata,
             terminal=terminal,
             checkpoint=checkpoint,
+            best_counts=parts.best_counts,
         )
     finally:  # Said however the run ends; each rank's own workers have met their own.
         for warning in parts.warnings():

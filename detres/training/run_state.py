@@ -76,6 +76,10 @@ class RunState:
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{checkpoint.path}: does not fit the model it is to go on with: {error}") from None
 
+    def forget_evaluations(self) -> None:
+        """As if nothing had been evaluated yet."""
+        self.evaluated, self.best = 0, None
+
     def judge(self, metrics: Mapping[str, Any], metric: str) -> None:
         """Note the evaluation of this step, and the best so far; an undefined value (None) never is.
 

@@ -75,6 +75,7 @@ def run_training(
     metadata: Mapping[str, str] | None = None,
     terminal: TextIO | None = None,
     checkpoint: Path | None = None,
+    best_counts: bool = True,
 ) -> Finished:
     """Train to `steps`, from `checkpoint` where the run goes on from one (resuming.py finds it).
 
@@ -87,11 +88,14 @@ def run_training(
     publish: called on the main rank with the folder of every new best checkpoint.
     metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
     terminal: where to show progress; None: nowhere.
+    best_counts: whether what the checkpoint was found to be worth still holds, as it does of the same images only.
     Raises UserError where the checkpoint cannot be read, or none be written; NonFiniteLoss; Interrupted.
     """
     state = RunState(model, optimizer, schedule, ema)
     if checkpoint is not None:
         state.restore(load_checkpoint(checkpoint))
+        if not best_counts:
+            state.forget_evaluations()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         logs = Logs(run, steps, state, terminal)

@@ -158,3 +158,27 @@ def test_a_classifier_is_told_as_well(tiny_classes: Any, tmp_path: Path) -> None
     (tmp_path / "set/train/red").rename(tmp_path / "set/train/rosy")
     with pytest.raises(ConfigError, match="are blue, rosy"):
         train(longer, tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_best_of_another_val_counts_no_more(write_tiny_set: Callable[..., Any], tmp_path: Path) -> None:
+    """A figure of an easier val would stand for ever."""
+    cfg, run, said = write_tiny_set(tmp_path / "set").cfg, tmp_path / "run", []
+    settings = [*SMALL, "data.val=[coco/test.json:JPEGImages]", "training.eval_every=1"]
+    train(load_config(cfg, settings), run, device="cpu")
+    assert load_checkpoint(run / "checkpoints/best").trainer["best"]["step"] == 1
+    file = tmp_path / "set/coco/test.json"
+    instances = json.loads(file.read_text())
+    instances["annotations"] = [{**instances["annotations"][0], "bbox": [1, 1, 2, 2]}]
+    file.write_text(json.dumps(instances))
+    longer = [*settings, "training.steps=2"]
+    with pytest.raises(ConfigError, match="val is not what the run was begun with"):
+        train(load_config(cfg, longer), run, resume=True, device="cpu")
+    allowed = load_config(cfg, [*longer, "training.allow_other_images=true"])
+    train(allowed, run, resume=True, device="cpu", say=said.append)
+    assert any("was of another val and counts no more" in line for line in said)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [line for line in lines if line["kind"] == "eval"]
+    assert [line["step"] for line in evaluations] == [1, 2]
+    assert len({line["annotations"] for line in evaluations}) == 1, "the first step is measured anew"
+    best = load_checkpoint(run / "checkpoints/last").trainer["best"]
+    assert best["value"] == max(line["mAP50"] for line in evaluations)
