@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.backbones.foreign_names import architecture_of, under_own_names
@@ -85,7 +84,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write safetensors with metadata, whole or not at all. Raises UserError where the disk refuses."""
     own = _apart(tensors)
     with whole_path(path) as partial:
-        save_file(own, partial, with_checksum(own, metadata))
+        safetensors.save_file(own, partial, with_checksum(own, metadata))
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from detres.errors import WeightsError
@@ -25,6 +24,7 @@ from detres.files.checksums import CHECKSUM_KEY, with_checksum
 from detres.files.patience import patiently
 from detres.files.places import local_place
 from detres.files.remove import remove
+from detres.files.safetensors import save_file
 from detres.training.checkpoint_files import MODEL_FILE, TRAINER_FILE, Damaged, tensors_of, trainer_of
 from detres.training.checkpoint_places import aside, others_of, unfinished, where_it_lies
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,25 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
     assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
     save_file(tensors, tmp_path / "a")
     assert read_metadata(tmp_path / "a") == {}
+
+
+def test_equal_content_is_equal_bytes_in_any_process_and_order(tmp_path: Path, run_python: Callable) -> None:
+    """A checkpoint is compared by whoever has sha256sum."""
+    program = """
+import sys, torch
+from pathlib import Path
+from detres.files.safetensors import save_file
+keys = sys.argv[2].split(",")
+metadata = {key: f"\\u00fc \\x1f \\n {key}" for key in keys}
+save_file({"b": torch.ones(3), "a": torch.zeros(2, 2, dtype=torch.int64)}, Path(sys.argv[1]), metadata)
+"""
+    for number, keys in enumerate(("x,y,z,détres,q", "q,z,détres,x,y", "y,x,q,z,détres")):
+        assert run_python("-c", program, tmp_path / str(number), keys).returncode == 0
+    first, *others = ((tmp_path / str(number)).read_bytes() for number in range(3))
+    assert others == [first, first]
+    tensors, metadata = read_tensors(tmp_path / "0")
+    assert metadata["détres"] == "ü \x1f \n détres"
+    assert torch.equal(tensors["b"], torch.ones(3))
 
 
 def header(text: str, content: bytes = b"") -> bytes:
