@@ -86,6 +86,29 @@ def test_no_command_runs_what_a_weights_file_names(
     assert not (tmp_path / "out").exists()
 
 
+def test_nor_do_the_commands_of_classifiers(
+    capsys: pytest.CaptureFixture[str], trained_classifier: Path, trace: Path, tiny_classes: Any, tmp_path: Path
+) -> None:
+    file = trained_classifier / "checkpoints" / "last" / "model.safetensors"
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata()
+    text = json.loads(metadata["detres"])
+    text["model"]["backbone"]["name"] = text["backbone"]["architecture"] = NAME
+    named = {"detres": json.dumps(text), "backbone": json.dumps(text["backbone"])}
+    kept = {key: value for key, value in metadata.items() if key != "checksum"}
+    hostile = tmp_path / "hostile.safetensors"
+    save_file(load_file(file), hostile, kept | named)
+    for command in (
+        ("eval_cls", "--weights", hostile, "--data", tiny_classes.root, "--device", "cpu"),
+        ("train_cls", "--cfg", tiny_classes.cfg, "--weights", hostile, "--out", tmp_path / "run", "--device", "cpu"),
+        ("train_cls", "--cfg", tiny_classes.cfg, "--out", tmp_path / "run", f"model.backbone.weights={hostile}"),
+        ("analyze", "responses", hostile, "--data", tiny_classes.root, "--out", tmp_path / "a.png"),
+    ):
+        assert main([str(part) for part in command]) == 2, command
+        assert "Traceback" not in capsys.readouterr().err
+        assert not trace.exists(), command
+
+
 def test_nor_does_the_library(hostile: Path, trace: Path, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("hub_of_the_tests", ROOT / "hubconf.py")
     hub = importlib.util.module_from_spec(spec)

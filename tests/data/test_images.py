@@ -290,3 +290,24 @@ def test_a_jpeg_without_a_scan_or_a_height_is_no_image(tmp_path: Path) -> None:
         (tmp_path / "b.jpg").write_bytes(broken)
         with pytest.raises(DataError, match=r"b\.jpg: this is no image"):
             read_header(tmp_path / "b.jpg")
+
+
+@pytest.mark.parametrize("ending", ["webp", "avif", "gif", "ppm"])
+def test_damage_of_any_form_ends_in_a_picture_or_in_one_error(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    try:
+        Image.fromarray(_gradient(48, 64)).save(file)
+    except (KeyError, OSError, ValueError):
+        pytest.skip(f"this Pillow writes no {ending}")
+    whole = file.read_bytes()
+    draws = np.random.default_rng(0)
+    cuts = [whole[: len(whole) * k // 12] for k in range(12)]
+    flips = [bytes(b ^ (draws.random() < 0.02) * 255 for b in whole) for _ in range(12)]
+    read = 0
+    for damaged in (*cuts, *flips):
+        file.write_bytes(damaged)
+        for reader in (read_image, read_header, is_whole):
+            with suppress(DataError):
+                reader(file)
+                read += 1
+    assert read >= 24, "is_whole never raises"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,14 @@ def test_no_config_is_offered_where_the_project_has_none(theirs: dict[str, Tenso
     }
     with pytest.raises(WeightsError, match=r"say which they were, with these keys$"):
         understand(theirs | more, Stated(), "a test")
+
+
+def test_a_checkpoint_of_torchvisions_reference_training_is_read(theirs: dict[str, Tensor], tmp_path: Path) -> None:
+    beside = {"optimizer": {"state": {}, "param_groups": []}, "lr_scheduler": {"last_epoch": 25}, "epoch": 25}
+    torch.save({"model": theirs, **beside, "args": argparse.Namespace(lr=0.02)}, tmp_path / "model_25.pth")
+    detector = read_torchvision(tmp_path / "model_25.pth", Stated())
+    assert detector is not None
+    alone = understand(theirs, Stated(), "a test")
+    assert detector.tensors.keys() == alone.tensors.keys()
+    assert detector.model == alone.model
+    (tmp_path / "model_25.pth").unlink()
