@@ -44,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _status_of(argv: Sequence[str] | None) -> int:
-    # Of a damaged image OpenCV's readers print what the message then says; read before OpenCV is imported.
+    # Of damaged images and videos OpenCV's readers print what a message then says; read before OpenCV is imported.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     with forgiving_output() as output, stopped_by_signals() as stopping:
         try:
             status = _run(list(sys.argv[1:] if argv is None else argv))

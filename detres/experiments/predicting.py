@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from detres.data.image_files import find_images
 from detres.data.images import read_image
 from detres.errors import DataError
+from detres.experiments.drawn_video import DrawnVideo, drawn_video
 from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
 from detres.files.places import local_place
 from detres.files.whole import whole_file
@@ -166,25 +168,18 @@ def _predict_video(
     """One line a frame; the drawn frames as an mp4."""
     video = cv2.VideoCapture(str(item.path))
     frames = _frames(video)
-    writer, number = None, 0
-    try:
+    number = 0
+    with ExitStack() as stack:
+        stack.callback(video.release)
+        writer: DrawnVideo | None = None
         while chunk := list(islice(frames, batch)):
             for rgb, found in zip(chunk, detector.predict_many(chunk, batch=batch), strict=True):
                 _write_line(lines, found, done, file=str(item.path), frame=number)
                 number += 1
                 if out is not None:
-                    drawn = found.draw(rgb, min_score=min_score)
-                    if writer is None:
-                        rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-                        code = cv2.VideoWriter_fourcc(*"mp4v")
-                        writer = cv2.VideoWriter(str(out / f"{item.name}.mp4"), code, rate, drawn.shape[1::-1])
-                        if not writer.isOpened():
-                            raise DataError(f"{out / item.name}.mp4: OpenCV cannot write it; --no-images leaves it out")
-                    writer.write(np.ascontiguousarray(drawn[..., ::-1]))
-    finally:
-        video.release()
-        if writer is not None:
-            writer.release()
+                    rate = video.get(cv2.CAP_PROP_FPS)
+                    writer = writer or stack.enter_context(drawn_video(out / f"{item.name}.mp4", rate))
+                    writer.add(found.draw(rgb, min_score=min_score))
     if number == 0:
         done.bad.append(item.path)
         say(f"left out: {item.path}: no frame of it can be read as a video")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -139,3 +140,23 @@ def test_a_lock_that_is_not_ones_own_is_one_message(tiny_classes, tmp_path, caps
     (tmp_path / ".lock").mkdir()  # which nobody may open for writing, not even root
     assert main(["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(tmp_path), "--device", "cpu"]) == 2
     assert capsys.readouterr().err.startswith(f"UserError: {tmp_path / '.lock'}: cannot be written: Is a directory")
+
+
+def test_a_video(trained, tiny, tmp_path, capsys, files_of) -> None:
+    """OpenCV writes on as if nothing were the matter."""
+    clip, out = tmp_path / "clip.avi", tmp_path / "out"
+    image = cv2.imread(str(tiny.pictures()[0]))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, image.shape[1::-1])
+    for _ in range(12):
+        writer.write(image)
+    writer.release()
+    command = ["predict", "--weights", str(trained), str(clip), "--out", str(out), "--device", "cpu", "--score", "0.99"]
+    assert main(command) == 0
+    size = (out / "clip.mp4").stat().st_size
+    (out / "clip.mp4").unlink()
+    (out / "predictions.jsonl").unlink()
+    capsys.readouterr()
+    with files_of(size // 2):
+        status = main(command)
+    assert_refused(capsys, status, out / "clip.mp4")
+    assert not (out / "predictions.jsonl").exists()
