@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -142,18 +143,16 @@ def test_a_lock_that_is_not_ones_own_is_one_message(tiny_classes, tmp_path, caps
     assert capsys.readouterr().err.startswith(f"UserError: {tmp_path / '.lock'}: cannot be written: Is a directory")
 
 
-def test_a_video(trained, tiny, tmp_path, capsys, files_of) -> None:
+def test_a_video(trained, tmp_path, capsys, files_of) -> None:
     """OpenCV writes on as if nothing were the matter."""
     clip, out = tmp_path / "clip.avi", tmp_path / "out"
-    image = cv2.imread(str(tiny.pictures()[0]))
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, image.shape[1::-1])
-    for _ in range(12):
-        writer.write(image)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, (96, 64))
+    for frame in np.random.default_rng(0).integers(0, 256, (12, 64, 96, 3), dtype=np.uint8):
+        writer.write(frame)
     writer.release()
-    command = ["predict", "--weights", str(trained), str(clip), "--out", str(out), "--device", "cpu", "--score", "0.99"]
+    command = ["predict", "--weights", str(trained), str(clip), "--out", str(out), "--device", "cpu"]
     assert main(command) == 0
     size = (out / "clip.mp4").stat().st_size
-    assert 0, (size, (out / "predictions.jsonl").stat().st_size)
     (out / "clip.mp4").unlink()
     (out / "predictions.jsonl").unlink()
     capsys.readouterr()
