@@ -1,11 +1,15 @@
 import json
+import os
 import shutil
 import signal
+from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
 
 from detres.errors import ConfigError
+from detres.training import checkpoints, run_state
 from detres.training.checkpoints import existing_checkpoint, load_checkpoint
 from detres.training.interrupts import Interrupted
 
@@ -140,6 +144,59 @@ def test_an_evaluation_is_broken_off_by_a_signal_and_made_up_for(toy, tmp_path, 
     toy.train_toy(tmp_path / "cut", steps=10, ema=decay, resume=True)
     assert [line["step"] for line in lines(tmp_path / "cut", "eval")] == [5, 10]
     assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(tmp_path / "cut"))
+
+
+def asked_in_save(patch, number, owner, operation, save):
+    """Let the process be sent a signal in the midst of its n-th save, before the operation is done."""
+    begin, act = run_state.save_checkpoint, getattr(owner, operation)
+    saves, in_it = count(), []
+
+    def save_checkpoint(*arguments, **keywords):
+        if next(saves) == save:
+            in_it.append(True)
+        begin(*arguments, **keywords)
+        in_it.clear()
+
+    def asked(*arguments, **keywords):
+        if in_it:
+            in_it.clear()
+            os.kill(os.getpid(), number)
+        return act(*arguments, **keywords)
+
+    patch.setattr(run_state, "save_checkpoint", save_checkpoint)
+    patch.setattr(owner, operation, asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "operation"),
+    [("SIGINT", checkpoints, "save_file"), ("SIGTERM", torch, "save"), ("SIGUSR1", Path, "rename")],
+)
+def test_a_signal_in_the_midst_of_a_save_lets_it_be_finished(
+    toy, tmp_path, monkeypatch, one_thread, name, owner, operation
+):
+    """The run then stops after its next step, or before the evaluation that would follow the save.
+
+    What it is asked to in its very last save, it is done with anyway.
+    """
+    options = {"steps": 10, "checkpoint": 4, "evaluate": 5}
+    toy.train_toy(tmp_path / "whole", **options)
+    for save, step in enumerate((5, 5, 6, 9, 10, None)):
+        run = tmp_path / str(save)
+        with monkeypatch.context() as patch:
+            asked_in_save(patch, getattr(signal, name), owner, operation, save)
+            if step is None:
+                assert toy.train_toy(run, **options).step == 10
+            else:
+                with pytest.raises(Interrupted, match=f"^interrupted by {name} after step {step}; .*last holds it"):
+                    toy.train_toy(run, **options)
+                assert load_checkpoint(run / "checkpoints/last").trainer["step"] == step
+        assert not list((run / "checkpoints").glob(".*"))
+        toy.train_toy(run, resume=True, **options)
+        assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(run))
+        assert lines(run, "eval") == lines(tmp_path / "whole", "eval")
+        assert [(line["step"], line["loss"]) for line in lines(run, "train")] == [
+            (line["step"], line["loss"]) for line in lines(tmp_path / "whole", "train")
+        ]
 
 
 def test_best_is_the_checkpoint_of_the_best_evaluation(toy, tmp_path):
