@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from detres.errors import ConfigError
+from detres.files import patience
+from detres.files.whole import write_whole
 from detres.training import checkpoints, run_state
 from detres.training.checkpoints import existing_checkpoint, load_checkpoint
 from detres.training.interrupts import Interrupted
@@ -309,3 +311,31 @@ def test_every_best_checkpoint_is_published_once_it_lies_there(toy, tmp_path):
     steps = [step for _, step in published]
     assert steps == sorted(steps)
     assert steps[-1] == finished.best.step
+
+
+def test_a_disk_that_is_full_for_a_moment_is_waited_for_by_what_is_made_of_the_best_too(toy, tmp_path, monkeypatch):
+    """Its writers tell of the disk in words of their own, which is no reason to end a run."""
+    monkeypatch.setattr(patience, "WAITS", (0.0, 0.0))
+    replace, refusals = os.replace, [1, 1]
+
+    def full_at_first(source, file):
+        if Path(file).name == "made.txt" and refusals:
+            refusals.pop()
+            raise OSError(28, "No space left on device")
+        replace(source, file)
+
+    monkeypatch.setattr(os, "replace", full_at_first)
+    toy.train_toy(tmp_path, steps=2, publish=lambda _: write_whole(tmp_path / "made.txt", "made"))
+    assert (tmp_path / "made.txt").read_text() == "made"
+    told = [line["message"] for line in lines(tmp_path, "event")]
+    assert len(told) == 2
+    assert f"{tmp_path}: what is made of the best checkpoint cannot be written: No space left on device" in told[0]
+    assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_what_is_no_fault_of_the_disk_ends_a_run_at_once(toy, tmp_path):
+    def publish(_):
+        raise ConfigError("not so")
+
+    with pytest.raises(ConfigError, match=r"^not so$"):
+        toy.train_toy(tmp_path, steps=2, publish=publish)
