@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
 
 
-def start_command(*arguments: str) -> subprocess.Popen[str]:
-    """Begin a command in a process group of its own, with two workers."""
+def start_command(*arguments: str, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    """Begin a command in a process group of its own, with two workers. before: what the process does first."""
     return subprocess.Popen(
         [sys.executable, "-m", "detres", *arguments, "--device", "cpu", "data.workers=2"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore::UserWarning"},
@@ -34,6 +34,7 @@ def start_command(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=before,
     )
 
 
@@ -41,10 +42,12 @@ def start_command(*arguments: str) -> subprocess.Popen[str]:
 def start(tiny, tmp_path: Path) -> Iterator[Start]:
     """Begin to train in tmp_path/NAME."""
 
-    def begin(name: str, *overrides: str, steps: int = 100_000) -> subprocess.Popen[str]:
+    def begin(
+        name: str, *overrides: str, steps: int = 100_000, before: Callable[[], None] | None = None
+    ) -> subprocess.Popen[str]:
         arguments = ["train_det", "--cfg", str(tiny.cfg), "--out", str(tmp_path / name)]
         options = [f"training.steps={steps}", "training.log_every=5", "training.checkpoint_every=1000000", *overrides]
-        return start_command(*arguments, *options)
+        return start_command(*arguments, *options, before=before)
 
     yield begin
     for weights in (*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("*.pt")):
@@ -60,18 +63,6 @@ def wait_for_step(run: subprocess.Popen[str]) -> None:
 
 def workers_of(run: subprocess.Popen[str]) -> list[int]:
     return [int(child) for child in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
-
-
-@pytest.fixture
-def long_test(tiny, tmp_path: Path) -> list[str]:
-    """Overrides that let an evaluation take minutes: every picture is a thousand images."""
-    coco = json.loads((tiny.root / "coco" / "test.json").read_text())
-    coco["images"] = [image | {"id": 1000 * image["id"] + n} for image in coco["images"] for n in range(1000)]
-    for annotation in coco["annotations"]:
-        annotation["image_id"] *= 1000
-    listed = tmp_path / "long.json"
-    listed.write_text(json.dumps(coco))
-    return ["data.format=coco", "data.train=[coco/train.json:JPEGImages]", f"data.test=[{listed}:JPEGImages]"]
 
 
 def wait_for_workers(run: subprocess.Popen[str], count: int) -> list[int]:
@@ -171,3 +162,35 @@ def test_a_training_whose_reader_went_away_is_trained_to_its_end(start, tmp_path
     told = run.stderr.read()
     assert (run.wait(timeout=240), told) == (0, "")
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").trainer["step"] == 12
+
+
+def test_a_training_makes_no_file_in_dev_shm(start, long_test):
+    """Containers make it small; the batches of its workers, and of those of an evaluation, go another way."""
+    before = set(os.listdir("/dev/shm"))
+    run = start("run", "training.eval_every=6", *long_test)
+    wait_for_step(run)
+    wait_for_workers(run, 4)
+    time.sleep(0.5)
+    held = {os.readlink(link) for process in (run.pid, *workers_of(run)) for link in links_of(process)}
+    run.kill()
+    run.communicate()
+    assert not [place for place in held if place.startswith("/dev/shm")]
+    assert not [name for name in set(os.listdir("/dev/shm")) - before if str(run.pid) in name]
+
+
+def links_of(process: int) -> list[str]:
+    return [entry.path for entry in os.scandir(f"/proc/{process}/fd")]
+
+
+@pytest.mark.parametrize("most", [24, 32, 40, 64])
+def test_a_training_that_may_open_few_files_trains_or_says_so(start, tmp_path, most):
+    run = start("run", steps=6, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
+    _, told = run.communicate(timeout=240)
+    assert "Traceback" not in told
+    if run.returncode == 0:
+        assert told == ""
+        assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last").trainer["step"] == 6
+    else:
+        assert run.returncode == 2, told
+        assert told.count("\n") == 1, told
+        assert "Too many open files; raise the limit (ulimit -n)" in told
