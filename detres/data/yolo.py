@@ -238,7 +238,7 @@ def _one_image_a_label(
             kept.append((file, label))
         else:
             detail = f"{taken.name} has the same label file, {shown(label, folder)}, and is taken; left out"
-            found.append(Problem("picture in doubt", shown(file, folder), detail))
+            found.append(Problem("picture in doubt", shown(file, folder), detail, costs_image=True))
     return [file for file, _ in kept], [label for _, label in kept]
 
 

@@ -148,7 +148,8 @@ def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool,
         text = read_text(file)
     except (DataError, OSError) as error:
         detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
-        return Labels(problems=[Problem("annotation malformed", shown(file, root), detail)], whole=False)
+        problem = Problem("annotation malformed", shown(file, root), detail, costs_image=True)
+        return Labels(problems=[problem], whole=False)
     labels = Labels()
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()

@@ -210,6 +210,7 @@ def test_an_entry_that_is_no_object_is_counted_and_the_rest_is_used(load_entries
     dataset = load_entries(images, [entry, box()], [{"id": 1, "name": "cat"}, entry])
     assert of_images(dataset) == [1]
     assert dataset.problem_counts() == {"annotation malformed": 3}
+    assert sum(problem.costs_image for problem in dataset.problems) == 1
 
 
 @pytest.mark.parametrize("name", [None, True, [], {}, NAN, HUGE, "", "\ud800", "x" * 1000])

@@ -199,7 +199,7 @@ def test_a_mask_beside_a_photo_does_not_get_its_labels(yolo_root: Path, write_pi
         f"images/train/{name}" for name in ("a.jpg", "b.png", "c.jpg", "c.png")
     ]
     (problem,) = [problem for problem in images.problems if problem.kind == "picture in doubt"]
-    assert problem.file == "images/train/a.png"
+    assert (problem.file, problem.costs_image) == ("images/train/a.png", True)
     assert problem.detail == "a.jpg has the same label file, labels/train/a.txt, and is taken; left out"
 
 

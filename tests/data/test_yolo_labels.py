@@ -71,12 +71,20 @@ def test_a_number_that_is_no_class_is_unknown(load: Load) -> None:
     assert load(f"{BOX}\n-1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2").problem_counts() == {"unknown class": 2}
 
 
-def test_a_label_file_that_is_no_text_leaves_its_image_out(load: Load) -> None:
-    images = load(BOX, "0 0.5 0.5 0.2 0.2 # für".encode("latin-1"))
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("0 0.5 0.5 0.2 0.2 # für".encode("latin-1"), "line 1 is no UTF-8 text"),
+        (BOX.encode("utf-16-le"), "it holds zero bytes"),
+        (b" " * (8 * 2**20 + 1), "it is larger than 8 MiB"),
+    ],
+)
+def test_a_label_file_that_cannot_be_read_costs_its_image(load: Load, content: bytes, expected: str) -> None:
+    images = load(BOX, content)
     assert len(images) == 1
     (problem,) = images.problems
-    assert (problem.kind, problem.file) == ("annotation malformed", "labels/1.txt")
-    assert "line 1 is no UTF-8 text" in problem.detail
+    assert (problem.kind, problem.file, problem.costs_image) == ("annotation malformed", "labels/1.txt", True)
+    assert expected in problem.detail
 
 
 # What data.yaml says.
