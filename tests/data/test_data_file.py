@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,66 @@ def test_a_bomb_and_code_in_a_data_file_are_refused_with_their_lines(tmp_path):
     file.write_text("format: coco\nroot: .\ntrain: a.json\naugment: [{'os:system': {command: x}}]\n")
     with pytest.raises(ConfigError, match=r"own.yaml: data.augment names code to run \(os:system\).*\(line 4\)"):
         load_data_file(file)
+
+
+# Which folder the splits of a data.yaml are below.
+
+
+@pytest.fixture
+def write_split(write_picture) -> Callable[..., None]:
+    def write(root: Path, *splits: str) -> None:
+        for split in splits:
+            write_picture(root / split / f"{root.name}.png")
+
+    return write
+
+
+def splits_of(file: Path, content: str) -> list[str]:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"names: [cat]\n{content}")
+    data = load_data_file(file)
+    return [*data.train, *data.val]
+
+
+@pytest.mark.parametrize("elsewhere", [["val"], ["train", "val"]])
+@pytest.mark.parametrize(("stated", "base"), [("", "set"), ("path: own\n", "set/own")])
+def test_a_split_that_is_not_beside_the_yaml_is_taken_from_nowhere_else(
+    tmp_path: Path, write_split, monkeypatch: pytest.MonkeyPatch, stated: str, base: str, elsewhere: list[str]
+) -> None:
+    write_split(tmp_path / base, "train")
+    for other in ("cwd", "datasets"):
+        write_split(tmp_path / other, *elsewhere)
+        write_split(tmp_path / other / "own", *elsewhere)
+    (tmp_path / "cwd").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("DETRES_DATASETS", str(tmp_path / "datasets"))
+    found = splits_of(tmp_path / "set" / "data.yaml", f"{stated}train: train\nval: val\n")
+    assert found == [str(tmp_path / base / split) for split in ("train", "val")]
+    with pytest.raises(DataError, match=str(tmp_path / base / "val")):
+        load_dataset(load_data_file(tmp_path / "set" / "data.yaml"), "val")
+
+
+def test_where_nothing_is_beside_the_yaml_the_place_with_most_of_its_splits_is_meant(
+    tmp_path: Path, write_split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_split(tmp_path / "cwd", "train")
+    write_split(tmp_path / "datasets", "train", "val")
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("DETRES_DATASETS", str(tmp_path / "datasets"))
+    found = splits_of(tmp_path / "set" / "data.yaml", "train: train\nval: [val]\n")
+    assert found == [str(tmp_path / "datasets" / split) for split in ("train", "val")]
+    found = splits_of(tmp_path / "set" / "data.yaml", f"train: train\nval: {tmp_path}/datasets/val\n")
+    assert found == [str(tmp_path / "cwd" / "train"), str(tmp_path / "datasets" / "val")]
+
+
+def test_roboflows_splits_are_all_beside_the_yaml_or_none(tmp_path: Path, write_split) -> None:
+    write_split(tmp_path / "set", "train/images", "valid/images")
+    write_split(tmp_path, "valid/images")
+    found = splits_of(tmp_path / "set" / "data.yaml", "train: ../train/images\nval: ../valid/images\n")
+    assert found == [str(tmp_path / "set" / split / "images") for split in ("train", "valid")]
+
+
+def test_a_set_that_was_moved_is_beside_its_yaml(tmp_path: Path, write_split) -> None:
+    write_split(tmp_path / "set", "train")
+    found = splits_of(tmp_path / "set" / "data.yaml", "path: /content/set\ntrain: train\nval: val\n")
+    assert found == [str(tmp_path / "set" / split) for split in ("train", "val")]
