@@ -153,11 +153,22 @@ def _from_ours(path: Path, schema: type[D]) -> D:
         return data
     # A root stands relative to the file that names it. Where nothing is there, it may be where any set may be; and
     # where it is not, the place beside the file is the one to be told of.
-    root = local_place(data.root or ".", f"{path}: root: {data.root}")
+    root = _spelled(local_place(data.root or ".", f"{path}: root: {data.root}"), path.parent)
     beside = path.parent / root
-    if not os.path.exists(beside) and any(os.path.exists(place) for place in places_of_set(root)):
-        return data
-    return data.model_copy(update={"root": absolute(beside)})
+    elsewhere = next((place for place in places_of_set(root) if os.path.exists(place)), None)
+    if not os.path.exists(beside) and elsewhere is not None:
+        return data.model_copy(update={"root": str(root)} | _spelled_splits(data, elsewhere))
+    return data.model_copy(update={"root": absolute(beside)} | _spelled_splits(data, beside))
+
+
+def _spelled_splits(data: DataConfig | ClassificationDataConfig, root: Path) -> dict[str, tuple[str, ...]]:
+    """The splits with slashes for the backslashes of Windows, unless there is a file or folder of that very name."""
+
+    def spelled(name: str) -> str:
+        file, mark, _ = name.partition(".json:")
+        return name if os.path.lexists(root / f"{file}{mark[:-1]}") else name.replace("\\", "/")
+
+    return {split: tuple(map(spelled, getattr(data, split))) for split in _SPLITS}
 
 
 def _unnamed(values: Mapping[str, Any], schema: type[D]) -> dict[str, Any]:

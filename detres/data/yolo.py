@@ -186,10 +186,10 @@ def _stated_places(root: Path, folder: Path, split: str) -> tuple[list[Path], bo
     if not _is_yaml(root):
         return [place.parent, folder], os.path.isabs(split)
     content = read_data_yaml(root)
-    base = Path(str(content.get("path") or "."))
-    stated = [base / str(name) for key in ("train", "val", "test") for name in _as_list(content.get(key))]
+    path = str(content.get("path") or ".")
+    stated = [Path(path) / str(name) for key in ("train", "val", "test") for name in _as_list(content.get(key))]
     full = {os.path.abspath(name) for name in stated if name.is_absolute()}
-    return [place.parent, folder / base, folder], os.path.abspath(place) in full
+    return [place.parent, *(folder / form for form in forms_of(path)), folder], os.path.abspath(place) in full
 
 
 def _as_list(stated: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from detres.data.data_file import load_classification_file, load_data_file
-from detres.data.datasets import load_dataset
+from detres.data.datasets import load_dataset, load_split
 from detres.data.voc import load_voc
 from detres.errors import ConfigError, DataError, UserError
 
@@ -279,3 +279,32 @@ def test_a_set_that_was_moved_is_beside_its_yaml(tmp_path: Path, write_split) ->
     write_split(tmp_path / "set", "train")
     found = splits_of(tmp_path / "set" / "data.yaml", "path: /content/set\ntrain: train\nval: val\n")
     assert found == [str(tmp_path / "set" / split) for split in ("train", "val")]
+
+
+# Names as Windows writes them.
+
+
+@pytest.mark.parametrize("content", ["names: [cat]\npath: ..\\set\n", "format: yolo\nroot: ..\\set\n"])
+def test_backslashes_in_the_names_of_splits_are_slashes(tmp_path: Path, write_split, content: str) -> None:
+    root = tmp_path / "set"
+    write_split(root, "images/train", "images/val")
+    (root / "classes.txt").write_text("cat\n")
+    (root / "data.yaml").write_text(f"{content}train: images\\train\nval: [images\\val]\n")
+    data = load_data_file(root / "data.yaml")
+    assert [load_split(data, split).file_name(0) for split in ("train", "val")] == [
+        f"images/{split}/set.png" for split in ("train", "val")
+    ]
+    write_split(root, "images\\val")
+    assert load_dataset(load_data_file(root / "data.yaml"), "val").file_name(0) == "images\\val/set.png"
+
+
+def test_backslashes_are_slashes_in_the_splits_of_every_format(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("format: coco\nroot: .\ntrain: annotations\\a.json:images\\a\n")
+    assert load_data_file(file).train == ("annotations/a.json:images/a",)
+    file.write_text("format: voc\nroot: .\ntrain: 2007\\trainval\n")
+    assert load_data_file(file).train == ("2007/trainval",)
+    file.write_text("format: folder\nroot: .\ntrain: sets\\train\n")
+    assert load_classification_file(file).train == ("sets/train",)
+    file.write_text("format: webdataset\nroot: .\ntrain: shards\\{00..12}.tar\n")
+    assert load_classification_file(file).train == ("shards/{00..12}.tar",)

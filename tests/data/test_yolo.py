@@ -314,11 +314,12 @@ def test_a_list_that_is_named_by_its_full_path_names_images_anywhere(yolo_root: 
 
 def test_a_list_names_images_below_the_path_that_the_yaml_states(yolo_root: Path, secret: Path) -> None:
     (yolo_root / "train.txt").write_text(f"images/train/a.png\n{secret}\nsecret.png\n")
-    yaml = f"path: {os.path.relpath(secret.parent, yolo_root)}\ntrain: train.txt\nnames: [cat, dog]\n"
-    (yolo_root / "data.yaml").write_text(yaml)
-    images = load_yolo(yolo_root / "data.yaml", "train.txt")
-    assert len(images) == 2
-    assert [problem.kind for problem in images.problems] == ["image repeated"]  # secret.png stands there twice
+    path = os.path.relpath(secret.parent, yolo_root)
+    for form in (path, path.replace("/", "\\")):
+        (yolo_root / "data.yaml").write_text(f"path: {form}\ntrain: train.txt\nnames: [cat, dog]\n")
+        images = load_yolo(yolo_root / "data.yaml", "train.txt")
+        assert len(images) == 2
+        assert [problem.kind for problem in images.problems] == ["image repeated"]  # secret.png stands there twice
 
 
 # Classes.
