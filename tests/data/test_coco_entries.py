@@ -123,6 +123,9 @@ def test_two_categories_of_one_name_are_one_class_and_said(load_entries: Load) -
     dataset = load_entries(None, [box(), box(category_id=5, bbox=[5, 5, 5, 5])], categories)
     assert (dataset.class_names, dataset.category_ids, dataset.labels.tolist()) == (("cat",), (1,), [0, 0])
     assert dataset.problem_counts() == {"category repeated": 2}
+    assert dataset.other_ids == dataset.subset([0]).other_ids == {5: 1}
+    categories.append({"id": 2, "name": "dog"})
+    assert load_entries(None, [box()], categories, classes=["dog"]).other_ids == {}
 
 
 # Values.

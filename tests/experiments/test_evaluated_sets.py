@@ -241,6 +241,24 @@ def test_an_own_yaml_may_state_strict(tmp_path: Path) -> None:
         assert load_data_file(tmp_path / "data.yaml").strict is expected
 
 
+def test_detections_by_a_repeated_categorys_further_id_are_of_its_class(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    for name in NAMES:
+        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
+    data = write_coco(root)
+    detections = write_perfect(data, tmp_path / "found")
+    content = json.loads((root / "test.json").read_text())
+    content["categories"] += [{"id": 2, "name": "dog"}, {"id": 7, "name": "cat"}]
+    (root / "test.json").write_text(json.dumps(content))
+    rows = json.loads((detections / "detections.json").read_text())
+    for row in rows[::2]:
+        row["category_id"] = 7
+    (detections / "detections.json").write_text(json.dumps(rows))
+    metrics, _ = evaluated(data, detections, tmp_path / "out")
+    assert (metrics["mAP50"], metrics["problems"]) == (1.0, {"category repeated": 1})
+
+
 def test_boxes_that_are_found_again_by_mending_count_in_the_figures(tmp_path: Path) -> None:
     """Every other image_id as text: to leave their boxes out would call half of what is right a false alarm."""
     root = tmp_path / "set"
