@@ -15,7 +15,7 @@ from detres.data.annotations import Problem
 from detres.data.images import read_header
 from detres.data.indexing import RawBox
 from detres.data.values import finite_number, whole_number
-from detres.data.yolo_meanings import is_no_polygon, meaning_of_odd, other_meaning
+from detres.data.yolo_meanings import is_no_polygon, is_rectangle, keypoints_in_box, meaning_of_odd, other_meaning
 from detres.errors import DataError
 from detres.files.many import read_all
 from detres.files.text import read_text
@@ -39,14 +39,27 @@ class LabelForm:
 
 
 @dataclass(slots=True)
-class Labels:
-    """One label file. boxes: with the line's number, how many numbers stand behind its class, its other meaning, and
-    whether it has numbers that no polygon has.
+class Label:
+    """One line of a label file. line: its number; count: how many numbers stand behind its class.
 
-    problems: what is wrong with other lines; whole: whether the file could be read.
+    meaning: what it may mean but for a polygon, by itself; in_box: what, if all lines of the set are alike. rectangle:
+    whether it has a rectangle's corners; outside: whether it has numbers that no polygon has.
     """
 
-    boxes: list[tuple[RawBox, int, int, str | None, bool]] = field(default_factory=list)
+    box: RawBox
+    line: int
+    count: int
+    meaning: str | None
+    in_box: str | None
+    rectangle: bool
+    outside: bool
+
+
+@dataclass(slots=True)
+class Labels:
+    """One label file. problems: what is wrong with other lines; whole: whether the file could be read."""
+
+    boxes: list[Label] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     whole: bool = True
 
@@ -93,17 +106,16 @@ def read_labels(
     """
     pairs = list(zip(images, files, strict=True))
     read = read_all(lambda pair: _read_file(*pair, form, root, exif, max_pixels), pairs)
-    doubt = not form.polygons and form.keypoints is None and _mostly_no_polygons(read)
+    doubt = not form.polygons and form.keypoints is None and _are_no_polygons(read)
     boxes: list[list[RawBox] | None] = []
     for (_, file), labels in zip(pairs, read, strict=True):
         found += labels.problems
         kept = []
-        for box, line, count, meaning, outside in labels.boxes:
-            if count > 4 and form.keypoints is None and (doubt or outside):
-                asked = _asked(line, count, meaning, outside)
-                found.append(Problem("label of other meaning", shown(file, root), asked))
+        for label in labels.boxes:
+            if label.count > 4 and form.keypoints is None and (doubt or label.outside):
+                found.append(Problem("label of other meaning", shown(file, root), _asked(label, doubt)))
             else:
-                kept.append(box)
+                kept.append(label.box)
         boxes.append(kept if labels.whole else None)
     return boxes
 
@@ -113,25 +125,31 @@ def shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
-    """Whether half of the lines that may be polygons, or more, fit another meaning.
+def _are_no_polygons(read: Sequence[Labels]) -> bool:
+    """Whether half of the lines that may be polygons, or more, fit another meaning by themselves; or all of them are
+    equally long and fit boxes with keypoints, and half of them are no rectangles.
 
     A polygon can look like a box with keypoints by chance, a set of them does not.
     """
-    long = [meaning for labels in read for _, _, count, meaning, _ in labels.boxes if count > 4]
-    return bool(long) and 2 * sum(meaning is not None for meaning in long) >= len(long)
+    long = [label for labels in read for label in labels.boxes if label.count > 4]
+    if 2 * sum(label.meaning is not None for label in long) >= len(long):
+        return bool(long)
+    alike = len({label.count for label in long}) == 1 and all(label.in_box for label in long)
+    return alike and 2 * sum(label.rectangle for label in long) < len(long)
 
 
-def _asked(line: int, count: int, meaning: str | None, outside: bool) -> str:
-    if meaning is None and outside:
+def _asked(label: Label, doubt: bool) -> str:
+    """doubt: whether the set's lines are no polygons."""
+    meaning = label.in_box if doubt else label.meaning
+    if meaning is None and label.outside:
         return (
-            f"line {line} has {count} numbers behind its class, some of them far outside the image, which is 0 to 1 "
-            "wide and high; left out"
+            f"line {label.line} has {label.count} numbers behind its class, some of them far outside the image, which "
+            "is 0 to 1 wide and high; left out"
         )
     taken = f"taken for {meaning}" if meaning else "among lines that are no polygons"
     return (
-        f"line {line} has {count} numbers behind its class, {taken}; if that is so, state kpt_shape in the data.yaml "
-        "or remove what stands behind the box; if it is a polygon, state task: segment there; left out"
+        f"line {label.line} has {label.count} numbers behind its class, {taken}; if that is so, state kpt_shape in the "
+        "data.yaml or remove what stands behind the box; if it is a polygon, state task: segment there; left out"
     )
 
 
@@ -158,12 +176,18 @@ def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool,
         read = _read_line(words, form, width, height)
         if isinstance(read, RawBox):
             numbers = [float(word) for word in words[1:]]
-            labels.boxes.append((read, number, len(numbers), other_meaning(numbers), is_no_polygon(numbers)))
+            labels.boxes.append(_label(read, number, numbers))
         else:
             kind, expected = read
             detail = f"line {number}: got {line.strip()[:60]!r}, {expected}; left out"
             labels.problems.append(Problem(kind, shown(file, root), detail))
     return labels
+
+
+def _label(box: RawBox, line: int, numbers: Sequence[float]) -> Label:
+    meaning = other_meaning(numbers)
+    in_box = meaning or keypoints_in_box(numbers)
+    return Label(box, line, len(numbers), meaning, in_box, is_rectangle(numbers), is_no_polygon(numbers))
 
 
 def _read_line(words: Sequence[str], form: LabelForm, width: int, height: int) -> RawBox | tuple[str, str]:
