@@ -65,14 +65,19 @@ class Labels:
 
 
 def label_file(image: Path) -> Path:
-    """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it."""
+    """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it.
+
+    What has that name and is no file, such as a folder or a link that leads nowhere, is given where there is no file.
+    """
     # Text, not paths: of a large set these would take longer than reading the labels.
     folder, name = os.path.split(image)
     stem = os.path.splitext(name)[0]
     mirrored = _mirrored(folder)
-    for place in (folder,) if mirrored is None else (mirrored, folder):
-        for ending in (".txt", ".TXT"):
-            if os.path.isfile(file := os.path.join(place, stem + ending)):
+    places = (folder,) if mirrored is None else (mirrored, folder)
+    files = [os.path.join(place, stem + ending) for place in places for ending in (".txt", ".TXT")]
+    for is_there in (os.path.isfile, os.path.lexists):
+        for file in files:
+            if is_there(file):
                 return Path(file)
     return image.parent / f"{stem}.txt"
 
@@ -154,13 +159,15 @@ def _asked(label: Label, doubt: bool) -> str:
 
 
 def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool, max_pixels: int | None) -> Labels:
-    if not os.path.isfile(file):
+    if not os.path.lexists(file):
         return Labels()
     try:
         height, width = read_header(image, max_pixels=max_pixels).size_as_read(exif)
     except DataError:
         return Labels()  # index_images says so
     try:
+        if not os.path.isfile(file):
+            raise DataError(f"{file}: it is {_what_else(file)}, not a file; remove it, or bring the labels back")
         if os.path.getsize(file) > _MOST_BYTES:
             raise DataError(f"{file}: it is larger than {_MOST_BYTES >> 20} MiB, no labels of one image")
         text = read_text(file)
@@ -182,6 +189,12 @@ def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool,
             detail = f"line {number}: got {line.strip()[:60]!r}, {expected}; left out"
             labels.problems.append(Problem(kind, shown(file, root), detail))
     return labels
+
+
+def _what_else(file: Path) -> str:
+    if os.path.isdir(file):
+        return "a folder"
+    return "a pipe, socket or device" if os.path.exists(file) else "a link that leads nowhere"
 
 
 def _label(box: RawBox, line: int, numbers: Sequence[float]) -> Label:

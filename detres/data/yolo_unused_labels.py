@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from detres.data.annotations import Problem
@@ -33,7 +33,7 @@ def match_labels(
     unused = _unused(images, labels, place, places)
     if not unused:
         return list(labels)
-    lacking = [i for i, label in enumerate(labels) if not os.path.isfile(label)]
+    lacking = [i for i, label in enumerate(labels) if not os.path.lexists(label)]
     by_name: dict[tuple[str, str], list[str]] = {}
     for file in unused:
         where, name = os.path.split(file)
@@ -84,7 +84,7 @@ def _label_places(images: Sequence[Path], place: Path) -> dict[str, str]:
     """The folders where labels may lie, each with the folder of the images that they are of: mirrors come first."""
     folders = dict.fromkeys(os.path.dirname(image) for image in images)
     top = mirrored_folder(place) if os.path.isdir(place) else None
-    places = {below: str(place / os.path.relpath(below, top)) for below, _, _ in (os.walk(top) if top else ())}
+    places = {below: str(place / os.path.relpath(below, top)) for below in (_shown_folders(top) if top else ())}
     for each in folders:
         places.setdefault(str(mirrored_folder(Path(each)) or each), each)
     return places | {each: each for each in folders}
@@ -103,7 +103,14 @@ def _unused(images: Sequence[Path], labels: Sequence[Path], place: Path, places:
             for where in (each, str(mirrored_folder(Path(each)) or each)):
                 used.update(os.path.join(where, stem + ending) for stem in beside for ending in (".txt", ".TXT"))
     texts = [(each in folders, file) for each in places for file in _texts(each) if file not in used]
-    return [file for beside, file in texts if not beside or holds_labels(file)]
+    return [file for beside, file in texts if os.path.isfile(file) and (not beside or holds_labels(file))]
+
+
+def _shown_folders(top: Path) -> Iterator[str]:
+    """A folder and those below it, without hidden ones."""
+    for below, folders, _ in os.walk(top):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield below
 
 
 def _listed(folder: str) -> list[str]:

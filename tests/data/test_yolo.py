@@ -1,5 +1,6 @@
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,8 @@ def test_hidden_files_are_no_images_and_no_labels(yolo_root: Path, write_picture
     write_picture(yolo_root / "images" / "train" / ".ipynb_checkpoints" / "a-checkpoint.png")
     (yolo_root / "images" / "train" / "._a.png").touch()
     (yolo_root / "labels" / "train" / "._a.txt").touch()
+    (yolo_root / "labels" / "train" / ".ipynb_checkpoints").mkdir()
+    (yolo_root / "labels" / "train" / ".ipynb_checkpoints" / "d.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (yolo_root / "labels" / "train" / "b.txt").unlink()
     images = load_yolo(yolo_root, "images/train", strict=True)
     assert (len(images), images.problems) == (3, ())
@@ -204,6 +207,29 @@ def test_a_folder_lacks_no_image_for_texts_without_labels_nor_for_those_of_anoth
         "file not read",
         "4 label files belong to no image: README.txt, e.txt, blank.txt, …",
     )
+
+
+@pytest.mark.parametrize("split", ["images/train", "train.txt"])
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda label: label.mkdir(), "a folder"),
+        (lambda label: label.symlink_to("nowhere"), "a link that leads nowhere"),
+        (os.mkfifo, "a pipe, socket or device"),
+    ],
+)
+def test_what_has_a_label_files_name_and_is_no_file_costs_its_image(
+    yolo_root: Path, make: Callable[[Path], None], what: str, split: str
+) -> None:
+    (yolo_root / "train.txt").write_text("images/train/a.png\nimages/train/b.png\nimages/train/c.png\n")
+    label = yolo_root / "labels" / "train" / "b.txt"
+    label.unlink()
+    make(label)
+    images = load_yolo(yolo_root, split)
+    assert "images/train/b.png" not in files_of(images)
+    (problem,) = images.problems
+    assert (problem.kind, problem.file, problem.costs_image) == ("annotation malformed", "labels/train/b.txt", True)
+    assert problem.detail.startswith(f"it is {what}, not a file; ")
 
 
 def test_labels_of_other_lists_are_of_no_missing_image(yolo_root: Path) -> None:
@@ -383,4 +409,8 @@ def test_two_classes_of_one_name_are_one_and_said(yolo_root: Path) -> None:
     (yolo_root / "data.yaml").write_text("names: [dog, dog, cat]\n")
     images = load_yolo(yolo_root, "images/train")
     assert images.class_names == ("dog", "cat")
-    assert str(images.problems[0]) == "class named twice: .: dog; its boxes are of one class"
+    assert str(images.problems[0]) == "class named twice: data.yaml: dog; its boxes are of one class"
+    (yolo_root / "data.yaml").write_text("format: yolo\n")
+    (yolo_root / "classes.txt").write_text("dog\ndog\ncat\n")
+    for root in (yolo_root, yolo_root / "data.yaml"):
+        assert load_yolo(root, "images/train").problems[0].file == "classes.txt"
