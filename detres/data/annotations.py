@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -95,6 +95,8 @@ class AnnotatedImages:
     annotated: (T, 4) float64, x, y, width, height as the file has them (continuous pixels, before clipping).
     problems: what was found wrong; the rows concerned are already clipped or left out.
     max_pixels: of an image, as images.read_image takes it.
+    other_ids: ids of the COCO file that mean a class as well, each with the one in category_ids: of a category that
+    stands there under several.
     """
 
     name: str
@@ -116,6 +118,7 @@ class AnnotatedImages:
     annotated: NDArray[np.float64]
     problems: tuple[Problem, ...] = ()
     max_pixels: int | None = None
+    other_ids: Mapping[int | str, int | str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -212,10 +215,10 @@ class AnnotatedImages:
         """16 hex digits that change with any annotation, class, file name or size, and with nothing else."""
         state = hashlib.blake2b(digest_size=8)
         state.update("\n".join(self.class_names).encode(errors="surrogatepass"))
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for each in fields(self):
+            value = getattr(self, each.name)
             if isinstance(value, np.ndarray):
-                state.update(f"{field.name}{value.shape}".encode())
+                state.update(f"{each.name}{value.shape}".encode())
                 texts = "\n".join(map(str, value.tolist())) if value.dtype.kind == "U" else None
                 state.update(value.tobytes() if texts is None else texts.encode(errors="surrogatepass"))
         return state.hexdigest()

@@ -190,7 +190,8 @@ def _can_be_read(dataset: AnnotatedImages, i: int) -> bool:
 
 
 def _unreadable_problem(dataset: AnnotatedImages, i: int) -> Problem:
-    return Problem("image unreadable", dataset.file_name(i), "its header is sound, but it is damaged; left out")
+    detail = "its header is sound, but it is damaged; left out"
+    return Problem("image unreadable", dataset.file_name(i), detail, costs_image=True)
 
 
 def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:

@@ -151,7 +151,8 @@ def _loose_files(place: Path, split: str) -> list[Problem]:
         )
     pictures = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
     where = "" if split == "." else f"{split}/"
-    return [Problem("image without class", where + name, "it lies in no class folder; left out") for name in pictures]
+    detail = "it lies in no class folder; left out"
+    return [Problem("image without class", where + name, detail, costs_image=True) for name in pictures]
 
 
 def _named(names: Sequence[str]) -> str:

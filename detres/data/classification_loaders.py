@@ -80,7 +80,7 @@ class ClassificationDataset(Dataset[ClassificationSample]):
     def undecodable(self) -> list[Problem]:
         """The images found so far, by any worker, that could not be decoded."""
         return [
-            Problem("image unreadable", str(self.images.image_id(i)), "cannot be decoded; left out")
+            Problem("image unreadable", str(self.images.image_id(i)), "cannot be decoded; left out", costs_image=True)
             for i in self._undecodable.nonzero().flatten().tolist()
         ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _load(
     categories = read_categories(content, complaints)
     images = read_images(content, places, categories, complaints)
     chosen = select_classes(classes, list(categories.ids), complaints.where)
-    return index_images(
+    dataset = index_images(
         images,
         name=_set_name(file),
         root=root,
@@ -78,6 +79,8 @@ def _load(
         strict=strict,
         problems=complaints.problems,
     )
+    other_ids = {other: categories.ids[name] for other, name in categories.repeated.items() if name in chosen}
+    return replace(dataset, other_ids=other_ids)
 
 
 def coco_ground_truth(dataset: AnnotatedImages) -> dict[str, Any]:

@@ -47,10 +47,14 @@ class Complaints:
 
 @dataclass(frozen=True)
 class Categories:
-    """ids: of each class the id its boxes are written with, by ascending id. names: what each id of the file means."""
+    """ids: of each class the id its boxes are written with, by ascending id. names: what each id of the file means.
+
+    repeated: the further ids of classes that have several, and what they mean.
+    """
 
     ids: Mapping[str, int | str]
     names: IdIndex[str]
+    repeated: Mapping[int | str, str]
 
 
 def read_categories(content: Content, complaints: Complaints) -> Categories:
@@ -79,7 +83,7 @@ def read_categories(content: Content, complaints: Complaints) -> Categories:
             complaints.add("category repeated", f"{name} has the ids {ids[name]} and {category_id}; read as one class")
         ids.setdefault(name, category_id)
         names.append((category_id, name))
-    return Categories(ids, IdIndex(names))
+    return Categories(ids, IdIndex(names), {other: name for other, name in names if other != ids[name]})
 
 
 def _names_by_id(categories: Sequence[Entry], complaints: Complaints) -> dict[int | str, list[str]]:

@@ -59,7 +59,7 @@ def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str,
         for place, entry in enumerate(entries if len(objects) < len(entries) else ()):
             if not isinstance(entry, dict):
                 detail = f"{key}[{place}] is a {type(entry).__name__}, not an object; left out"
-                problems.append(Problem("annotation malformed", where, detail))
+                problems.append(Problem("annotation malformed", where, detail, costs_image=key == "images"))
         lists[key] = objects
     return lists
 

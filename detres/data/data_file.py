@@ -6,9 +6,9 @@ None of them is ever written to, and nothing in them is downloaded or run.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -153,11 +153,22 @@ def _from_ours(path: Path, schema: type[D]) -> D:
         return data
     # A root stands relative to the file that names it. Where nothing is there, it may be where any set may be; and
     # where it is not, the place beside the file is the one to be told of.
-    root = local_place(data.root or ".", f"{path}: root: {data.root}")
+    root = _spelled(local_place(data.root or ".", f"{path}: root: {data.root}"), path.parent)
     beside = path.parent / root
-    if not os.path.exists(beside) and any(os.path.exists(place) for place in places_of_set(root)):
-        return data
-    return data.model_copy(update={"root": absolute(beside)})
+    elsewhere = next((place for place in places_of_set(root) if os.path.exists(place)), None)
+    if not os.path.exists(beside) and elsewhere is not None:
+        return data.model_copy(update={"root": str(root)} | _spelled_splits(data, elsewhere))
+    return data.model_copy(update={"root": absolute(beside)} | _spelled_splits(data, beside))
+
+
+def _spelled_splits(data: DataConfig | ClassificationDataConfig, root: Path) -> dict[str, tuple[str, ...]]:
+    """The splits with slashes for the backslashes of Windows, unless there is a file or folder of that very name."""
+
+    def spelled(name: str) -> str:
+        file, mark, _ = name.partition(".json:")
+        return name if os.path.lexists(root / f"{file}{mark[:-1]}") else name.replace("\\", "/")
+
+    return {split: tuple(map(spelled, getattr(data, split))) for split in _SPLITS}
 
 
 def _unnamed(values: Mapping[str, Any], schema: type[D]) -> dict[str, Any]:
@@ -170,30 +181,70 @@ def _from_ultralytics(content: Mapping[str, Any], path: Path) -> DataConfig:
     names_in(content, str(path))  # says at once where the names are no names
     if not any(content.get(split) for split in _SPLITS):
         raise DataError(f"{path}: it names neither train, val nor test; each is a folder of images or a list of files")
-    splits = {split: _ultralytics_split(content, split, path) for split in _SPLITS}
+    named = {split: _ultralytics_split(content, split, path) for split in _SPLITS}
+    base = content.get("path") or "."
+    _refuse_no_name(base, "path", path)
+    places = [name for names in named.values() for name in names]
+    chosen = _base_of(places, _spelled(local_place(base, f"{path}: path: {base}"), path.parent), path.parent)
+    splits = {split: tuple(absolute(chosen.place(name)) for name in names) for split, names in named.items()}
     return DataConfig(format="yolo", root=absolute(path), **splits)
 
 
-def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> tuple[str, ...]:
-    stated, base = content.get(split) or [], content.get("path") or "."
+def _ultralytics_split(content: Mapping[str, Any], split: str, path: Path) -> list[Path]:
+    """The names of a split, as they stand."""
+    stated = content.get(split) or []
     names = stated if isinstance(stated, list) else [stated]
-    for key, value in (("path", base), *((split, name) for name in names)):
-        if not isinstance(value, str):
-            got = f"{value!r}"[:60]
-            raise DataError(f"{path}: {key}: got {got}, expected the name of a folder or of a list of files")
-    places = [local_place(name, f"{path}: {split}: {name}") for name in names]
-    folder = local_place(base, f"{path}: path: {base}")
-    return tuple(_resolve(str(place), folder, path.parent) for place in places)
+    for name in names:
+        _refuse_no_name(name, split, path)
+    return [local_place(name, f"{path}: {split}: {name}") for name in names]
 
 
-def _resolve(name: str, base: Path, beside: Path) -> str:
-    """The first place that exists of those ultralytics and Roboflow mean, as a full path."""
-    # Roboflow's exports say ../train/images and mean train/images.
-    names = [name, name.removeprefix("../")]
-    candidates = [root / base / each for each in names for root in (beside, Path.cwd(), datasets_root())]
-    candidates += [beside / each for each in names]
-    found = next((place for place in candidates if os.path.exists(place)), candidates[0])
-    return absolute(found)
+def _refuse_no_name(value: Any, key: str, path: Path) -> None:
+    if not isinstance(value, str):
+        got = f"{value!r}"[:60]
+        raise DataError(f"{path}: {key}: got {got}, expected the name of a folder or of a list of files")
+
+
+class _Base(NamedTuple):
+    """What the splits of an ultralytics data.yaml are relative to.
+
+    exported: whether they are as Roboflow writes them, ../train/images for train/images.
+    """
+
+    folder: Path
+    exported: bool
+
+    def place(self, name: Path) -> Path:
+        spelled = _spelled(name, self.folder)
+        return self.folder / (str(spelled).removeprefix("../") if self.exported else spelled)
+
+
+def _base_of(names: Sequence[Path], stated: Path, beside: Path) -> _Base:
+    """The one base of all splits: of two, one split would be of another set that has a folder of its name.
+
+    stated: what the yaml says its splits are below; beside: its own folder. That comes first where anything named is
+    there; else the one of ultralytics' other places with the most of them; where none has any, the yaml's own folder.
+    Names from the file system's root on are the same below each, and do not count.
+    """
+    relative = [name for name in names if not name.is_absolute()]
+
+    def count(base: _Base) -> int:
+        return sum(os.path.exists(base.place(name)) for name in relative)
+
+    def bases(*folders: Path) -> list[_Base]:
+        return [_Base(folder, exported) for exported in (False, True) for folder in folders]
+
+    own = max(bases(beside / stated), key=count)
+    if count(own):
+        return own
+    others = [*bases(Path.cwd() / stated, datasets_root() / stated), *bases(beside)]
+    best = max(others, key=count)
+    return best if count(best) else own
+
+
+def _spelled(name: Path, base: Path) -> Path:
+    """A name as it stands where it is there below `base`, else as Windows means it, with slashes for backslashes."""
+    return name if os.path.lexists(base / name) else Path(str(name).replace("\\", "/"))
 
 
 def _from_roboflow(folder: Path) -> DataConfig:

@@ -112,6 +112,16 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its ending."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def is_other(name: str) -> bool:
+    """Whether a file is neither an image by its ending nor what usually lies beside images."""
+    return os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES | _COMPANIONS
+
+
 def is_photograph(name: str) -> bool:
     """Whether an image is a JPEG by its name, as masks and drawings that lie beside one rarely are."""
     return os.path.splitext(name)[1].lower() in _PHOTOGRAPHS

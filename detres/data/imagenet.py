@@ -155,8 +155,9 @@ def _refuse_missing(
             f"{place}: {len(files)} images, but {source} labels {len(stated)}, {len(absent)} of which are not there "
             f"({', '.join((absent or nameless)[:3])} …). Is the archive half unpacked? Unpack it anew"
         )
-    problems += [Problem("image missing", stem, f"labelled in {source.name}; left out") for stem in absent]
-    problems += [Problem("image without class", stems[stem], f"not in {source.name}; left out") for stem in nameless]
+    unlabelled, unseen = f"not in {source.name}; left out", f"labelled in {source.name}; left out"
+    problems += [Problem("image missing", stem, unseen, costs_image=True) for stem in absent]
+    problems += [Problem("image without class", stems[stem], unlabelled, costs_image=True) for stem in nameless]
 
 
 def _labelled(

@@ -6,6 +6,7 @@ and width.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -32,6 +33,9 @@ _NOBODYS_PIXELS = 1 << 33
 
 # IMREAD_REDUCED_COLOR_2 and so on, less their bit that asks for BGR.
 _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}
+
+# What the system says of a place, and not of what a file there holds.
+_SYSTEMS_OWN = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
 
 # Enough of most files to know their size and orientation by.
 _HEAD = 4096
@@ -78,7 +82,7 @@ def read_bytes(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             raise DataError(f"{path}: {status.st_size} bytes are too many for an image ({_MOST_BYTES} at most)")
         return np.fromfile(path, dtype=np.uint8)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise _not_read(path, error) from None
 
 
 def decode_image(
@@ -145,6 +149,8 @@ def read_header(path: str | os.PathLike[str], *, max_pixels: int | None = None) 
     except DataError:
         raise
     except Exception as error:  # Pillow's readers of some forty formats raise whatever damage leads to
+        if isinstance(error, OSError) and error.errno in _SYSTEMS_OWN:
+            raise _not_read(path, error) from None
         raise DataError(f"{path}: this is no image: {error}") from None
     _refuse_too_many(header.size, status.st_size, max_pixels, str(path))
     return header
@@ -168,6 +174,12 @@ def _read_header(path: str | os.PathLike[str]) -> ImageHeader:
     with of_any_size(), open_image(path) as image:
         width, height = image.size
         return ImageHeader((height, width), orientation)
+
+
+def _not_read(path: str | os.PathLike[str], error: OSError | ValueError) -> DataError:
+    if getattr(error, "errno", None) == errno.ELOOP:
+        return DataError(f"{path}: this is a link that leads in a circle; put the image there, or remove it")
+    return DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _kind(mode: int) -> str:

@@ -146,7 +146,8 @@ def _read_boxes(file: Path, names: set[str]) -> tuple[NDArray[np.float32], list[
     try:
         annotation = parse_annotation(file, first_pixel=0)
     except DataError as error:
-        return np.zeros((0, 4), np.float32), [Problem("annotation malformed", str(file), f"{error}; left out")]
+        problem = Problem("annotation malformed", str(file), f"{error}; left out", costs_image=True)
+        return np.zeros((0, 4), np.float32), [problem]
     height, width = annotation.size if annotation.size and min(annotation.size) > 0 else (np.inf, np.inf)
     boxes, problems = [], [Problem("annotation malformed", str(file), slip) for slip in annotation.slips]
     for box in annotation.boxes:

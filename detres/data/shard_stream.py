@@ -199,7 +199,7 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         """The images found so far, by any worker, that could not be decoded; as many as there is room to name."""
         names = [name for row in self._names.numpy() for name in row.tobytes().rstrip(b"\0").decode().split("\n")]
         found = dict.fromkeys(name for name in names if name)
-        return [Problem("image unreadable", name, "cannot be decoded; left out") for name in found]
+        return [Problem("image unreadable", name, "cannot be decoded; left out", costs_image=True) for name in found]
 
     def _open(self, epoch: int, lane: int, before: int) -> Iterator[EncodedImage]:
         """A lane's images of an epoch, less what the micro-batches of this rank `before` took from it."""

@@ -20,6 +20,8 @@ from detres.files.text import MOST_LIST_BYTES, read_lines
 # A list of one class (aeroplane_train.txt) says in a second column whether the class is there.
 _OF_ONE_CLASS = re.compile(r"(.*\S)\s+(-1|0|1)")
 
+_PARTS = ("JPEGImages", "Annotations")
+
 
 class Pictures:
     """The pictures below JPEGImages/, each folder of which is listed once."""
@@ -126,11 +128,23 @@ def _meanings(line: str, folder: Path) -> Iterator[str]:
     of_one_class = _OF_ONE_CLASS.fullmatch(line)
     for text in [line, of_one_class[1]] if of_one_class else [line]:
         for form in forms_of(text):
-            for part in ("JPEGImages", "Annotations"):
-                entry = below(form, folder / part)
+            for entry in [*(below(form, folder / part) for part in _PARTS), _below_part(form, folder)]:
                 if entry is None:
                     continue
                 yield entry
                 stem, suffix = posixpath.splitext(entry)
                 if suffix.lower() in IMAGE_SUFFIXES or suffix.lower() == ".xml":
                     yield stem
+
+
+def _below_part(name: str, folder: Path) -> str | None:
+    """What a path names below JPEGImages/ or Annotations/, relative to the year folder, to one above it or to the list.
+
+    JPEGImages/a.jpg, VOC2007/JPEGImages/a.jpg and ../../JPEGImages/a.jpg are a.jpg; None for all that leads elsewhere.
+    """
+    for start in ("", "ImageSets/Main"):
+        parts = posixpath.normpath(posixpath.join(start, name)).split("/")
+        for place, part in enumerate(parts[:-1]):
+            if part in _PARTS and tuple(parts[:place]) == folder.parts[len(folder.parts) - place :]:
+                return "/".join(parts[place + 1 :])
+    return None

@@ -43,16 +43,16 @@ def load_yolo(
     the user names the list itself by its full path.
     Raises DataError where the folder, the list or the class names are missing.
     """
-    form = read_form(root)
+    form, described = read_form(root)
     folder = root.parent if _is_yaml(root) else root
     found = [
-        Problem("class named twice", shown(root, folder), f"{name}; its boxes are of one class")
+        Problem("class named twice", shown(described, folder), f"{name}; its boxes are of one class")
         for name, count in Counter(form.names).items()
         if count > 1
     ]
     if form.stated not in (None, len(form.names)):
         detail = f"nc is {form.stated}, and it has {len(form.names)} names; these are its classes"
-        found.append(Problem("written otherwise", shown(root, folder), detail))
+        found.append(Problem("written otherwise", shown(described, folder), detail))
     place = folder / split
     files = _writable_names(_image_files(root, folder, split, found), found)
     labels = [label_file(file) for file in files]
@@ -83,17 +83,18 @@ def load_yolo(
     )
 
 
-def read_form(root: Path) -> LabelForm:
-    """What a set's labels are, from its data.yaml (class names as a list or by number, kpt_shape), else classes.txt."""
+def read_form(root: Path) -> tuple[LabelForm, Path]:
+    """What a set's labels are, and the file that says so: its data.yaml (class names as a list or by number,
+    kpt_shape), else classes.txt."""
     candidates = [root] if _is_yaml(root) else [root / "data.yaml", root / "data.yml"]
     for file in candidates:
         if os.path.isfile(file):
             content = read_data_yaml(file)
             if not is_ours(content):
-                return _form_in(content, str(file))
+                return _form_in(content, str(file)), file
     listed = (root.parent if _is_yaml(root) else root) / "classes.txt"
     if os.path.isfile(listed):
-        return LabelForm(_names_by_line(listed))
+        return LabelForm(_names_by_line(listed)), listed
     looked = ", ".join(str(file) for file in [*candidates, listed])
     raise DataError(f"the class names were looked for in {looked} and not found; write `names: [...]` in a data.yaml")
 
@@ -186,10 +187,10 @@ def _stated_places(root: Path, folder: Path, split: str) -> tuple[list[Path], bo
     if not _is_yaml(root):
         return [place.parent, folder], os.path.isabs(split)
     content = read_data_yaml(root)
-    base = Path(str(content.get("path") or "."))
-    stated = [base / str(name) for key in ("train", "val", "test") for name in _as_list(content.get(key))]
+    path = str(content.get("path") or ".")
+    stated = [Path(path) / str(name) for key in ("train", "val", "test") for name in _as_list(content.get(key))]
     full = {os.path.abspath(name) for name in stated if name.is_absolute()}
-    return [place.parent, folder / base, folder], os.path.abspath(place) in full
+    return [place.parent, *(folder / form for form in forms_of(path)), folder], os.path.abspath(place) in full
 
 
 def _as_list(stated: Any) -> list[Any]:
@@ -238,7 +239,7 @@ def _one_image_a_label(
             kept.append((file, label))
         else:
             detail = f"{taken.name} has the same label file, {shown(label, folder)}, and is taken; left out"
-            found.append(Problem("picture in doubt", shown(file, folder), detail))
+            found.append(Problem("picture in doubt", shown(file, folder), detail, costs_image=True))
     return [file for file, _ in kept], [label for _, label in kept]
 
 

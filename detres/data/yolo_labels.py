@@ -15,7 +15,7 @@ from detres.data.annotations import Problem
 from detres.data.images import read_header
 from detres.data.indexing import RawBox
 from detres.data.values import finite_number, whole_number
-from detres.data.yolo_meanings import is_no_polygon, meaning_of_odd, other_meaning
+from detres.data.yolo_meanings import is_no_polygon, is_rectangle, keypoints_in_box, meaning_of_odd, other_meaning
 from detres.errors import DataError
 from detres.files.many import read_all
 from detres.files.text import read_text
@@ -39,27 +39,45 @@ class LabelForm:
 
 
 @dataclass(slots=True)
-class Labels:
-    """One label file. boxes: with the line's number, how many numbers stand behind its class, its other meaning, and
-    whether it has numbers that no polygon has.
+class Label:
+    """One line of a label file. line: its number; count: how many numbers stand behind its class.
 
-    problems: what is wrong with other lines; whole: whether the file could be read.
+    meaning: what it may mean but for a polygon, by itself; in_box: what, if all lines of the set are alike. rectangle:
+    whether it has a rectangle's corners; outside: whether it has numbers that no polygon has.
     """
 
-    boxes: list[tuple[RawBox, int, int, str | None, bool]] = field(default_factory=list)
+    box: RawBox
+    line: int
+    count: int
+    meaning: str | None
+    in_box: str | None
+    rectangle: bool
+    outside: bool
+
+
+@dataclass(slots=True)
+class Labels:
+    """One label file. problems: what is wrong with other lines; whole: whether the file could be read."""
+
+    boxes: list[Label] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     whole: bool = True
 
 
 def label_file(image: Path) -> Path:
-    """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it."""
+    """Where an image's labels are: in the labels/ that mirrors the last images/, else beside it.
+
+    What has that name and is no file, such as a folder or a link that leads nowhere, is given where there is no file.
+    """
     # Text, not paths: of a large set these would take longer than reading the labels.
     folder, name = os.path.split(image)
     stem = os.path.splitext(name)[0]
     mirrored = _mirrored(folder)
-    for place in (folder,) if mirrored is None else (mirrored, folder):
-        for ending in (".txt", ".TXT"):
-            if os.path.isfile(file := os.path.join(place, stem + ending)):
+    places = (folder,) if mirrored is None else (mirrored, folder)
+    files = [os.path.join(place, stem + ending) for place in places for ending in (".txt", ".TXT")]
+    for is_there in (os.path.isfile, os.path.lexists):
+        for file in files:
+            if is_there(file):
                 return Path(file)
     return image.parent / f"{stem}.txt"
 
@@ -93,17 +111,16 @@ def read_labels(
     """
     pairs = list(zip(images, files, strict=True))
     read = read_all(lambda pair: _read_file(*pair, form, root, exif, max_pixels), pairs)
-    doubt = not form.polygons and form.keypoints is None and _mostly_no_polygons(read)
+    doubt = not form.polygons and form.keypoints is None and _are_no_polygons(read)
     boxes: list[list[RawBox] | None] = []
     for (_, file), labels in zip(pairs, read, strict=True):
         found += labels.problems
         kept = []
-        for box, line, count, meaning, outside in labels.boxes:
-            if count > 4 and form.keypoints is None and (doubt or outside):
-                asked = _asked(line, count, meaning, outside)
-                found.append(Problem("label of other meaning", shown(file, root), asked))
+        for label in labels.boxes:
+            if label.count > 4 and form.keypoints is None and (doubt or label.outside):
+                found.append(Problem("label of other meaning", shown(file, root), _asked(label, doubt)))
             else:
-                kept.append(box)
+                kept.append(label.box)
         boxes.append(kept if labels.whole else None)
     return boxes
 
@@ -113,42 +130,51 @@ def shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _mostly_no_polygons(read: Sequence[Labels]) -> bool:
-    """Whether half of the lines that may be polygons, or more, fit another meaning.
+def _are_no_polygons(read: Sequence[Labels]) -> bool:
+    """Whether half of the lines that may be polygons, or more, fit another meaning by themselves; or all of them are
+    equally long and fit boxes with keypoints, and half of them are no rectangles.
 
     A polygon can look like a box with keypoints by chance, a set of them does not.
     """
-    long = [meaning for labels in read for _, _, count, meaning, _ in labels.boxes if count > 4]
-    return bool(long) and 2 * sum(meaning is not None for meaning in long) >= len(long)
+    long = [label for labels in read for label in labels.boxes if label.count > 4]
+    if 2 * sum(label.meaning is not None for label in long) >= len(long):
+        return bool(long)
+    alike = len({label.count for label in long}) == 1 and all(label.in_box for label in long)
+    return alike and 2 * sum(label.rectangle for label in long) < len(long)
 
 
-def _asked(line: int, count: int, meaning: str | None, outside: bool) -> str:
-    if meaning is None and outside:
+def _asked(label: Label, doubt: bool) -> str:
+    """doubt: whether the set's lines are no polygons."""
+    meaning = label.in_box if doubt else label.meaning
+    if meaning is None and label.outside:
         return (
-            f"line {line} has {count} numbers behind its class, some of them far outside the image, which is 0 to 1 "
-            "wide and high; left out"
+            f"line {label.line} has {label.count} numbers behind its class, some of them far outside the image, which "
+            "is 0 to 1 wide and high; left out"
         )
     taken = f"taken for {meaning}" if meaning else "among lines that are no polygons"
     return (
-        f"line {line} has {count} numbers behind its class, {taken}; if that is so, state kpt_shape in the data.yaml "
-        "or remove what stands behind the box; if it is a polygon, state task: segment there; left out"
+        f"line {label.line} has {label.count} numbers behind its class, {taken}; if that is so, state kpt_shape in the "
+        "data.yaml or remove what stands behind the box; if it is a polygon, state task: segment there; left out"
     )
 
 
 def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool, max_pixels: int | None) -> Labels:
-    if not os.path.isfile(file):
+    if not os.path.lexists(file):
         return Labels()
     try:
         height, width = read_header(image, max_pixels=max_pixels).size_as_read(exif)
     except DataError:
         return Labels()  # index_images says so
     try:
+        if not os.path.isfile(file):
+            raise DataError(f"{file}: it is {_what_else(file)}, not a file; remove it, or bring the labels back")
         if os.path.getsize(file) > _MOST_BYTES:
             raise DataError(f"{file}: it is larger than {_MOST_BYTES >> 20} MiB, no labels of one image")
         text = read_text(file)
     except (DataError, OSError) as error:
         detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
-        return Labels(problems=[Problem("annotation malformed", shown(file, root), detail)], whole=False)
+        problem = Problem("annotation malformed", shown(file, root), detail, costs_image=True)
+        return Labels(problems=[problem], whole=False)
     labels = Labels()
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
@@ -157,12 +183,24 @@ def _read_file(image: Path, file: Path, form: LabelForm, root: Path, exif: bool,
         read = _read_line(words, form, width, height)
         if isinstance(read, RawBox):
             numbers = [float(word) for word in words[1:]]
-            labels.boxes.append((read, number, len(numbers), other_meaning(numbers), is_no_polygon(numbers)))
+            labels.boxes.append(_label(read, number, numbers))
         else:
             kind, expected = read
             detail = f"line {number}: got {line.strip()[:60]!r}, {expected}; left out"
             labels.problems.append(Problem(kind, shown(file, root), detail))
     return labels
+
+
+def _what_else(file: Path) -> str:
+    if os.path.isdir(file):
+        return "a folder"
+    return "a pipe, socket or device" if os.path.exists(file) else "a link that leads nowhere"
+
+
+def _label(box: RawBox, line: int, numbers: Sequence[float]) -> Label:
+    meaning = other_meaning(numbers)
+    in_box = meaning or keypoints_in_box(numbers)
+    return Label(box, line, len(numbers), meaning, in_box, is_rectangle(numbers), is_no_polygon(numbers))
 
 
 def _read_line(words: Sequence[str], form: LabelForm, width: int, height: int) -> RawBox | tuple[str, str]:

@@ -3,7 +3,8 @@
 Keypoints follow a box in pairs, or in threes with a visibility (0, 1, 2) or a confidence; predictions end with a
 confidence, a track's id, or both. An even number of numbers could always be the corners of a polygon. What tells them
 apart: keypoints lie in their box, and width and height are no point near the others, as a second corner would be. One
-polygon may pass for another thing by chance; of a set, most do not.
+polygon may pass for another thing by chance; of a set, most do not. Width and height of a large box are near the others
+by themselves: there it tells that all lines are equally long and every point lies in its box.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 
 # How far a box may reach beyond the image, and a keypoint beyond its box, in shares of the image: rounding, no more.
 _TOLERANCE = 0.02
+# How far a rectangle's corner may lie from where the other three have it: to three pixels of 640.
+_ROUNDING = 0.005
 # How far a polygon may reach beyond the image, in the same shares: what lies farther out is no corner.
 _BEYOND = 0.1
 
@@ -21,7 +24,7 @@ def other_meaning(numbers: Sequence[float]) -> str | None:
     if len(numbers) == 4:
         return None
     (cx, cy, w, h), rest = numbers[:4], numbers[4:]
-    if not (w > 0 and h > 0 and _is_inside(cx, cy, (0.5, 0.5, 1 - w, 1 - h))):
+    if not _is_box(cx, cy, w, h):
         return None
     if len(rest) == 2 and _is_tail(rest):
         return "a box, its confidence and its track's id"
@@ -31,8 +34,22 @@ def other_meaning(numbers: Sequence[float]) -> str | None:
         if points and _is_tail(more):
             for each, seen in ((3, True), (2, False), (3, False)):
                 if len(points) % each == 0 and _are_keypoints(points, each, box, seen):
-                    return f"a box, {len(points) // each} keypoints of {each} numbers{ending}"
+                    return f"{_keypoints(len(points) // each, each)}{ending}"
     return None
+
+
+def keypoints_in_box(numbers: Sequence[float]) -> str | None:
+    """What numbers are whose first four are a box of any size and all pairs behind it points in it; else None."""
+    box = cx, cy, w, h = tuple(numbers[:4])
+    if len(numbers) == 4 or len(numbers) % 2 or not _is_box(cx, cy, w, h):
+        return None
+    inside = all(_is_inside(x, y, box) for x, y in zip(numbers[4::2], numbers[5::2], strict=True))
+    return _keypoints((len(numbers) - 4) // 2, 2) if inside else None
+
+
+def is_rectangle(numbers: Sequence[float]) -> bool:
+    """Whether these are the corners of a rectangle, turned or not, in order: keypoints hardly ever are."""
+    return len(numbers) == 8 and all(abs(a - b + c - d) <= _ROUNDING for a, b, c, d in (numbers[::2], numbers[1::2]))
 
 
 def is_no_polygon(numbers: Sequence[float]) -> bool:
@@ -48,6 +65,15 @@ def meaning_of_odd(count: int) -> str:
     keypoints = f"a box and {points} keypoints of 3 numbers (state kpt_shape: [{points}, 3] in the data.yaml), or "
     behind = "a polygon or keypoints, and a confidence or a track's id behind them (remove that column)"
     return f"taken for {'' if left else keypoints}{behind}"
+
+
+def _keypoints(count: int, each: int) -> str:
+    return f"a box, {count} keypoints of {each} numbers"
+
+
+def _is_box(cx: float, cy: float, w: float, h: float) -> bool:
+    """Whether these are a box in the image."""
+    return w > 0 and h > 0 and _is_inside(cx, cy, (0.5, 0.5, 1 - w, 1 - h))
 
 
 def _is_tail(numbers: Sequence[float]) -> bool:

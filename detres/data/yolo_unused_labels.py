@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from detres.data.annotations import Problem
 from detres.data.image_files import IMAGE_SUFFIXES, is_hidden, printable
-from detres.data.values import finite_number, whole_number
 from detres.data.yolo_labels import mirrored_folder, shown
+from detres.data.yolo_missing_images import holds_labels, missing_images
 
 _SHOWN = 3
-_LOOK = 4096
 
 
 def match_labels(
@@ -27,12 +26,14 @@ def match_labels(
 
     place: the folder, or the list, that the images are of. A label file is an image's where none but it can be meant:
     IMG_1.txt or img_1.jpg.txt for img_1.jpg. Left-over files may be the labels of images that have none, which would
-    be taken for background: that is no harmless thing.
+    be taken for background: that is no harmless thing. Nor is it one where they are of images that a folder has no
+    more; those are told one by one.
     """
-    unused = _unused(images, labels, place)
+    places = _label_places(images, place)
+    unused = _unused(images, labels, place, places)
     if not unused:
         return list(labels)
-    lacking = [i for i, label in enumerate(labels) if not os.path.isfile(label)]
+    lacking = [i for i, label in enumerate(labels) if not os.path.lexists(label)]
     by_name: dict[tuple[str, str], list[str]] = {}
     for file in unused:
         where, name = os.path.split(file)
@@ -48,8 +49,13 @@ def match_labels(
         )
         found.append(Problem("written otherwise", shown(Path(matched[first]).parent, folder), detail))
     left = sorted(set(unused) - set(matched.values()))
+    missing = missing_images(left, places, folder) if os.path.isdir(place) else {}
+    found += missing.values()
+    # While images lack labels, those of a missing one may as well be theirs.
+    doubtful = len(lacking) - len(matched)
+    left = left if doubtful else [file for file in left if file not in missing]
     if left:
-        found.append(_told(left, len(lacking) - len(matched), folder))
+        found.append(_told(left, doubtful, folder))
     return [Path(matched[i]) if i in matched else label for i, label in enumerate(labels)]
 
 
@@ -74,24 +80,37 @@ def _alike(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _unused(images: Sequence[Path], labels: Sequence[Path], place: Path) -> list[str]:
-    """The label files in the images' folders and in those of their labels that are no image's by their name."""
-    used = set(map(str, labels))
+def _label_places(images: Sequence[Path], place: Path) -> dict[str, str]:
+    """The folders where labels may lie, each with the folder of the images that they are of: mirrors come first."""
     folders = dict.fromkeys(os.path.dirname(image) for image in images)
-    mirrors = [str(mirrored) for each in folders if (mirrored := mirrored_folder(Path(each)))]
-    if os.path.isdir(place):
-        top = mirrored_folder(place)
-        mirrors = [below for below, _, _ in os.walk(top)] if top else mirrors
-    else:
+    top = mirrored_folder(place) if os.path.isdir(place) else None
+    places = {below: str(place / os.path.relpath(below, top)) for below in (_shown_folders(top) if top else ())}
+    for each in folders:
+        places.setdefault(str(mirrored_folder(Path(each)) or each), each)
+    return places | {each: each for each in folders}
+
+
+def _unused(images: Sequence[Path], labels: Sequence[Path], place: Path, places: Mapping[str, str]) -> list[str]:
+    """The label files in those places that are no image's by their name; beside images, where any text may lie, those
+    that hold labels."""
+    used = set(map(str, labels))
+    folders = {os.path.dirname(image) for image in images}
+    if not os.path.isdir(place):
         # The others in these folders may be another list's.
         for each in folders:
             stems = [os.path.splitext(name) for name in _listed(each)]
             beside = [stem for stem, suffix in stems if suffix.lower() in IMAGE_SUFFIXES]
             for where in (each, str(mirrored_folder(Path(each)) or each)):
                 used.update(os.path.join(where, stem + ending) for stem in beside for ending in (".txt", ".TXT"))
-    found = [file for each in dict.fromkeys(mirrors) for file in _texts(each) if file not in used]
-    beside = [file for each in folders if each not in mirrors for file in _texts(each) if file not in used]
-    return found + [file for file in beside if _holds_labels(file)]
+    texts = [(each in folders, file) for each in places for file in _texts(each) if file not in used]
+    return [file for beside, file in texts if os.path.isfile(file) and (not beside or holds_labels(file))]
+
+
+def _shown_folders(top: Path) -> Iterator[str]:
+    """A folder and those below it, without hidden ones."""
+    for below, folders, _ in os.walk(top):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield below
 
 
 def _listed(folder: str) -> list[str]:
@@ -107,13 +126,3 @@ def _texts(folder: str) -> list[str]:
         for name in _listed(folder)
         if name.lower().endswith(".txt") and name.lower() != "classes.txt"
     ]
-
-
-def _holds_labels(file: str) -> bool:
-    """Whether a text that lies beside images, where any may lie, begins as labels do."""
-    try:
-        with open(file, "rb") as stream:
-            words = stream.read(_LOOK).decode("utf-8-sig", errors="replace").strip().split("\n")[0].split()
-    except OSError:
-        return False
-    return len(words) > 4 and whole_number(words[0]) is not None and None not in map(finite_number, words[1:])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from detres.data.values import finite_number, whole_number
@@ -29,14 +30,16 @@ def number_of(value: Any) -> float | None:
     return finite_number(value)
 
 
-def with_ids_of(entries: Sequence[Any], ground_truth: dict[str, Any]) -> list[Any]:
+def with_ids_of(entries: Sequence[Any], ground_truth: dict[str, Any], other_ids: Mapping[Any, Any]) -> list[Any]:
     """The entries with the set's own ids of images and categories where they have them as text, or as 8.0.
 
+    other_ids: further ids of categories, each with the set's own.
     What names nothing of the set, or is no entry, stays as it is.
     """
+    categories = [category["id"] for category in ground_truth["categories"]]
     known = {
-        "image_id": _by_text([image["id"] for image in ground_truth["images"]]),
-        "category_id": _by_text([category["id"] for category in ground_truth["categories"]]),
+        "image_id": _by_text((image["id"], image["id"]) for image in ground_truth["images"]),
+        "category_id": _by_text([*zip(categories, categories, strict=True), *other_ids.items()]),
     }
     return [
         entry | {key: _own_id(entry[key], ids) for key, ids in known.items() if key in entry}
@@ -55,11 +58,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _by_text(ids: Sequence[Any]) -> dict[str, Any]:
-    """Each id by its text; without those that two share, such as 8 and "8"."""
-    texts = [str(each) for each in ids]
-    twice = {text for text in texts if texts.count(text) > 1} if len(set(texts)) < len(texts) else set()
-    return {text: each for text, each in zip(texts, ids, strict=True) if text not in twice}
+def _by_text(ids: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """What each id means by its text; without those that two share, such as 8 and "8"."""
+    pairs = [(str(each), own) for each, own in ids]
+    counts = Counter(text for text, _ in pairs)
+    return {text: own for text, own in pairs if counts[text] == 1}
 
 
 def _own_id(stated: Any, ids: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from detres.evaluation.submissions import check_detections
 MEND = "Evaluate on the set, the split and the classes (data.classes) they were made on"
 
 
-def read_detections(file: Path, ground_truth: dict[str, Any], *, left_out: int = 0) -> FlatDetections:
+def read_detections(
+    file: Path, ground_truth: dict[str, Any], *, other_ids: Mapping[Any, Any] | None = None, left_out: int = 0
+) -> FlatDetections:
     """What a file says was found, in the set's order of images; those of an image are in the file's order.
 
     file: a list of image_id, category_id, bbox (x, y, width, height) and score, or a folder with a detections.json.
-    ground_truth: COCO's instances layout of the set. Boxes may reach beyond their image. left_out: of how many images
-    that the ground truth has not, detections may be there; they are left out as well.
+    ground_truth: COCO's instances layout of the set. Boxes may reach beyond their image. other_ids: further ids of
+    categories, as AnnotatedImages has them. left_out: of how many images that the ground truth has not, detections may
+    be there; they are left out as well.
     Raises DataError where there is no such file or list, an entry is malformed or of another set, or a
     ground_truth.json beside the file has other images or classes: sets that were not COCO all count from 1.
     """
@@ -34,7 +38,7 @@ def read_detections(file: Path, ground_truth: dict[str, Any], *, left_out: int =
             "and score, as in COCO's results format"
         )
     _check_neighbour(file, ground_truth)
-    entries = _without(with_ids_of(entries, ground_truth), ground_truth, left_out)
+    entries = _without(with_ids_of(entries, ground_truth, other_ids or {}), ground_truth, left_out)
     try:
         check_detections(entries, ground_truth, str(file), beyond=math.inf)
     except DataError as error:

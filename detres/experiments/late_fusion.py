@@ -70,7 +70,7 @@ def evaluate_files(
     members = []
     left_out = _left_out(images, sources)
     for source in sources:
-        members.append(read_detections(source, ground_truth, left_out=left_out))
+        members.append(read_detections(source, ground_truth, other_ids=images.other_ids, left_out=left_out))
         if told := other_reading(ground_truth, members[-1]):
             say(f"warning: {source}: {told}")
         say(f"{source}: {len(members[-1].scores)} detections on {len(np.unique(members[-1].image))} images")

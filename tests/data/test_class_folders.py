@@ -98,7 +98,7 @@ def test_a_half_unpacked_set_is_refused(root: Path) -> None:
 def test_images_beside_the_class_folders_are_listed(root: Path) -> None:
     (root / "train" / "stray.jpg").touch()
     (problem,) = load_folder(root, "train", train=["train"]).problems
-    assert (problem.kind, problem.file) == ("image without class", "train/stray.jpg")
+    assert (problem.kind, problem.file, problem.costs_image) == ("image without class", "train/stray.jpg", True)
 
 
 @pytest.mark.parametrize("split", ["tarin", "train/cat/more"])

@@ -123,6 +123,9 @@ def test_two_categories_of_one_name_are_one_class_and_said(load_entries: Load) -
     dataset = load_entries(None, [box(), box(category_id=5, bbox=[5, 5, 5, 5])], categories)
     assert (dataset.class_names, dataset.category_ids, dataset.labels.tolist()) == (("cat",), (1,), [0, 0])
     assert dataset.problem_counts() == {"category repeated": 2}
+    assert dataset.other_ids == dataset.subset([0]).other_ids == {5: 1}
+    categories.append({"id": 2, "name": "dog"})
+    assert load_entries(None, [box()], categories, classes=["dog"]).other_ids == {}
 
 
 # Values.
@@ -210,6 +213,7 @@ def test_an_entry_that_is_no_object_is_counted_and_the_rest_is_used(load_entries
     dataset = load_entries(images, [entry, box()], [{"id": 1, "name": "cat"}, entry])
     assert of_images(dataset) == [1]
     assert dataset.problem_counts() == {"annotation malformed": 3}
+    assert sum(problem.costs_image for problem in dataset.problems) == 1
 
 
 @pytest.mark.parametrize("name", [None, True, [], {}, NAN, HUGE, "", "\ud800", "x" * 1000])

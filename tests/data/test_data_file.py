@@ -1,10 +1,11 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from detres.data.data_file import load_classification_file, load_data_file
-from detres.data.datasets import load_dataset
+from detres.data.datasets import load_dataset, load_split
 from detres.data.voc import load_voc
 from detres.errors import ConfigError, DataError, UserError
 
@@ -215,3 +216,95 @@ def test_a_bomb_and_code_in_a_data_file_are_refused_with_their_lines(tmp_path):
     file.write_text("format: coco\nroot: .\ntrain: a.json\naugment: [{'os:system': {command: x}}]\n")
     with pytest.raises(ConfigError, match=r"own.yaml: data.augment names code to run \(os:system\).*\(line 4\)"):
         load_data_file(file)
+
+
+# Which folder the splits of a data.yaml are below.
+
+
+@pytest.fixture
+def write_split(write_picture) -> Callable[..., None]:
+    def write(root: Path, *splits: str) -> None:
+        for split in splits:
+            write_picture(root / split / f"{root.name}.png")
+
+    return write
+
+
+def splits_of(file: Path, content: str) -> list[str]:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"names: [cat]\n{content}")
+    data = load_data_file(file)
+    return [*data.train, *data.val]
+
+
+@pytest.mark.parametrize("elsewhere", [["val"], ["train", "val"]])
+@pytest.mark.parametrize(("stated", "base"), [("", "set"), ("path: own\n", "set/own")])
+def test_a_split_that_is_not_beside_the_yaml_is_taken_from_nowhere_else(
+    tmp_path: Path, write_split, monkeypatch: pytest.MonkeyPatch, stated: str, base: str, elsewhere: list[str]
+) -> None:
+    write_split(tmp_path / base, "train")
+    for other in ("cwd", "datasets"):
+        write_split(tmp_path / other, *elsewhere)
+        write_split(tmp_path / other / "own", *elsewhere)
+    (tmp_path / "cwd").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("DETRES_DATASETS", str(tmp_path / "datasets"))
+    found = splits_of(tmp_path / "set" / "data.yaml", f"{stated}train: train\nval: val\n")
+    assert found == [str(tmp_path / base / split) for split in ("train", "val")]
+    with pytest.raises(DataError, match=str(tmp_path / base / "val")):
+        load_dataset(load_data_file(tmp_path / "set" / "data.yaml"), "val")
+
+
+def test_where_nothing_is_beside_the_yaml_the_place_with_most_of_its_splits_is_meant(
+    tmp_path: Path, write_split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_split(tmp_path / "cwd", "train")
+    write_split(tmp_path / "datasets", "train", "val")
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("DETRES_DATASETS", str(tmp_path / "datasets"))
+    found = splits_of(tmp_path / "set" / "data.yaml", "train: train\nval: [val]\n")
+    assert found == [str(tmp_path / "datasets" / split) for split in ("train", "val")]
+    found = splits_of(tmp_path / "set" / "data.yaml", f"train: train\nval: {tmp_path}/datasets/val\n")
+    assert found == [str(tmp_path / "cwd" / "train"), str(tmp_path / "datasets" / "val")]
+
+
+def test_roboflows_splits_are_all_beside_the_yaml_or_none(tmp_path: Path, write_split) -> None:
+    write_split(tmp_path / "set", "train/images", "valid/images")
+    write_split(tmp_path, "valid/images")
+    found = splits_of(tmp_path / "set" / "data.yaml", "train: ../train/images\nval: ../valid/images\n")
+    assert found == [str(tmp_path / "set" / split / "images") for split in ("train", "valid")]
+
+
+def test_a_set_that_was_moved_is_beside_its_yaml(tmp_path: Path, write_split) -> None:
+    write_split(tmp_path / "set", "train")
+    found = splits_of(tmp_path / "set" / "data.yaml", "path: /content/set\ntrain: train\nval: val\n")
+    assert found == [str(tmp_path / "set" / split) for split in ("train", "val")]
+
+
+# Names as Windows writes them.
+
+
+@pytest.mark.parametrize("content", ["names: [cat]\npath: ..\\set\n", "format: yolo\nroot: ..\\set\n"])
+def test_backslashes_in_the_names_of_splits_are_slashes(tmp_path: Path, write_split, content: str) -> None:
+    root = tmp_path / "set"
+    write_split(root, "images/train", "images/val")
+    (root / "classes.txt").write_text("cat\n")
+    (root / "data.yaml").write_text(f"{content}train: images\\train\nval: [images\\val]\n")
+    data = load_data_file(root / "data.yaml")
+    assert [load_split(data, split).file_name(0) for split in ("train", "val")] == [
+        f"images/{split}/set.png" for split in ("train", "val")
+    ]
+    write_split(root, "images\\val")
+    assert load_dataset(load_data_file(root / "data.yaml"), "val").file_name(0) == "images\\val/set.png"
+
+
+def test_backslashes_are_slashes_in_the_splits_of_every_format(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("format: coco\nroot: .\ntrain: annotations\\a.json:images\\a\n")
+    assert load_data_file(file).train == ("annotations/a.json:images/a",)
+    file.write_text("format: voc\nroot: .\ntrain: 2007\\trainval\n")
+    assert load_data_file(file).train == ("2007/trainval",)
+    file.write_text("format: folder\nroot: .\ntrain: sets\\train\n")
+    assert load_classification_file(file).train == ("sets/train",)
+    file.write_text("format: webdataset\nroot: .\ntrain: shards\\{00..12}.tar\n")
+    assert load_classification_file(file).train == ("shards/{00..12}.tar",)

@@ -225,6 +225,17 @@ def test_no_program_is_started_for_a_picture(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "started").exists()
 
 
+def test_what_the_system_will_not_open_is_not_called_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to("b.jpg")
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    (tmp_path / "c.txt").touch()
+    for read in (read_header, read_image):
+        with pytest.raises(DataError, match=r"a\.jpg: this is a link that leads in a circle; put the image there"):
+            read(tmp_path / "a.jpg")
+        with pytest.raises(DataError, match=r"d\.jpg: cannot be read: Not a directory"):
+            read(tmp_path / "c.txt" / "d.jpg")
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()

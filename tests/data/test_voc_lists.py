@@ -55,6 +55,32 @@ def test_all_that_people_write_for_an_entry_is_that_entry(voc: Builder, line: st
     assert (files_of(images), images.image_id(0), images.problems) == (["a.jpg"], "a", ())
 
 
+@pytest.mark.parametrize("entry", ["a", "cam2/a"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("JPEGImages/{}.jpg", "./JPEGImages/{}.jpg 1", "Annotations/{}.xml", "../../JPEGImages/{}.jpg"),
+        *("{root}/JPEGImages/{}.jpg", "{root}/Annotations/{}", "./JPEGImages/{}"),
+    ],
+)
+def test_paths_through_the_folders_of_the_set_are_entries(voc: Builder, line: str, entry: str) -> None:
+    voc.annotate(entry, "a.jpg", "cat")
+    voc.picture(f"{entry}.jpg")
+    text = line.format(entry, root=voc.root.name)
+    for each in (text, text.replace("/", "\\")):
+        images = voc.load(each)
+        assert (files_of(images), images.image_id(0), images.problems) == ([f"{entry}.jpg"], entry, ())
+
+
+def test_a_path_through_a_folder_of_the_set_whose_annotation_is_missing_is_told_by_its_name(voc: Builder) -> None:
+    voc.annotate("a", "a.jpg", "cat")
+    voc.picture("a.jpg", "b.jpg")
+    (problem,) = voc.load("a\nJPEGImages/b.jpg\n").problems
+    assert (problem.kind, problem.file) == ("annotation missing", "Annotations/b.xml")
+    (problem,) = voc.load("a\nother/JPEGImages/a.jpg\n").problems
+    assert (problem.kind, problem.file) == ("annotation missing", "Annotations/other/JPEGImages/a.xml")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_lists_of_windows_lose_no_line(voc: Builder, encoding: str) -> None:
     for stem in ("ä", "b"):

@@ -1,5 +1,6 @@
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,8 @@ def test_hidden_files_are_no_images_and_no_labels(yolo_root: Path, write_picture
     write_picture(yolo_root / "images" / "train" / ".ipynb_checkpoints" / "a-checkpoint.png")
     (yolo_root / "images" / "train" / "._a.png").touch()
     (yolo_root / "labels" / "train" / "._a.txt").touch()
+    (yolo_root / "labels" / "train" / ".ipynb_checkpoints").mkdir()
+    (yolo_root / "labels" / "train" / ".ipynb_checkpoints" / "d.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (yolo_root / "labels" / "train" / "b.txt").unlink()
     images = load_yolo(yolo_root, "images/train", strict=True)
     assert (len(images), images.problems) == (3, ())
@@ -163,6 +166,79 @@ def test_labels_of_no_image_are_no_harmless_thing_where_images_have_none(
         load_yolo(yolo_root, split, strict=True)
 
 
+@pytest.mark.parametrize("where", ["labels/train", "images/train", "labels/train/cam2"])
+@pytest.mark.parametrize("other", [None, "d.heic", "d.GIF", "d"])
+def test_labels_of_an_image_that_a_folder_has_no_more_tell_of_it(
+    yolo_root: Path, where: str, other: str | None
+) -> None:
+    """A list names its images; of a folder, nothing else would say that one is missing."""
+    for stem in ("b", "c"):
+        (yolo_root / "labels" / "train" / f"{stem}.txt").write_text("")
+    (yolo_root / where).mkdir(exist_ok=True)
+    (yolo_root / where / "d.txt").write_text("\n0 0.5 0.5 0.5 0.5\n")
+    place = yolo_root / where.replace("labels", "images")
+    place.mkdir(exist_ok=True)
+    if other:
+        (place / other).touch()
+    images = load_yolo(yolo_root, "images/train")
+    (problem,) = [problem for problem in images.problems if problem.kind != "file not read"]
+    assert (problem.kind, problem.file, problem.costs_image) == ("image missing", f"{where}/d.txt", True)
+    assert f"{place.relative_to(yolo_root)} has no image of that name" in problem.detail
+    assert (f"{other} lies there" if other else "bring it back") in problem.detail
+    with pytest.raises(DataError, match=r"image missing: .*/d\.txt"):
+        load_yolo(yolo_root, "images/train", strict=True)
+
+
+def test_a_folder_lacks_no_image_for_texts_without_labels_nor_for_those_of_another_name(
+    yolo_root: Path, write_picture
+) -> None:
+    labels = yolo_root / "labels" / "train"
+    for name in ("b.txt", "c.txt", "d.txt", "blank.txt"):
+        (labels / name).write_text("\n" if name == "blank.txt" else "")
+    (labels / "README.txt").write_text("five words about the labels\n")
+    (labels / "classes.txt").write_text("0 1 1 1 1\n")
+    write_picture(yolo_root / "images" / "train" / "cam" / "e.png")
+    (yolo_root / "images" / "train" / "alias").symlink_to("cam")
+    for folder in ("cam", "alias"):
+        (labels / folder).mkdir()
+        (labels / folder / "e.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (problem,) = load_yolo(yolo_root, "images/train", strict=True).problems
+    assert (problem.kind, problem.detail) == (
+        "file not read",
+        "4 label files belong to no image: README.txt, e.txt, blank.txt, …",
+    )
+
+
+@pytest.mark.parametrize("split", ["images/train", "train.txt"])
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda label: label.mkdir(), "a folder"),
+        (lambda label: label.symlink_to("nowhere"), "a link that leads nowhere"),
+        (os.mkfifo, "a pipe, socket or device"),
+    ],
+)
+def test_what_has_a_label_files_name_and_is_no_file_costs_its_image(
+    yolo_root: Path, make: Callable[[Path], None], what: str, split: str
+) -> None:
+    (yolo_root / "train.txt").write_text("images/train/a.png\nimages/train/b.png\nimages/train/c.png\n")
+    label = yolo_root / "labels" / "train" / "b.txt"
+    label.unlink()
+    make(label)
+    images = load_yolo(yolo_root, split)
+    assert "images/train/b.png" not in files_of(images)
+    (problem,) = images.problems
+    assert (problem.kind, problem.file, problem.costs_image) == ("annotation malformed", "labels/train/b.txt", True)
+    assert problem.detail.startswith(f"it is {what}, not a file; ")
+
+
+def test_labels_of_other_lists_are_of_no_missing_image(yolo_root: Path) -> None:
+    (yolo_root / "labels" / "train" / "b.txt").write_text("")
+    (yolo_root / "labels" / "train" / "d.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (yolo_root / "train.txt").write_text("images/train/a.png\nimages/train/b.png\n")
+    assert load_yolo(yolo_root, "train.txt", strict=True).problem_counts() == {"file not read": 1}
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_lists_name_images_and_labels_in_any_form_of_unicode(yolo_root: Path, write_picture, form: str) -> None:
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
@@ -199,7 +275,7 @@ def test_a_mask_beside_a_photo_does_not_get_its_labels(yolo_root: Path, write_pi
         f"images/train/{name}" for name in ("a.jpg", "b.png", "c.jpg", "c.png")
     ]
     (problem,) = [problem for problem in images.problems if problem.kind == "picture in doubt"]
-    assert problem.file == "images/train/a.png"
+    assert (problem.file, problem.costs_image) == ("images/train/a.png", True)
     assert problem.detail == "a.jpg has the same label file, labels/train/a.txt, and is taken; left out"
 
 
@@ -264,11 +340,12 @@ def test_a_list_that_is_named_by_its_full_path_names_images_anywhere(yolo_root: 
 
 def test_a_list_names_images_below_the_path_that_the_yaml_states(yolo_root: Path, secret: Path) -> None:
     (yolo_root / "train.txt").write_text(f"images/train/a.png\n{secret}\nsecret.png\n")
-    yaml = f"path: {os.path.relpath(secret.parent, yolo_root)}\ntrain: train.txt\nnames: [cat, dog]\n"
-    (yolo_root / "data.yaml").write_text(yaml)
-    images = load_yolo(yolo_root / "data.yaml", "train.txt")
-    assert len(images) == 2
-    assert [problem.kind for problem in images.problems] == ["image repeated"]  # secret.png stands there twice
+    path = os.path.relpath(secret.parent, yolo_root)
+    for form in (path, path.replace("/", "\\")):
+        (yolo_root / "data.yaml").write_text(f"path: {form}\ntrain: train.txt\nnames: [cat, dog]\n")
+        images = load_yolo(yolo_root / "data.yaml", "train.txt")
+        assert len(images) == 2
+        assert [problem.kind for problem in images.problems] == ["image repeated"]  # secret.png stands there twice
 
 
 # Classes.
@@ -332,4 +409,8 @@ def test_two_classes_of_one_name_are_one_and_said(yolo_root: Path) -> None:
     (yolo_root / "data.yaml").write_text("names: [dog, dog, cat]\n")
     images = load_yolo(yolo_root, "images/train")
     assert images.class_names == ("dog", "cat")
-    assert str(images.problems[0]) == "class named twice: .: dog; its boxes are of one class"
+    assert str(images.problems[0]) == "class named twice: data.yaml: dog; its boxes are of one class"
+    (yolo_root / "data.yaml").write_text("format: yolo\n")
+    (yolo_root / "classes.txt").write_text("dog\ndog\ncat\n")
+    for root in (yolo_root, yolo_root / "data.yaml"):
+        assert load_yolo(root, "images/train").problems[0].file == "classes.txt"

@@ -71,12 +71,20 @@ def test_a_number_that_is_no_class_is_unknown(load: Load) -> None:
     assert load(f"{BOX}\n-1 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2").problem_counts() == {"unknown class": 2}
 
 
-def test_a_label_file_that_is_no_text_leaves_its_image_out(load: Load) -> None:
-    images = load(BOX, "0 0.5 0.5 0.2 0.2 # für".encode("latin-1"))
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("0 0.5 0.5 0.2 0.2 # für".encode("latin-1"), "line 1 is no UTF-8 text"),
+        (BOX.encode("utf-16-le"), "it holds zero bytes"),
+        (b" " * (8 * 2**20 + 1), "it is larger than 8 MiB"),
+    ],
+)
+def test_a_label_file_that_cannot_be_read_costs_its_image(load: Load, content: bytes, expected: str) -> None:
+    images = load(BOX, content)
     assert len(images) == 1
     (problem,) = images.problems
-    assert (problem.kind, problem.file) == ("annotation malformed", "labels/1.txt")
-    assert "line 1 is no UTF-8 text" in problem.detail
+    assert (problem.kind, problem.file, problem.costs_image) == ("annotation malformed", "labels/1.txt", True)
+    assert expected in problem.detail
 
 
 # What data.yaml says.
@@ -229,3 +237,63 @@ def test_a_polygon_that_looks_like_a_pose_is_one_among_polygons(load: Load) -> N
     images = load(f"{pose}\n{polygon}\n{pose}\n")
     assert images.problem_counts() == {"label of other meaning": 3}
     assert "among lines that are no polygons" in images.problems[1].detail
+
+
+# Boxes so large that width and height are a point in them.
+LARGE = "0 0.5 0.5 0.6 0.6"
+_THREES = "0.3 0.3 2 0.4 0.4 1 0.6 0.7 2 0.5 0.5 0"
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        "0.40 0.40 0.41 0.41 0.42 0.42 0.43 0.43 0.44 0.44",
+        "0.3 0.4",
+        "0.25 0.3 0.75 0.7",
+        "0.3 0.3 0.7 0.3 0.7 0.7 0.3 0.7",
+        _THREES,
+    ],
+)
+def test_keypoints_in_large_boxes_are_asked_about_where_all_lines_have_as_many(load: Load, points: str) -> None:
+    other = f"1 0.48 0.5 0.6 0.62 {points}"
+    images = load(f"{LARGE} {points}\n{BOX}", other, f"{LARGE} {points}", "")
+    assert rounded(images) == [PIXELS]
+    assert images.problem_counts() == {"label of other meaning": 3}
+    count = len(points.split()) // (3 if points == _THREES else 2)
+    assert all(f"a box, {count} keypoints of {len(points.split()) // count}" in each.detail for each in images.problems)
+
+
+@pytest.mark.parametrize("another", ["0.3 0.3 0.7 0.3 0.7 0.7", "0.1 0.4"])
+def test_lines_of_other_lengths_or_with_points_outside_make_polygons_of_all(load: Load, another: str) -> None:
+    images = load(f"{LARGE} 0.3 0.4\n{LARGE} 0.7 0.3", f"{LARGE} {another}")
+    assert (len(images.boxes), images.problems) == (3, ())
+    images = load(f"{LARGE} 0.3 0.4\n{LARGE} 0.7 0.3", "", yaml="names: [cat, dog]\ntask: segment")
+    assert (len(images.boxes), images.problems) == (2, ())
+
+
+def _lines(polygons: np.ndarray) -> str:
+    return "\n".join("0 " + " ".join(f"{value:.6f}" for value in each.ravel()) for each in polygons)
+
+
+def _rectangles(rng: np.random.Generator, largest: float, turned: bool) -> np.ndarray:
+    """(60, 4, 2) corners of rectangles around the middle of the image, rounded to pixels of 640."""
+    sides = rng.uniform(0.02, largest, (60, 2)) / 2
+    corners = sides[:, None] * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    angles = rng.uniform(0, np.pi, 60) * turned
+    turn = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]]).transpose(2, 1, 0)
+    return np.round((rng.uniform(0.4, 0.5, (60, 1, 2)) + corners @ turn) * 640) / 640
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("largest", [0.05, 0.3])
+def test_a_set_of_rectangles_is_one_of_polygons(load: Load, largest: float, turned: bool) -> None:
+    """Small ones in the middle all lie in the boxes that their first corners would be."""
+    rectangles = _rectangles(np.random.default_rng(3), largest, turned)
+    images = load(_lines(rectangles))
+    assert (len(images.boxes), images.problem_counts()) == (60, {})
+
+
+@pytest.mark.parametrize("corners", [3, 4, 5])
+def test_a_set_of_polygons_of_equally_many_corners_is_one_of_polygons(load: Load, corners: int) -> None:
+    images = load(_lines(_polygons(np.random.default_rng(corners), corners)))
+    assert (len(images.boxes), images.problem_counts()) == (200, {})

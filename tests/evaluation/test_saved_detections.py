@@ -134,6 +134,13 @@ def test_ids_and_numbers_as_text_are_what_they_say(tmp_path: Path) -> None:
         read_detections(written(tmp_path, [row(image_id=3.5), row(image_id="03")]), both)
 
 
+def test_further_ids_of_a_category_mean_it(tmp_path: Path) -> None:
+    file = written(tmp_path, [row(category_id=9), row(category_id="9"), row(category_id=9.0), row(category_id=1)])
+    assert read_detections(file, GROUND_TRUTH, other_ids={9: 7}).label.tolist() == [1, 1, 1, 0]
+    with pytest.raises(DataError, match="1 × unknown category id, such as 2"):
+        read_detections(written(tmp_path, [row(category_id=2)]), GROUND_TRUTH, other_ids={9: 7})
+
+
 def test_detections_on_images_that_were_left_out_are_left_out_too(tmp_path: Path) -> None:
     file = written(tmp_path, [row(image_id=5), row(), row(image_id=6)])
     assert read_detections(file, GROUND_TRUTH, left_out=2).image.tolist() == [0]

@@ -113,6 +113,21 @@ def test_missing_images_are_an_error_that_lists_them_and_names_the_way_out(
     assert not (tmp_path / "refused").exists(), "nothing was begun"
 
 
+def test_a_folder_without_an_image_that_its_labels_are_of_is_refused_until_stated(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    for name in NAMES:
+        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
+    data = DataConfig(**write_yolo(root) | {"test": ["images"]})
+    (root / "images" / "3.png").rename(root / "images" / "3.heic")
+    said: list[str] = []
+    with pytest.raises(DataError, match=r"1 of its images are missing .*\n.*labels/3\.txt: .*3\.heic lies there"):
+        load_measured(data, "test", said.append)
+    images = load_measured(data.model_copy(update={"strict": False}), "test", said.append)
+    assert problem_metrics(images.problems) == {"problems": {"image missing": 1}, "images_left_out": 1}
+    assert any(line.startswith("warning: 1 × image missing, such as labels/3.txt") for line in said)
+
+
 def test_what_was_stated_to_be_left_out_is_told_and_counted(data: dict[str, Any], tmp_path: Path) -> None:
     detections = write_perfect(data, tmp_path / "found")
     for name in ("1", "4"):
@@ -226,6 +241,24 @@ def test_an_own_yaml_may_state_strict(tmp_path: Path) -> None:
     ):
         (tmp_path / "data.yaml").write_text(f"format: coco\ntest: test.json\n{stated}")
         assert load_data_file(tmp_path / "data.yaml").strict is expected
+
+
+def test_detections_by_a_repeated_categorys_further_id_are_of_its_class(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    for name in NAMES:
+        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
+    data = write_coco(root)
+    detections = write_perfect(data, tmp_path / "found")
+    content = json.loads((root / "test.json").read_text())
+    content["categories"] += [{"id": 2, "name": "dog"}, {"id": 7, "name": "cat"}]
+    (root / "test.json").write_text(json.dumps(content))
+    rows = json.loads((detections / "detections.json").read_text())
+    for row in rows[::2]:
+        row["category_id"] = 7
+    (detections / "detections.json").write_text(json.dumps(rows))
+    metrics, _ = evaluated(data, detections, tmp_path / "out")
+    assert (metrics["mAP50"], metrics["problems"]) == (1.0, {"category repeated": 1})
 
 
 def test_boxes_that_are_found_again_by_mending_count_in_the_figures(tmp_path: Path) -> None:
