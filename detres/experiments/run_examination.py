@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from detres.backbones.weight_formats import other_than_safetensors
 from detres.errors import ConfigError
 from detres.experiments.run_config import CONFIG_FILE, check_run_config
 from detres.training.checkpoint_files import MODEL_FILE, Condition, Damaged, condition_of, tensors_of
@@ -16,7 +17,7 @@ _UNCHECKED = "opens, but has no checksum: it was written by another program or a
 def examine(path: Path) -> tuple[list[str], list[str]]:
     """Lines to print, and problems with their mends. path: a run's folder, a checkpoint's, or a safetensors file.
 
-    All bytes are read. Raises ConfigError where it is none of these.
+    All bytes are read. Raises ConfigError, which says what it is where that is known, where it is none of these.
     """
     path = path.expanduser()
     if path.is_file():
@@ -31,6 +32,8 @@ def examine(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _examine_file(path: Path) -> tuple[list[str], list[str]]:
+    if (other := other_than_safetensors(path)) is not None:
+        raise ConfigError(f"{path}: {other}; doctor examines runs and safetensors alone")
     try:
         _, _, has_checksum = tensors_of(path)
     except Damaged as error:
