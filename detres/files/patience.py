@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from detres.errors import UserError
+from detres.files.whole import refusal_of
 
 # Seconds before the second try and those after it: a minute in all.
 WAITS = (2.0, 8.0, 20.0, 30.0)
@@ -37,8 +38,9 @@ def patiently(
             return write()
         except _REFUSALS as error:
             undo()
-            why = error.strerror or str(error) if isinstance(error, OSError) else str(error).partition("\n")[0]
-            if wait is None or (isinstance(error, OSError) and error.errno in _FOR_GOOD):
+            refusal = refusal_of(error)
+            why = (refusal and refusal.strerror) or str(error).partition("\n")[0]
+            if wait is None or (refusal is not None and refusal.errno in _FOR_GOOD):
                 raise UserError(
                     f"{place}: {what} cannot be written: {why}; mend this (make room, or the permission) and go on "
                     "with --resume"
