@@ -84,9 +84,12 @@ def _check_localization(data: LocalizationDataConfig) -> None:
 
 
 def _check_detection(config: Config, fix: Path | None) -> None:
+    from detres.config.schema import DataConfig
     from detres.data.checking import check
-    from detres.experiments.detection_data import anchor_shapes
+    from detres.experiments.detection_data import anchor_shapes, transform_of
 
+    if config.data.augment != DataConfig.model_fields["augment"].default:
+        transform_of(config.data, training=True)  # One that was stated is tried.
     for report in check(config.data, anchors=anchor_shapes(config.model), fix=fix):
         print("\n".join(lines_of(report)))
     if fix:
