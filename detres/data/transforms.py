@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from detres.config.problems import nearest
 from detres.data.augmentation_trial import said_by, try_augmentations
 from detres.data.sizes import Rounding, resize_image, resized_size
-from detres.errors import ConfigError, DataError, UserError
+from detres.errors import ConfigError, DataError, UserError, raised_in
 from detres.structures import DetectionTarget
 from detres.system_errors import out_of_memory
 
@@ -150,6 +150,10 @@ def build_augmentation(entry: Augmentation, where: str) -> Any:
             transform = build(**arguments)
     except (ValueError, TypeError, UserWarning) as error:
         raise ConfigError(f"{where}: {name} refuses {arguments}: {error}") from None
+    except Exception as error:
+        if isinstance(error, UserError) or out_of_memory(error):
+            raise
+        raise ConfigError(f"{where}: {name} raised {raised_in(error, __file__)}; mend it") from error
     _check_boxes_follow(name, transform, where)
     return transform
 
@@ -168,6 +172,8 @@ def _find(name: str, where: str) -> Callable[..., Any]:
             return getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"{where}: {name} cannot be imported: {error}") from None
+        except Exception as error:
+            raise ConfigError(f"{where}: to import {name} raised {raised_in(error, __file__)}; mend it") from error
     library = _albumentations()
     kinds = (library.BasicTransform, library.BaseCompose)
     if _is_transform(getattr(library, name, None), kinds):
