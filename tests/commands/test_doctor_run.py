@@ -83,6 +83,30 @@ def test_damaged_files_beside_the_checkpoints_are_told(run: Path, capsys: pytest
     assert "--cfg" in told
 
 
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", "it holds no line, and step 4 was reached: what was logged up to step 4 is lost"),
+        ("\0" * 60, "it holds no line, and step 4 was reached"),
+        ('{"kind": "train", "step": 2}\n', "its last line is of step 2, and step 4 was reached"),
+        ('{"kind": "event", "step": 2}\n{"kind": "train", "step": 3}\n', None),
+        ('{"kind": "train", "step": 2}\n{"kind": "eval", "step": 4}\n', None),
+        ('{"kind": "train", "step": 6}\n', None),
+    ],
+)
+def test_a_log_that_ends_before_the_checkpoint_has_lost_lines(
+    run: Path, capsys: pytest.CaptureFixture[str], log: str, said: str | None
+) -> None:
+    """Of every second step, the last line may be of the one before."""
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("training: {}", "training: {log_every: 2}"))
+    (run / "metrics.jsonl").write_text(log)
+    assert main(["doctor", str(run)]) == (2 if said else 0)
+    told = capsys.readouterr().out
+    if said:
+        assert f"PROBLEM  {run / 'metrics.jsonl'}: {said}" in told
+
+
 def test_what_has_no_checksum_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"w": torch.ones(3)}, tmp_path / "theirs.safetensors", {"step": "3"})
     assert main(["doctor", str(tmp_path / "theirs.safetensors")]) == 0
