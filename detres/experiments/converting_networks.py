@@ -163,6 +163,9 @@ def _described(fitting: Fitting) -> list[str]:
             "its shortcuts have no weights: their zeros are where --shortcut-padding says, at the end if it does not; "
             "ports that pad both sides (by planes//4) need --shortcut-padding both"
         )
+    if fitting.missing:
+        stages = ", ".join(f"{stage} (from {name})" for stage, name in fitting.missing.items())
+        told.append(f"missing, as a whole: {stages}; a network that is made of the file has them from scratch")
     if fitting.left_over:
         told.append(f"left over, {len(fitting.left_over)} tensors of other layers, from {fitting.left_over[0][:100]}")
     return told

@@ -126,6 +126,17 @@ def test_checkpoints_of_trainings_are_read_whatever_they_are_called(done: Done, 
     assert build_backbone("resnet18", weights=out).load_report.missing == ()
 
 
+def test_stages_that_are_missing_as_a_whole_are_told(done: Done, tmp_path: Path) -> None:
+    state = get_model("resnet18", weights=None).state_dict()
+    file, out = tmp_path / "half.pth", tmp_path / "out.safetensors"
+    torch.save({n: t for n, t in state.items() if not n.startswith(("layer3", "layer4", "fc"))}, file)
+    assert "missing, as a whole: c4 (from layer3.0.conv1.weight), c5 (from layer4.0." in done(
+        *CONVERT, "resnet18", file, out
+    )
+    torch.save({n: t for n, t in state.items() if not n.startswith("fc")}, file)
+    assert "missing, as a whole" not in done(*CONVERT, "resnet18", file, out)
+
+
 def test_timms_weights_are_checked_against_their_model(done: Done, refused: Refused, tmp_path: Path) -> None:
     import timm
 
