@@ -16,6 +16,7 @@ import numpy as np
 
 from detres.pickles.machine import PickleMachine
 from detres.pickles.values import Builder, Inert, Unfinished, described
+from detres.system_errors import out_of_memory
 
 _MOST_DIMENSIONS = 32
 # Kind and bytes of an element: truth, whole numbers, floats, complex numbers, bytes and text of a fixed length.
@@ -37,6 +38,8 @@ def read_array_pickle(path: Path) -> Any:
     except _ForbiddenError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # what a damaged pickle says to codecs, numpy and the memory is theirs to answer
+        if out_of_memory(error):
+            raise
         raise ValueError(f"not a pickle that can be read ({str(error) or type(error).__name__})") from error
 
 

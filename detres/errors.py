@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 
 # Of a message; what is longer quotes something that nobody reads to its end.
@@ -36,6 +37,20 @@ class DetresWarning(Warning):
 def tell(message: str) -> None:
     """Warn of what went wrong and is told nowhere else."""
     warnings.warn(message, DetresWarning, stacklevel=2)
+
+
+def raised_in(error: Exception, caller: str) -> str:
+    """An error of code that is not ours, in a line: its kind, its words, and the code's file and line.
+
+    caller: our file, in which that code is called. The line is the last one in the file that was called, whatever
+    library it called in its turn; none for what was called wrongly, or is not written in Python.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    theirs = [frame for frame in frames if frame.filename != caller]
+    own = [frame for frame in theirs if frame.filename == theirs[0].filename]
+    words = " ".join(str(error).split())[:500]
+    place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}{f': {words}' if words else ''}{place}"
 
 
 def readable(text: str) -> str:

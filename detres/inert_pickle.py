@@ -22,6 +22,7 @@ from torch import Tensor
 from detres.files.zips import BoundedZip
 from detres.pickles.machine import PickleMachine
 from detres.pickles.values import Builder, Inert, checked_key, described
+from detres.system_errors import out_of_memory
 
 __all__ = ["Inert", "read_torch_file"]
 
@@ -57,6 +58,8 @@ def read_torch_file(path: Path) -> tuple[Any, dict[str, int]]:
         reader = _read_archive if is_archive else _read_stream
         return reader(path)
     except Exception as error:  # what a damaged file says to codecs, torch and the memory is theirs to answer
+        if out_of_memory(error):
+            raise
         raise ValueError(f"not a file of torch.save that can be read ({str(error) or type(error).__name__})") from error
 
 

@@ -204,3 +204,19 @@ def test_an_empty_file_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "a.pth").touch()
     with pytest.raises(ValueError, match=r"can be read \(the file is empty\)"):
         read_torch_file(tmp_path / "a.pth")
+
+
+@FORMS
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_memory_that_ends_is_not_the_files_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: bool, error: Exception
+) -> None:
+    path = save({"a": torch.ones(3)}, tmp_path / "a.pth", archive=archive)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("torch.as_strided", refuse)
+    with pytest.raises(type(error)) as caught:
+        read_torch_file(path)
+    assert caught.value is error

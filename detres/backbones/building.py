@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch.distributed as dist
 from torch import nn
@@ -20,7 +20,8 @@ from detres.backbones.norms import Norm
 from detres.backbones.pretrained import find_weights, load_weights, loaded_stages
 from detres.backbones.resnet import ResNet
 from detres.backbones.vgg import Vgg
-from detres.errors import ConfigError, WeightsError
+from detres.errors import ConfigError, UserError, WeightsError, raised_in
+from detres.system_errors import out_of_memory
 
 Kinds = Mapping[type[Architecture | VggArchitecture], type[Network]]
 """The network of each family of architectures."""
@@ -276,13 +277,25 @@ def _build_own(name: str, choices: Choices) -> nn.Module:
         factory = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"backbone {name}: {error}; module:callable names something that can be imported") from error
-    backbone = factory(**choices.made())
+    except Exception as error:
+        _own_failed(error, f"backbone {name}: to import it")
+    try:
+        backbone = factory(**choices.made())
+    except Exception as error:
+        _own_failed(error, f"backbone {name}: called with {', '.join(choices.made()) or 'nothing'}, it")
     lacking = [part for part in ("specs", "pixel_stats", "normalize") if not hasattr(backbone, part)]
     if lacking:
         raise ConfigError(f"backbone {name}: what it returns lacks {', '.join(lacking)}; see detres.backbones.resnet")
     if not hasattr(backbone, "load_report"):
         backbone.load_report = None
     return backbone
+
+
+def _own_failed(error: Exception, what: str) -> NoReturn:
+    """Tell of code that is the user's in a line; what ours or the machine says by way of it stays as it is."""
+    if isinstance(error, UserError) or out_of_memory(error):
+        raise error
+    raise ConfigError(f"{what} raised {raised_in(error, __file__)}; mend it, or name another") from error
 
 
 def _unset(foreign: Sequence[str]) -> str:

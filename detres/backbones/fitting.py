@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,12 +22,14 @@ class Fitting:
     """Tensors that are a network's. left_over: names of others, which were beside them.
 
     shortcut: the network's, None where it is no residual net. num_classes: of its last layer; None: without one.
+    missing: of the network's last stages of which nothing is there, in its order, the first name.
     """
 
     tensors: dict[str, Tensor]
     left_over: tuple[str, ...]
     shortcut: Shortcut | None
     num_classes: int | None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def fit(tensors: Mapping[str, Tensor], architecture: str, shortcut: Shortcut | None = None) -> Fitting:
@@ -45,22 +47,36 @@ def fit(tensors: Mapping[str, Tensor], architecture: str, shortcut: Shortcut | N
     absent = [name for name in places if name not in tensors and not name.endswith(_COUNTER)]
     gone = _gone(net, places, absent)
     missing = [name for name in absent if net.stage_of(name) not in gone]
-    wrong = [
-        f"{name} is {tuple(tensor.shape)}, expected {tuple(places[name].shape)}"
-        for name, tensor in tensors.items()
-        if name in places and tensor.shape != places[name].shape
-    ]
-    problems = [
-        *([f"{len(foreign)} names it has not, such as {foreign[0]}"] if foreign else []),
-        *([f"{len(missing)} of its {len(places)} names are missing, such as {missing[0]}"] if missing else []),
-        *([f"{len(wrong)} shapes differ: {'; '.join(wrong[:2])}"] if wrong else []),
-    ]
+    problems = _problems(tensors, places, foreign, missing)
     if problems:
         looks = architecture_of(tensors)
         hint = f"; they look like {looks}'s: --architecture {looks}" if looks not in (None, architecture) else ""
         raise WeightsError(f"no weights of {architecture}: {'; '.join(problems)}{hint}")
     own = {name: tensor for name, tensor in tensors.items() if name in places}
-    return Fitting(own, tuple(unknown), shortcut, net.num_classes if has_classes and not gone else None)
+    num_classes = net.num_classes if has_classes and not gone else None
+    first = {net.stage_of(name): name for name in reversed(absent) if net.stage_of(name) in gone}
+    return Fitting(own, tuple(unknown), shortcut, num_classes, dict(reversed(first.items())))
+
+
+def _problems(
+    tensors: Mapping[str, Tensor], places: Mapping[str, Tensor], foreign: Sequence[str], missing: Sequence[str]
+) -> list[str]:
+    if not any(name in places for name in tensors):
+        first = next(iter(tensors), "nothing")[:100]
+        return [
+            f"none of its {len(tensors)} names is the network's, which begins with {next(iter(places))} where it "
+            f"begins with {first}"
+        ]
+    wrong = [
+        f"{name} is {tuple(tensor.shape)}, expected {tuple(places[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in places and tensor.shape != places[name].shape
+    ]
+    return [
+        *([f"{len(foreign)} names it has not, such as {foreign[0]}"] if foreign else []),
+        *([f"{len(missing)} of its {len(places)} names are missing, such as {missing[0]}"] if missing else []),
+        *([f"{len(wrong)} shapes differ: {'; '.join(wrong[:2])}"] if wrong else []),
+    ]
 
 
 def _on_paper(architecture: str, shortcut: Shortcut | None, tensors: Mapping[str, Tensor]) -> tuple[Network, bool]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from detres.backbones.architectures import BACKBONES, Pool, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
+from detres.config.problems import in_a_line
 from detres.errors import WeightsError
 from detres.files.strict_json import parse_json
 from detres.structures import PixelStats
@@ -50,11 +51,18 @@ class WeightsMetadata:
         """Raises WeightsError, naming `where`, for anything but what to_json writes; defaults may be left out."""
         try:
             values = parse_json(text)
+            if not isinstance(values, dict):
+                raise ValueError(f"got a {type(values).__name__}, expected keys")
+            if unknown := [name for name in values if name not in {each.name for each in fields(cls)}]:
+                raise ValueError(f"{_short(unknown[0])} is unknown")
+            values = {"architecture": values["architecture"]} | values
             stats = values.pop("pixel_stats")
+            if not isinstance(stats, dict) or not all(isinstance(stats.get(key), list) for key in ("mean", "std")):
+                raise ValueError(f"pixel_stats is {_short(stats)}; it takes mean, std and order")
             pixel_stats = PixelStats(tuple(stats["mean"]), tuple(stats["std"]), stats["order"])
             metadata = cls(pixel_stats=pixel_stats, **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            names, shown = ", ".join(each.name for each in fields(cls)), str(error)[:300]
+            names, shown = ", ".join(each.name for each in fields(cls)), in_a_line(error)[:300]
             raise WeightsError(f"{where}: no metadata of weights ({shown}); its keys are {names}") from error
         metadata._check(where)
         return metadata

@@ -14,6 +14,7 @@ from detres.backbones.described import check_extents
 from detres.backbones.metadata import WeightsMetadata
 from detres.config.classification_schema import ClassifierConfig
 from detres.config.localization_schema import LocalizerConfig
+from detres.config.problems import in_a_line
 from detres.config.schema import ModelConfig
 from detres.config.sections import Section
 from detres.errors import WeightsError
@@ -86,11 +87,13 @@ class ModelSettings(Generic[Model, Data, Test]):
         if not metadata or METADATA_KEY not in metadata:
             raise WeightsError(f"{where}: no {cls.kind} of detres's{cls.if_absent.format(where=where)}")
         try:
-            text: dict[str, Any] = dict(parse_json(metadata[METADATA_KEY]))
+            text = parse_json(metadata[METADATA_KEY])
+            if not isinstance(text, dict):
+                raise ValueError(f"got a {type(text).__name__}, expected keys such as task, model and test")
             cls._check_origin(text, where)
             settings = cls._from_text(text, where)
         except (ValueError, KeyError, TypeError, RecursionError, ArithmeticError) as error:
-            shown = str(error)[:_SHOWN]
+            shown = in_a_line(error)[:_SHOWN]
             raise WeightsError(f"{where}: its metadata cannot be read ({shown}); the file may be damaged") from None
         if not settings.class_names:
             raise WeightsError(f"{where}: its metadata name no classes; the file may be damaged")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from detres.backbones.metadata import LoadReport, WeightsMetadata
 from detres.backbones.network import Network
-from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
+from detres.backbones.weight_files import WeightsFile, not_finite, read_weights, write_weights
 from detres.backbones.weight_tags import fetch, find_published, is_tag
 from detres.errors import WeightsError
 from detres.files.places import local_place
@@ -103,9 +102,8 @@ def _check_fit(
     ]
     if wrong:
         raise WeightsError(f"{source}: {len(wrong)} tensors have another shape: {'; '.join(wrong[:3])}")
-    not_finite = [name for name, tensor in loaded.items() if not torch.isfinite(tensor).all()]
-    if not_finite:
-        raise WeightsError(f"{source}: not finite in {len(not_finite)} tensors: {', '.join(not_finite[:3])}")
+    if broken := not_finite(loaded):
+        raise WeightsError(f"{source}: not finite in {len(broken)} tensors: {', '.join(broken[:3])}")
     # Group norm's scales have the shape of batch norm's, and would load without a word.
     batch_norms = [any(name.endswith("running_var") for name in names) for names in (places, tensors)]
     if batch_norms[0] != batch_norms[1]:

@@ -99,6 +99,14 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return own
 
 
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of those that hold infinities or no numbers, as a model of ours has them: in 32 bits.
+
+    What is larger than these is finite in a file of 64 bits, and infinite in the model.
+    """
+    return [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

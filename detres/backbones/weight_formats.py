@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,12 @@ Form = Literal["safetensors", "npz", "torch", "pickle"]
 # torch.save's before 1.6: a pickle of one large number.
 _TORCH_STREAM = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _ZIP = b"PK\x03\x04"
+_IN_WORDS: Mapping[Form, str] = {
+    "safetensors": "safetensors",
+    "torch": "what torch.save wrote, which convert_weights turns into safetensors",
+    "npz": "an archive of numpy's arrays, which convert_weights turns into safetensors",
+    "pickle": "a pickle, which convert_weights turns into safetensors where it is a published one",
+}
 # What is often found under the name of a weights file.
 _OTHERS = (
     (b"<", "a page of the web: the download went wrong"),
@@ -42,13 +49,33 @@ def form_of(path: Path) -> Form:
         return "torch"
     if head[0] == 0x80 or head[:1] in (b"(", b"}", b"c"):
         return "pickle"
-    what = next((what for start, what in _OTHERS if head.lstrip().startswith(start)), None)
-    if what is None and head[257:262] == b"ustar":
-        what = "a tar archive: unpack it"
     raise WeightsError(
-        f"{path}: {what or 'no weights of any form that is read'}; weights are safetensors, what torch.save or "
-        "numpy.savez wrote, or a published .pkl"
+        f"{path}: {_known_other(head) or 'no weights of any form that is read'}; weights are safetensors, what "
+        "torch.save or numpy.savez wrote, or a published .pkl"
     )
+
+
+def other_than_safetensors(path: Path) -> str | None:
+    """What the file is, in words, where it is no safetensors.
+
+    None where it is, be it damaged or cut off, and where it cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return None
+    if is_safetensors_file(path) and _known_other(head) is None:
+        return None
+    try:
+        return _IN_WORDS[form_of(path)]
+    except WeightsError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _known_other(head: bytes) -> str | None:
+    what = next((what for start, what in _OTHERS if head.lstrip().startswith(start)), None)
+    return "a tar archive: unpack it" if what is None and head[257:262] == b"ustar" else what
 
 
 def is_safetensors(head: bytes) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import read_weights, write_tensors
+from detres.backbones.weight_files import not_finite, read_weights, write_tensors
 from detres.backbones.weight_formats import is_safetensors_file
 from detres.backbones.weight_tags import PRETRAINED, fetch, find_published, weights_cache
 from detres.classification.classifier_files import ClassifierSettings, build_from_settings, load_strictly
@@ -59,7 +59,7 @@ def locate_classifier(weights: str | Path) -> Path:
 def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
     published = find_published(f"{publisher}/{tag}", architecture)
     file = read_weights(fetch(published), metadata=published.metadata)
-    if missing := [name for name, tensor in file.tensors.items() if not tensor.isfinite().all()]:
+    if missing := not_finite(file.tensors):
         raise WeightsError(
             f"{file.source}: no classifier's, since {', '.join(missing[:3])} hold no numbers; its other layers are a "
             f"backbone's, model.backbone.weights={publisher}/{tag}"

@@ -3,6 +3,9 @@
 detres check_data --cfg coco_r50 data.root=/data/coco
 detres check_data --data my.yaml --fix cleaned/
 detres check_data --data pictures/          folders of class folders, or any classification set
+
+Exits with 2 where nothing can be used of what the config names, or of its train or its val; a test set that is named
+and absent is told, and no more.
 """
 
 from __future__ import annotations
@@ -32,12 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fix", metavar="DIR", type=Path, help="write annotations without the bad ones to this folder")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status: 2 where train or val is named and cannot be used; a test set often has no annotations."""
     from detres.config.classification_schema import ClassificationConfig
     from detres.config.loading import load_config, read_override, resolve, task_of
     from detres.config.localization_schema import LocalizationConfig
     from detres.data.classification_checking import check_classified
     from detres.data.data_file import task_of_data_file
+    from detres.data.unusable_splits import UnusableSplit
     from detres.errors import ConfigError
 
     if not arguments.cfg and not arguments.data:
@@ -52,15 +57,17 @@ def run(arguments: argparse.Namespace) -> None:
             f"--fix writes annotations of boxes for detection; of a {config.task} set, mend or remove the files named"
         )
     if isinstance(config, ClassificationConfig):
-        for report in check_classified(config.data):
+        reports: Sequence[Any] = check_classified(config.data)
+        for report in reports:
             print("\n".join(lines_of_classified(report)))
     elif isinstance(config, LocalizationConfig):
-        _check_localization(config.data)
+        reports = _check_localization(config.data)
     else:
-        _check_detection(config, arguments.fix)
+        reports = _check_detection(config, arguments.fix)
+    return 2 if any(isinstance(report, UnusableSplit) and report.split != "test" for report in reports) else 0
 
 
-def _check_localization(data: LocalizationDataConfig) -> None:
+def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:
     from detres.data.localized_sets import load_localized
     from detres.data.unusable_splits import UnusableSplit, refuse_useless
     from detres.errors import DataError
@@ -81,16 +88,22 @@ def _check_localization(data: LocalizationDataConfig) -> None:
         print(f"{split}: {images.name}, {len(images)} images with {len(images.boxes)} boxes of their own class")
         print(f"  {images.without_boxes} images without a box, which are left out")
         print("\n".join(_problem_lines(images.problems)))
+    return reports
 
 
-def _check_detection(config: Config, fix: Path | None) -> None:
+def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
+    from detres.config.schema import DataConfig
     from detres.data.checking import check
-    from detres.experiments.detection_data import anchor_shapes
+    from detres.experiments.detection_data import anchor_shapes, transform_of
 
-    for report in check(config.data, anchors=anchor_shapes(config.model), fix=fix):
+    if config.data.augment != DataConfig.model_fields["augment"].default:
+        transform_of(config.data, training=True)  # One that was stated is tried.
+    reports = check(config.data, anchors=anchor_shapes(config.model), fix=fix)
+    for report in reports:
         print("\n".join(lines_of(report)))
     if fix:
         print(f"cleaned annotations: {fix}; use them with --data {fix / 'data.yaml'}")
+    return reports
 
 
 def lines_of(report: DataReport | UnusableSplit) -> list[str]:

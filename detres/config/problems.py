@@ -41,6 +41,22 @@ def describe_problems(error: ValidationError, schema: type[BaseModel]) -> list[t
     return problems
 
 
+def in_a_line(error: Exception) -> str:
+    """What is wrong with something that nobody wrote by hand, for people: no line breaks, and no words of Python's."""
+    if isinstance(error, ValidationError):
+        details = error.errors(include_url=False)[:3]
+        paths = [tuple(_short(str(part)) for part in each["loc"]) or (error.title,) for each in details]
+        return "; ".join(
+            f"{'.'.join(path)} is unknown" if each["type"] == "extra_forbidden" else _wrong_value(path, each)
+            for path, each in zip(paths, details, strict=True)
+        )
+    if isinstance(error, KeyError):
+        return f"it has no {_short(str(error.args[0]))}"
+    if isinstance(error, TypeError | AttributeError):
+        return "a value is of another kind than it has to be"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def all_keys(schema: type[BaseModel], above: Path = ()) -> Iterator[Path]:
     """The path of every group and every key of a schema, outermost first."""
     for name, field in schema.model_fields.items():

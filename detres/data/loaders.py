@@ -84,7 +84,10 @@ class DetectionDataset(Dataset[DetectionSample]):
         index, step, position = place
         rgb, target = self._read(index)
         draw_key = key(self.seed, Purpose.AUGMENTATION, step, position)
-        image, size, target = self.transform.before_resize(rgb, target, draw_key)
+        try:
+            image, size, target = self.transform.before_resize(rgb, target, draw_key)
+        except DataError as error:
+            raise DataError(f"{self.images.path(index)}: {error}") from error
         return DetectionSample(
             image=image,
             original_size=(rgb.shape[0], rgb.shape[1]),

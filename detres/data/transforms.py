@@ -23,9 +23,11 @@ import torch
 from numpy.typing import NDArray
 
 from detres.config.problems import nearest
+from detres.data.augmentation_trial import said_by, try_augmentations
 from detres.data.sizes import Rounding, resize_image, resized_size
-from detres.errors import ConfigError
+from detres.errors import ConfigError, DataError, UserError, raised_in
 from detres.structures import DetectionTarget
+from detres.system_errors import out_of_memory
 
 # Square pixels. With albumentations' 0 a box that was cropped away altogether passes its filter and fails its check.
 _LEAST_AREA = 1e-4
@@ -40,7 +42,7 @@ class DetectionTransform:
     returns one; compositions such as OneOf take `transforms`, a list of the same form. Only used in training.
     shortest_side: in training one of them is drawn for each image, else the last is taken. longest_side: the limit of
     the other side. rounding: see sizes.resized_size.
-    Raises ConfigError where a transform or an argument is unknown or has a value it does not take.
+    Raises ConfigError where a transform or an argument is unknown, has a value it does not take, or fails on a picture.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class DetectionTransform:
         self.augment, self.shortest_side = tuple(augment), tuple(shortest_side)
         self.longest_side, self.rounding, self.training = longest_side, rounding, training
         self._compose = self._build() if training and self.augment else None
+        if self._compose is not None:
+            try_augmentations(self._compose.transforms, _albumentations())
 
     def __call__(
         self, rgb: NDArray[np.uint8], target: DetectionTarget, draw_key: int = 0
@@ -76,14 +80,26 @@ class DetectionTransform:
             # One stream for all that is drawn. set_random_seed would give each transform the same one: a horizontal
             # and a vertical flip at p=0.5 would then always happen together.
             self._compose.set_random_state(np.random.default_rng(draw_key), draws)
-            # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow.
-            result = self._compose(image=rgb, bboxes=shares, index=index)
+            result = self._augmented(rgb, shares, index)
             rgb, shares = result["image"], np.asarray(result["bboxes"]).reshape(-1, 4)
             index = np.asarray(result["index"], dtype=np.int64)
         size = resized_size(rgb.shape[:2], shortest, self.longest_side, self.rounding)
         moved = (shares * _corners(size)).astype(np.float32)
         kept = _with_area(moved)
         return rgb, size, _moved(target, index[kept], moved[kept])
+
+    def _augmented(self, rgb: NDArray[np.uint8], shares: NDArray[Any], index: NDArray[np.int64]) -> dict[str, Any]:
+        """Raises DataError: a transform may fail on some pictures alone."""
+        try:
+            # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow.
+            return self._compose(image=rgb, bboxes=shares, index=index)
+        except Exception as error:
+            if isinstance(error, UserError) or out_of_memory(error):
+                raise
+            raise DataError(
+                f"data.augment fails on this image of {rgb.shape[1]}x{rgb.shape[0]} pixels: {said_by(error)}; change "
+                "the augmentation, or leave the image out"
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers that are started afresh build their own: transforms of albumentations need not be picklable.
@@ -134,6 +150,10 @@ def build_augmentation(entry: Augmentation, where: str) -> Any:
             transform = build(**arguments)
     except (ValueError, TypeError, UserWarning) as error:
         raise ConfigError(f"{where}: {name} refuses {arguments}: {error}") from None
+    except Exception as error:
+        if isinstance(error, UserError) or out_of_memory(error):
+            raise
+        raise ConfigError(f"{where}: {name} raised {raised_in(error, __file__)}; mend it") from error
     _check_boxes_follow(name, transform, where)
     return transform
 
@@ -152,6 +172,8 @@ def _find(name: str, where: str) -> Callable[..., Any]:
             return getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"{where}: {name} cannot be imported: {error}") from None
+        except Exception as error:
+            raise ConfigError(f"{where}: to import {name} raised {raised_in(error, __file__)}; mend it") from error
     library = _albumentations()
     kinds = (library.BasicTransform, library.BaseCompose)
     if _is_transform(getattr(library, name, None), kinds):

@@ -6,17 +6,19 @@ backbone alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES
 from detres.backbones.fitting import Fitting, fit
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import METADATA_KEY
-from detres.backbones.weight_files import WeightsFile, read_weights, write_tensors, write_weights
+from detres.backbones.weight_files import WeightsFile, not_finite, read_weights, write_tensors, write_weights
 from detres.backbones.weight_formats import form_of
 from detres.classification.classifier_files import build_from_settings, load_strictly
 from detres.classification.published import foreign_settings
@@ -142,7 +144,16 @@ def _fit(file: WeightsFile) -> tuple[Fitting, WeightsFile]:
         raise WeightsError(
             f"{file.source}: --shortcut-padding is of shortcuts without weights, and these are {fitting.shortcut}"
         )
+    _check_finite(fitting.tensors, file.source)
     return fitting, replace(file, metadata=replace(known, shortcut=fitting.shortcut))
+
+
+def _check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    if broken := not_finite(tensors):
+        raise WeightsError(
+            f"{where}: not finite in {len(broken)} tensors, in 32 bits: {', '.join(broken[:3])}; its training may have "
+            "diverged: convert an earlier checkpoint"
+        )
 
 
 def _described(fitting: Fitting) -> list[str]:
@@ -152,6 +163,9 @@ def _described(fitting: Fitting) -> list[str]:
             "its shortcuts have no weights: their zeros are where --shortcut-padding says, at the end if it does not; "
             "ports that pad both sides (by planes//4) need --shortcut-padding both"
         )
+    if fitting.missing:
+        stages = ", ".join(f"{stage} (from {name})" for stage, name in fitting.missing.items())
+        told.append(f"missing, as a whole: {stages}; a network that is made of the file has them from scratch")
     if fitting.left_over:
         told.append(f"left over, {len(fitting.left_over)} tensors of other layers, from {fitting.left_over[0][:100]}")
     return told
@@ -178,8 +192,6 @@ def _class_names(count: int, stated: Sequence[str] | None) -> tuple[tuple[str, .
 
 
 def _write_classifier(fitting: Fitting, file: WeightsFile, names: Sequence[str], out: Path) -> None:
-    if broken := [name for name, tensor in fitting.tensors.items() if not tensor.isfinite().all()]:
-        raise WeightsError(f"{file.source}: not finite in {len(broken)} tensors: {', '.join(broken[:3])}")
     settings = foreign_settings(file.metadata, class_names=tuple(names))
     model = build_from_settings(settings, file.source)
     load_strictly(model, fitting.tensors, file.source)
@@ -190,5 +202,6 @@ def _convert_timm(file: WeightsFile, out: Path) -> list[str]:
     from detres.backbones.timm_features import check_timm_weights  # importing timm takes a second
 
     check_timm_weights(file)
+    _check_finite(file.tensors, file.source)
     write_weights(out, file.tensors, file.metadata)
     return [_summary(Path(file.source), out, file, len(file.tensors))]

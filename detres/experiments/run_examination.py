@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from detres.backbones.weight_formats import other_than_safetensors
 from detres.errors import ConfigError
-from detres.experiments.run_config import CONFIG_FILE, check_run_config
+from detres.experiments.run_config import CONFIG_FILE, check_run_config, run_config
 from detres.training.checkpoint_files import MODEL_FILE, Condition, Damaged, condition_of, tensors_of
 from detres.training.checkpoint_places import Found, commands_to_go_on, examine_checkpoints
+from detres.training.metric_log import what_is_lost
 
 _UNCHECKED = "opens, but has no checksum: it was written by another program or an older version"
 
@@ -16,7 +18,7 @@ _UNCHECKED = "opens, but has no checksum: it was written by another program or a
 def examine(path: Path) -> tuple[list[str], list[str]]:
     """Lines to print, and problems with their mends. path: a run's folder, a checkpoint's, or a safetensors file.
 
-    All bytes are read. Raises ConfigError where it is none of these.
+    All bytes are read. Raises ConfigError, which says what it is where that is known, where it is none of these.
     """
     path = path.expanduser()
     if path.is_file():
@@ -31,6 +33,8 @@ def examine(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _examine_file(path: Path) -> tuple[list[str], list[str]]:
+    if (other := other_than_safetensors(path)) is not None:
+        raise ConfigError(f"{path}: {other}; doctor examines runs and safetensors alone")
     try:
         _, _, has_checksum = tensors_of(path)
     except Damaged as error:
@@ -45,7 +49,21 @@ def _examine_run(run: Path) -> tuple[list[str], list[str]]:
     lines = [f"{run}: {len(found)} checkpoints"]
     lines += [f"  {one.name:<{width}}  {_in_words(one.condition)}{used.get(one.name, '')}" for one in found]
     log_lines, log_problems = _examine_log(run / "metrics.jsonl")
+    log_problems += _lost_of_log(run, found)
     return lines + log_lines, _checkpoint_problems(run, found) + _config_problems(run) + log_problems
+
+
+def _lost_of_log(run: Path, found: list[Found]) -> list[str]:
+    """Lines that were logged before the last checkpoint; a file that is no longer there was told of already."""
+    if not (run / "metrics.jsonl").is_file():
+        return []
+    try:
+        config = run_config(run)
+    except ConfigError:  # told of with the config
+        config = None
+    step = max((one.condition.step or 0 for one in found), default=0)
+    lost = what_is_lost(run, step, config.training.log_every if config else None)
+    return [f"{lost}. Mend: none is needed to go on"] if lost else []
 
 
 def _uses(found: list[Found]) -> dict[str, str]:

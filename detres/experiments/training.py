@@ -24,6 +24,7 @@ from detres.files.patience import patiently
 from detres.files.whole import write_whole
 from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint, has_checksum
 from detres.training.ema import MovingAverage
+from detres.training.metric_log import what_is_lost
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
 from detres.training.running import Finished, Intervals, run_training
@@ -60,6 +61,8 @@ def train(
                 "was left to do"
             )
             return run
+        if found and is_main() and (lost := what_is_lost(run, completed_steps(found), config.training.log_every)):
+            say(f"warning: {lost}; the run goes on")
         start = Start(run, found / MODEL_FILE if found else None, weights)
         parts = TASKS[config.task].training_parts(config, start, where, say)
         if config.schedule.name == "plateau" and parts.evaluate is None:

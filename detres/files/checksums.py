@@ -5,6 +5,7 @@ A file that opens says only that its header is whole. Of 167 MB of weights it ta
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 CHECKSUM_KEY = "checksum"
 _KIND = "crc32:"
+# Digits with the name of their kind or without, in any of the usual bases.
+_OF_ANY_KIND = re.compile(r"[\w-]+[:-][\w+/]+=*|[0-9a-fA-F]{8,}|(?=.*\d)[\w+/]{16,}=*")
 
 
 def with_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
@@ -22,9 +25,14 @@ def with_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
 
 
 def is_as_written(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bool | None:
-    """Whether what was read is what was written; None where the metadata have no checksum, or one of another kind."""
-    stated = metadata.get(CHECKSUM_KEY, "")
-    return stated == _checksum(tensors, _without(metadata)) if stated.startswith(_KIND) else None
+    """Whether what was read is what was written; None where the metadata have no checksum, or one of another kind.
+
+    What is no checksum of any kind was damaged.
+    """
+    stated = metadata.get(CHECKSUM_KEY)
+    if stated is None or (not stated.startswith(_KIND) and _OF_ANY_KIND.fullmatch(stated)):
+        return None
+    return stated == _checksum(tensors, _without(metadata))
 
 
 def _without(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from detres.errors import UserError
+from detres.files.whole import refusal_of
 
 # Seconds before the second try and those after it: a minute in all.
 WAITS = (2.0, 8.0, 20.0, 30.0)
@@ -38,15 +39,16 @@ def patiently(
         except (*_REFUSALS, UserError) as error:
             undo()
             # Writers of ours (whole.py) have told it in their words already.
-            refusal = error.__cause__ if isinstance(error, UserError) else error
-            if not isinstance(refusal, _REFUSALS):
+            raised = error.__cause__ if isinstance(error, UserError) else error
+            if not isinstance(raised, _REFUSALS):
                 raise
-            why = refusal.strerror or str(refusal) if isinstance(refusal, OSError) else str(refusal).partition("\n")[0]
-            if wait is None or (isinstance(refusal, OSError) and refusal.errno in _FOR_GOOD):
+            refusal = refusal_of(raised)
+            why = (refusal and refusal.strerror) or str(raised).partition("\n")[0]
+            if wait is None or (refusal is not None and refusal.errno in _FOR_GOOD):
                 raise UserError(
                     f"{place}: {what} cannot be written: {why}; mend this (make room, or the permission) and go on "
                     "with --resume"
-                ) from refusal
+                ) from raised
         tell(f"{place}: {what} cannot be written: {why}; tries again in {wait:.0f} s")
         time.sleep(wait)
     return None

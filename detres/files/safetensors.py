@@ -10,6 +10,8 @@ import safetensors.torch
 from safetensors import safe_open
 from torch import Tensor
 
+from detres.system_errors import out_of_memory
+
 # The header becomes objects, some hundred bytes for each tensor it names.
 _LONGEST_HEADER, _MOST_TENSORS = 16 << 20, 100_000
 
@@ -21,6 +23,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except Exception as error:  # its own errors, and what torch says to types and shapes it has not
+        if out_of_memory(error):
+            raise
         raise ValueError(str(error)) from error
 
 
@@ -31,6 +35,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except Exception as error:  # as above
+        if out_of_memory(error):
+            raise
         raise ValueError(str(error)) from error
 
 

@@ -81,13 +81,13 @@ def told_of_disk(place: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        refusal = _refusal(error)
+        refusal = refusal_of(error)
         if refusal is None:
             raise
         raise as_user_error(refusal, f"{place}: cannot be written") from refusal
 
 
-def _refusal(error: Exception) -> OSError | None:
+def refusal_of(error: Exception) -> OSError | None:
     """What the system said; None where it said nothing. Libraries in other languages pass its words on as their own."""
     if isinstance(error, OSError):
         return error

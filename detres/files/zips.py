@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from detres.system_errors import out_of_memory
+
 # Of the directory, whose every entry becomes an object of some hundred bytes: about a hundred thousand entries.
 _LONGEST_DIRECTORY = 8 << 20
 # The end of an archive: a signature, the directory's length, and a comment of up to 64 KiB. Where a length does not fit
@@ -30,6 +32,8 @@ class BoundedZip:
         try:
             self._archive = zipfile.ZipFile(path)
         except Exception as error:  # the parts of a damaged directory mean anything
+            if out_of_memory(error):
+                raise
             raise ValueError(f"a zip archive that cannot be read: {error}") from None
         self.names = tuple(self._archive.namelist())
 
@@ -62,6 +66,8 @@ class BoundedZip:
             with self._archive.open(info) as stream:
                 _fill(memoryview(content), stream)
         except Exception as error:  # as above
+            if out_of_memory(error):
+                raise
             raise ValueError(f"{name} cannot be read: {error}") from None
         return content
 

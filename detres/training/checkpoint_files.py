@@ -13,6 +13,7 @@ from torch import Tensor
 
 from detres.files import safetensors
 from detres.files.checksums import CHECKSUM_KEY, is_as_written
+from detres.system_errors import out_of_memory
 
 MODEL_FILE = "model.safetensors"
 TRAINER_FILE = "trainer.pt"
@@ -70,7 +71,8 @@ def trainer_of(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as parts:
             # torch writes a checksum of each part, and reads none.
             damaged = parts.testzip()
-        trainer = torch.load(path, map_location="cpu", weights_only=True)
+        # A changed pickle may ask for any amount of memory.
+        trainer = None if damaged is not None else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise Damaged("it is missing") from None
     except OSError as error:
@@ -78,6 +80,8 @@ def trainer_of(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:  # Its words tell how to run what is in it.
         raise Damaged("it holds other things than tensors, numbers and text, which might run code") from None
     except Exception as error:  # zipfile and torch raise what their parts raise
+        if out_of_memory(error):
+            raise
         size = path.stat().st_size
         raise Damaged(f"of its {size} bytes, some are lost or changed ({_first_line(error)})") from None
     if damaged is not None:

@@ -107,6 +107,26 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return [line for line in lines if isinstance(line, dict) and {"kind", "step"} <= line.keys()]
 
 
+def what_is_lost(run: Path, step: int, log_every: int | None) -> str | None:
+    """What a checkpoint's step says that a run's metrics.jsonl must once have held, in words; None: nothing is missing.
+
+    log_every: of the run; a last line may be so many steps before the checkpoint, less one. None: not known.
+    Raises DataError where the file cannot be read, though it is there.
+    """
+    path = run / "metrics.jsonl"
+    lines = read_metrics(run) if path.exists() else []
+    logged = max((line["step"] for line in lines if isinstance(line["step"], int)), default=None)
+    if not step or (logged is not None and (log_every is None or step - logged < log_every)):
+        return None
+    if logged is None:
+        what = "it holds no line" if path.exists() else "it is missing"
+        return f"{path}: {what}, and step {step} was reached: what was logged up to step {step} is lost"
+    return (
+        f"{path}: its last line is of step {logged}, and step {step} was reached: what was logged from there up to "
+        f"step {step} is lost"
+    )
+
+
 def cut_back(path: Path, step: int, evaluated: int) -> None:
     """Drop the lines of later steps, evaluations after `evaluated`, and a line that a crash tore; replaces the file."""
     if not path.exists():

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from detres.errors import ConfigError, WeightsError
+from detres.system_errors import out_of_memory
 from detres.training.checkpoints import Checkpoint, Tell, save_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.optimizers import load_optimizer
@@ -74,6 +75,8 @@ class RunState:
             self.finished = trainer.get("finished", 0)  # Runs of older versions had nothing to finish.
             self.best = Best(**trainer["best"]) if trainer["best"] else None
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            if out_of_memory(error):
+                raise
             raise WeightsError(f"{checkpoint.path}: does not fit the model it is to go on with: {error}") from None
 
     def forget_evaluations(self) -> None:

@@ -163,6 +163,50 @@ def test_anybodys_backbone_is_named_by_module_and_callable(monkeypatch, tmp_path
     assert list(build_backbone("my_nets:make", outputs=("c3",)).specs) == ["c3"]
 
 
+OWN_CODE = """import torch
+
+def make(outputs=(), **_):
+    if "c3" in outputs:
+        raise LookupError("no layer\\nof this name")
+    return torch.nn.Conv2d(1, 3, 1, groups=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "said"),
+    [
+        (
+            "my_failing:make",
+            {},
+            r"with nothing, it raised ValueError: .*groups \(/.*my_failing\.py:6\); mend it",
+        ),
+        ("my_failing:make", {"outputs": ("c3",)}, r"raised LookupError: no layer of this name \(/.*my_failing\.py:5\)"),
+        ("my_unmade:make", {}, r"to import it raised ZeroDivisionError: .* \(/.*my_unmade\.py:1\)"),
+        ("os:system", {"outputs": ("c3",)}, r"called with outputs, it raised TypeError: system\(\) .*; mend it"),
+        (":make", {}, "to import it raised ValueError: Empty module name"),
+    ],
+)
+def test_what_ones_own_code_raises_is_told_with_its_place(monkeypatch, tmp_path, name, choices, said):
+    (tmp_path / "my_failing.py").write_text(OWN_CODE)
+    (tmp_path / "my_unmade.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=said) as caught:
+        build_backbone(name, **choices)
+    assert caught.value.__cause__ is not None, "debuggers see where"
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ConfigError("own words")])
+def test_what_is_no_fault_of_ones_own_code_stays_as_it_is(monkeypatch, error):
+    def make(**_):
+        raise error
+
+    monkeypatch.setattr(f"{__name__}.Own", make)
+    with pytest.raises(type(error)) as caught:
+        build_backbone(f"{__name__}:Own")
+    assert caught.value is error
+
+
 def test_sync_norm_between_cpu_processes_is_refused(tmp_path):
     dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
     try:

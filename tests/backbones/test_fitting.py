@@ -44,12 +44,25 @@ def test_the_last_stages_may_be_missing_as_a_whole_and_no_others() -> None:
     tensors = theirs("resnet18")
     trunk = {name: tensor for name, tensor in tensors.items() if not name.startswith(("layer4", "fc"))}
     assert fit(trunk, "resnet18").num_classes is None
+    assert fit(trunk, "resnet18").missing == {"c5": "layer4.0.conv1.weight"}
+    half = {name: tensor for name, tensor in trunk.items() if not name.startswith("layer3")}
+    assert fit(half, "resnet18").missing.keys() == {"c4", "c5"}
+    assert fit(tensors, "resnet18").missing == {}
     assert fit({n: t for n, t in tensors.items() if not n.startswith("fc")}, "resnet18").num_classes is None
     for part in ("layer2", "conv1", "layer4.1", "fc.bias"):
         with pytest.raises(WeightsError, match="names are missing, such as"):
             fit({name: tensor for name, tensor in tensors.items() if not name.startswith(part)}, "resnet18")
     with pytest.raises(WeightsError, match=r"1 shapes differ: layer1.0.bn1.weight is \(3,\), expected \(64,\)"):
         fit(tensors | {"layer1.0.bn1.weight": torch.zeros(3)}, "resnet18")
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "vgg16"])
+def test_names_of_which_none_is_the_networks_are_told_as_such(architecture: str) -> None:
+    """And not as a few that are missing, which would be the last ones to add."""
+    strange = {"encoder.one.weight": torch.zeros(2), "encoder.two.weight": torch.zeros(3)}
+    with pytest.raises(WeightsError, match=r"none of its 2 names is the network's.* begins with encoder.one") as caught:
+        fit(strange, architecture)
+    assert "missing" not in str(caught.value)
 
 
 def test_what_lies_beside_a_network_is_left_over() -> None:

@@ -81,12 +81,38 @@ def test_files_that_are_not_its_own_are_refused_by_name(changed: dict[str, Any],
         PetSettings.from_metadata({"detres": json.dumps(text_of(settings()) | changed)}, "there")
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"model": 3}, "ClassifierConfig: got 3, expected"),
+        (
+            {"test": {"scales": "x", "nothing_of_ours": 1}},
+            "scales.0: got 'x', expected a whole number; nothing_of_ours is unknown",
+        ),
+        ({"preprocessing": [1]}, r"Config: got \[1\], expected"),
+        ({"schema": "one"}, "a value is of another kind than it has to be"),
+        ({"backbone": {"architecture": 3}}, "it has no pixel_stats"),
+    ],
+)
+def test_what_is_wrong_with_them_is_a_line_without_words_of_python_or_links(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(WeightsError, match=said) as caught:
+        PetSettings.from_metadata({"detres": json.dumps(text_of(settings()) | changed)}, "there")
+    assert "\n" not in str(caught.value)
+    assert not any(words in str(caught.value) for words in ("http", "For further", "__init__", "not supported"))
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "3", "[[1]]"])
+def test_a_text_of_no_keys_is_told_in_ours(text: str) -> None:
+    with pytest.raises(WeightsError, match="expected keys such as task"):
+        PetSettings.from_metadata({"detres": text}, "there")
+
+
 @pytest.mark.parametrize("missing", ["schema", "model", "preprocessing", "test", "backbone", "norms"])
 def test_a_part_that_is_missing_is_damage(missing: str) -> None:
     text = text_of(settings())
     del text[missing]
     with pytest.raises(
-        WeightsError, match=f"^there: its metadata cannot be read .'{missing}'.; the file may be damaged"
+        WeightsError, match=f"^there: its metadata cannot be read .it has no {missing}.; the file may be damaged"
     ):
         PetSettings.from_metadata({"detres": json.dumps(text)}, "there")
 

@@ -74,14 +74,22 @@ def test_torchvisions_files_are_recognised_by_a_name_that_tells_their_checksum(t
         ({"stride_in": "2x2"}, "stride_in is '2x2'"),
         ({"pixel_stats": {"mean": [1, 2, 3], "std": [1, 1, 1], "order": "gbr"}}, "order is 'gbr'"),
         ({"pixel_stats": {"mean": [1, 2], "std": [1, 1, 1], "order": "rgb"}}, "three means"),
-        ({"pooling": "max"}, "its keys are"),
-        ({"pixel_stats": 3}, "its keys are"),
+        ({"pooling": "max"}, r"no metadata of weights \('pooling' is unknown\); its keys are"),
+        ({"pixel_stats": 3}, r"\(pixel_stats is 3; it takes mean, std and order\); its keys are"),
+        ({"pixel_stats": {"mean": 1, "std": [1, 1, 1], "order": "rgb"}}, "it takes mean, std and order"),
+        ({"pixel_stats": {"mean": [1, 2, 3], "std": [1, 1, 1]}}, "it has no order"),
     ],
 )
 def test_metadata_with_a_mistake_is_refused_by_name(change, message):
     values = json.loads(METADATA.to_json()) | change
     with pytest.raises(WeightsError, match=message):
         WeightsMetadata.from_json(json.dumps(values), where="here.json")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"pixel_stats": {}}', "[1]", "null", "7"])
+def test_metadata_that_lack_what_is_needed_are_told_in_ours(text):
+    with pytest.raises(WeightsError, match=r"here: no metadata of weights \((it has no architecture|got .*)\)"):
+        WeightsMetadata.from_json(text, where="here")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pth", ".pkl", ".txt"])

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from detres.commands.main import main
+
 Done = Callable[..., str]
 SHORT = ("training.steps=1", "--device", "cpu")
 
@@ -41,6 +43,24 @@ def test_a_test_that_is_named_and_absent_hides_nothing(done: Done, tiny_copy: Pa
     assert "test: cannot be used: " in told
     assert "test.json: there is no such annotation file" in told
     assert "prepare_coco" not in told
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("task", ["detection", "classification"])
+def test_what_is_trained_or_judged_on_and_cannot_be_used_is_an_exit_status(
+    tiny: Any, tiny_classes: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str, task: str
+) -> None:
+    """The rest is reported all the same."""
+    names = {"train": "train", "val": "test" if task == "detection" else "val", split: "absent"}
+    other = "val" if split == "train" else "train"
+    overrides = [f"data.{each}=[{name}]" for each, name in names.items()]
+    cfg = tiny.cfg if task == "detection" else tiny_classes.cfg
+    assert main(["check_data", "--cfg", str(cfg), *overrides]) == 2
+    told = capsys.readouterr()
+    assert f"{split}: cannot be used: " in told.out
+    assert f"\n{other}: " in f"\n{told.out}"
+    assert f"\n{other}: cannot" not in f"\n{told.out}"
+    assert not told.err
 
 
 def test_an_absent_split_of_classes_hides_nothing_either(

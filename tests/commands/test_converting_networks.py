@@ -126,6 +126,17 @@ def test_checkpoints_of_trainings_are_read_whatever_they_are_called(done: Done, 
     assert build_backbone("resnet18", weights=out).load_report.missing == ()
 
 
+def test_stages_that_are_missing_as_a_whole_are_told(done: Done, tmp_path: Path) -> None:
+    state = get_model("resnet18", weights=None).state_dict()
+    file, out = tmp_path / "half.pth", tmp_path / "out.safetensors"
+    torch.save({n: t for n, t in state.items() if not n.startswith(("layer3", "layer4", "fc"))}, file)
+    assert "missing, as a whole: c4 (from layer3.0.conv1.weight), c5 (from layer4.0." in done(
+        *CONVERT, "resnet18", file, out
+    )
+    torch.save({n: t for n, t in state.items() if not n.startswith("fc")}, file)
+    assert "missing, as a whole" not in done(*CONVERT, "resnet18", file, out)
+
+
 def test_timms_weights_are_checked_against_their_model(done: Done, refused: Refused, tmp_path: Path) -> None:
     import timm
 
@@ -136,4 +147,27 @@ def test_timms_weights_are_checked_against_their_model(done: Done, refused: Refu
     out.unlink()
     message = refused(*start, "timm/resnet18", file, out, kind="WeightsError")
     assert "timm/resnet18" in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kept", ["classifier", "backbone"])
+def test_numbers_that_are_infinite_in_32_bits_are_refused(refused: Refused, tmp_path: Path, kept: str) -> None:
+    """Of 64 bits they are finite, and in the model that they are copied to no longer."""
+    state = get_model("resnet18", weights=None, num_classes=3).state_dict()
+    state = {name: tensor for name, tensor in state.items() if kept == "classifier" or not name.startswith("fc.")}
+    file, out = tmp_path / "large.pth", tmp_path / "out.safetensors"
+    torch.save({name: tensor.double() * 1e300 for name, tensor in state.items()}, file)
+    said = refused(*CONVERT, "resnet18", file, out, kind="WeightsError")
+    assert "not finite in" in said
+    assert "in 32 bits: conv1.weight" in said
+    assert not out.exists()
+
+
+def test_timms_weights_that_are_infinite_in_32_bits_are_refused(refused: Refused, tmp_path: Path) -> None:
+    import timm
+
+    file, out = tmp_path / "t.bin", tmp_path / "out.safetensors"
+    torch.save({n: t.double() * 1e300 for n, t in timm.create_model("resnet10t").state_dict().items()}, file)
+    start = ("convert_weights", "--from", "timm", "--architecture", "timm/resnet10t")
+    assert "in 32 bits: conv1.0.weight" in refused(*start, file, out, kind="WeightsError")
     assert not out.exists()

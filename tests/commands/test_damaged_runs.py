@@ -126,6 +126,30 @@ def test_half_a_line_of_the_log_is_left_out(train: Train, run: Path) -> None:
     assert steps == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda log: log.write_bytes(b""), "it holds no line"),
+        (lambda log: log.write_bytes(bytes(log.stat().st_size)), "it holds no line"),
+        (lambda log: log.write_bytes(log.read_bytes().splitlines(keepends=True)[0]), "its last line is of step 1"),
+        (lambda log: log.unlink(), "it is missing"),
+    ],
+)
+def test_a_log_that_lost_its_lines_is_told_and_gone_on_with(
+    train: Train, run: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    spoil(run / "metrics.jsonl")
+    status, told = train("--resume")
+    assert status == 0
+    (warning,) = [line for line in told.splitlines() if "is lost" in line]
+    assert warning.startswith(f"warning: {run / 'metrics.jsonl'}: {said}, and step 3 was reached: what was logged")
+
+
+def test_a_whole_log_is_not_told_of(train: Train, run: Path) -> None:
+    assert "is lost" not in train("--resume", "training.log_every=2")[1]
+    assert "is lost" not in train("--resume", "training.steps=6", "training.log_every=4")[1]
+
+
 def test_the_log_of_a_run_whose_checkpoints_are_gone_is_kept_and_told(train: Train, run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     before = (run / "metrics.jsonl").read_bytes()

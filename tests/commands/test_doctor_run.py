@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -80,6 +83,30 @@ def test_damaged_files_beside_the_checkpoints_are_told(run: Path, capsys: pytest
     assert "--cfg" in told
 
 
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", "it holds no line, and step 4 was reached: what was logged up to step 4 is lost"),
+        ("\0" * 60, "it holds no line, and step 4 was reached"),
+        ('{"kind": "train", "step": 2}\n', "its last line is of step 2, and step 4 was reached"),
+        ('{"kind": "event", "step": 2}\n{"kind": "train", "step": 3}\n', None),
+        ('{"kind": "train", "step": 2}\n{"kind": "eval", "step": 4}\n', None),
+        ('{"kind": "train", "step": 6}\n', None),
+    ],
+)
+def test_a_log_that_ends_before_the_checkpoint_has_lost_lines(
+    run: Path, capsys: pytest.CaptureFixture[str], log: str, said: str | None
+) -> None:
+    """Of every second step, the last line may be of the one before."""
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("training: {}", "training: {log_every: 2}"))
+    (run / "metrics.jsonl").write_text(log)
+    assert main(["doctor", str(run)]) == (2 if said else 0)
+    told = capsys.readouterr().out
+    if said:
+        assert f"PROBLEM  {run / 'metrics.jsonl'}: {said}" in told
+
+
 def test_what_has_no_checksum_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"w": torch.ones(3)}, tmp_path / "theirs.safetensors", {"step": "3"})
     assert main(["doctor", str(tmp_path / "theirs.safetensors")]) == 0
@@ -97,3 +124,36 @@ def test_one_checkpoint_can_be_asked_about(run: Path, capsys: pytest.CaptureFixt
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(tmp_path)]) == 2
     assert "there is no run here" in capsys.readouterr().err
+
+
+def _torch(path: Path) -> None:
+    torch.save({"w": torch.ones(3)}, path)
+
+
+def _arrays(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, w=np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "what"),
+    [
+        ("r18.pth", _torch, "what torch.save wrote"),
+        ("named.safetensors", _torch, "what torch.save wrote"),
+        ("r18.npz", _arrays, "an archive of numpy's arrays"),
+        ("r18.pkl", lambda path: path.write_bytes(pickle.dumps({"w": 1})), "a pickle"),
+        ("page.pth", lambda path: path.write_text("<!DOCTYPE html>"), "a page of the web"),
+        ("page.safetensors", lambda path: path.write_text("<!DOCTYPE html>"), "a page of the web"),
+        ("notes.txt", lambda path: path.write_text("some words on weights"), "no weights of any form that is read"),
+    ],
+)
+def test_a_file_of_another_form_is_told_for_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, write: Callable[[Path], object], what: str
+) -> None:
+    """And not for a header of so many bytes, which is what their first eight say to whoever takes them for one."""
+    write(tmp_path / name)
+    assert main(["doctor", str(tmp_path / name)]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"ConfigError: {tmp_path / name}: {what}")
+    assert "doctor examines runs and safetensors alone" in told.err
+    assert "header" not in told.err + told.out

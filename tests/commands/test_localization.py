@@ -124,11 +124,17 @@ def test_a_dry_run_of_the_papers_config_needs_neither_data_nor_weights(
         assert "dry run done" in told
 
 
-def test_check_data_counts_boxes_and_images_without_any(runs: Runs, done: Done, refused: Refused) -> None:
+def test_check_data_counts_boxes_and_images_without_any(
+    runs: Runs, done: Done, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
     check = ("check_data", "--cfg", "shapes_loc_r18", f"data.root={runs.data}", "data.classes=[circle]")
     told = done(*check)
     assert "train: shapes_localized/train, 3 images with 3 boxes of their own class" in told
     assert "0 images without a box, which are left out" in told
+    assert main([*map(str, check), "data.val=[absent]"]) == 2
+    told = capsys.readouterr().out
+    assert "val: cannot be used: " in told
+    assert "train: shapes_localized/train, 3 images" in told
     assert "of a localization set" in refused(*check, "--fix", runs.data / "fixed")
     assert "a localization config" in refused("visualize", "--cfg", "shapes_loc_r18")
 

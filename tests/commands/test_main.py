@@ -46,6 +46,46 @@ def test_what_the_machine_refuses_is_one_message(command, capsys, number, file, 
 
 
 @pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), ""),
+        (MemoryError("std::bad_alloc"), " (std::bad_alloc)"),
+        (RuntimeError("can't start new thread"), " (can't start new thread)"),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory: 9 bytes\n0"
+            ),
+            " (can't allocate memory: 9 bytes)",
+        ),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you"), " (not enough memory: you)"),
+        (RuntimeError("could not create a primitive"), " (could not create a primitive)"),
+        (
+            ImportError("libtorch_cuda.so: failed to map segment from shared object"),
+            " (libtorch_cuda.so: failed to map segment from shared object)",
+        ),
+        (
+            OSError("a.so: failed to map segment from shared object"),
+            " (a.so: failed to map segment from shared object)",
+        ),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), " ([Errno 12] Cannot allocate memory)"),
+    ],
+)
+def test_memory_that_ends_is_one_message_whoever_says_so(command, capsys, error, said):
+    command(raising(error))
+    assert main(["configs"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"UserError: not enough memory{said}; a limit (ulimit -v, ulimit -u, the container's) or")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory. Tried to allocate 2 GiB", "CUDA error: not enough memory"])
+def test_the_memory_of_a_device_is_another(command, words):
+    command(raising(RuntimeError(words)))
+    with pytest.raises(RuntimeError, match=words):
+        main(["configs"])
+
+
+@pytest.mark.parametrize(
     "error", [OSError(errno.EACCES, "no file is named"), OSError(errno.EBADF, "x"), FileNotFoundError(2, "x", "y")]
 )
 def test_a_bug_keeps_its_traceback(command, error):

@@ -222,6 +222,22 @@ def test_nothing_to_draw_is_told(refused: Refused, tiny: Any, limit: str, tmp_pa
     assert "name a set with --cfg or --data" in refused("check_data")
 
 
+@pytest.mark.parametrize("command", ["check_data", "train_det"])
+def test_an_augmentation_that_works_on_no_picture_is_told(
+    refused: Refused, tiny: Any, tmp_path: Path, command: str
+) -> None:
+    out = ("--out", tmp_path / "out") if command == "train_det" else ()
+    said = refused(command, "--cfg", tiny.cfg, "data.augment=[{Lambda: {image: x}}]", *out, kind="ConfigError")
+    assert "data.augment.0: Lambda fails on a picture: TypeError: 'str' object is not callable" in said
+
+
+def test_an_augmentation_that_fails_in_a_training_names_the_image(refused: Refused, tiny: Any, tmp_path: Path) -> None:
+    start = ("train_det", "--cfg", tiny.cfg, "--out", tmp_path / "out", "--device", "cpu")
+    said = refused(*start, "data.augment=[{RandomCrop: {height: 500, width: 500, p: 1}}]", kind="DataError")
+    assert "JPEGImages/00000" in said
+    assert "data.augment fails on this image of " in said
+
+
 # The command line itself.
 
 

@@ -129,6 +129,11 @@ def test_a_callable_of_ones_own_can_be_named() -> None:
     assert type(transform).__name__ == "VerticalFlip"
 
 
+def test_what_a_callable_of_ones_own_raises_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"here: json:load raised AttributeError: .* \(.*json.__init__.py:\d+\)"):
+        build_augmentation({"json:load": {"fp": "no file"}}, "here")
+
+
 def test_a_composition_of_no_list_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"OneOf.transforms: got 3, expected a list"):
         build_augmentation({"OneOf": {"transforms": 3}}, "data.augment.0")

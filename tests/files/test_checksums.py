@@ -42,6 +42,14 @@ def test_a_lost_tensor_and_a_changed_text_are_noticed():
     assert is_as_written(TENSORS, metadata | {"x": "2"}) is False
 
 
-@pytest.mark.parametrize("metadata", [{}, {"x": "1"}, {"checksum": "sha256:00"}])
+@pytest.mark.parametrize("garbage", ["null", "[[[", "", "0", "crc32", "crc32:", "{}", "\0\0\0\0"])
+def test_what_is_no_checksum_was_damaged(garbage):
+    assert is_as_written(TENSORS, {"checksum": garbage}) is False
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"x": "1"}, {"checksum": "sha256:00"}, {"checksum": "0" * 32}, {"checksum": "sha256-ab3/+Q=="}],
+)
 def test_where_none_is_stated_nothing_is_claimed(metadata):
     assert is_as_written(TENSORS, metadata) is None

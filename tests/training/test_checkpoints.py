@@ -171,6 +171,13 @@ def at_once(monkeypatch):
     return 3
 
 
+def raising(error):
+    def act(*_):
+        raise error
+
+    return act
+
+
 def full(*_):
     raise OSError(28, "No space left on device")
 
@@ -199,8 +206,15 @@ def test_a_disk_that_is_full_for_a_moment_is_waited_for_and_told(tmp_path, monke
     save_checkpoint(tmp_path / "checkpoints/last", {"w": torch.ones(1)}, {}, {"step": 2}, tell=told.append)
     assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 2
     assert len(told) == at_once - 1
-    assert "file write failed; tries again in 0 s" in told[0]
+    assert "the disk is full, or fails; tries again in 0 s" in told[0]
     assert "frame" not in told[0]
+
+
+def test_the_words_of_another_language_for_a_full_disk_are_put_into_ours(tmp_path, monkeypatch, at_once):
+    """torch checks where it stands in the file, and tells the line of its source where it does so."""
+    monkeypatch.setattr(torch, "save", raising(RuntimeError("[enforce fail at inline_container.cc:672] . unexpected")))
+    with pytest.raises(UserError, match=r"last: the checkpoint cannot be written: the disk is full, or fails; mend"):
+        save(tmp_path, 2)
 
 
 def test_a_link_that_the_disk_refuses_is_told_and_spares_the_old_one(tmp_path, monkeypatch, at_once):
