@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
+from detres.backbones.model_settings import load_strictly
 from detres.classification.classifier import Classifier
-from detres.classification.classifier_files import load_strictly, read_classifier
+from detres.classification.classifier_files import ClassifierSettings
 
 
 def transfer_classifier(model: Classifier, class_names: Sequence[str], path: Path) -> Transferred:
@@ -17,10 +18,10 @@ def transfer_classifier(model: Classifier, class_names: Sequence[str], path: Pat
 
     class_names: of the model, as many as it tells apart. Raises WeightsError where anything but the classes differs.
     """
-    tensors, settings = read_classifier(path)
+    tensors, settings = ClassifierSettings.read(path)
     rows = matching_rows(class_names, settings.class_names)
     state, last = model.state_dict(), tuple(f"{model.class_layer}.{part}" for part in ("weight", "bias"))
     with torch.no_grad():
         tensors |= {name: rows_by_class(state[name], tensors[name], rows) for name in last if name in tensors}
-    load_strictly(model, tensors, str(path))
+    load_strictly(model, tensors, str(path), f"{model.name} with {model.num_classes} classes")
     return Transferred.of_classes(str(path), len(tensors) - len(last), class_names, settings.class_names)

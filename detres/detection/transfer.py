@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import WeightsError
 
@@ -23,7 +23,7 @@ def transfer_detector(model: FasterRCNN, path: Path) -> Transferred:
     Where the model has global context and the file has not, what reads the context starts at zero.
     Raises WeightsError where anything but the classes differs between the two models.
     """
-    tensors, settings = read_detector(path)
+    tensors, settings = DetectorSettings.read(path)
     theirs, ours = settings.model.class_names or (), model.class_names
     rows = matching_rows(ours, theirs)
     state = model.state_dict()

@@ -18,7 +18,6 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import METADATA_KEY
 from detres.backbones.weight_files import WeightsFile, read_weights, write_tensors, write_weights
 from detres.backbones.weight_formats import form_of
-from detres.classification.classifier_files import build_from_settings, load_strictly
 from detres.classification.published import foreign_settings
 from detres.data.classes import CIFAR10_CLASSES
 from detres.data.imagenet_classes import imagenet_synsets
@@ -181,8 +180,7 @@ def _write_classifier(fitting: Fitting, file: WeightsFile, names: Sequence[str],
     if broken := [name for name, tensor in fitting.tensors.items() if not tensor.isfinite().all()]:
         raise WeightsError(f"{file.source}: not finite in {len(broken)} tensors: {', '.join(broken[:3])}")
     settings = foreign_settings(file.metadata, class_names=tuple(names))
-    model = build_from_settings(settings, file.source)
-    load_strictly(model, fitting.tensors, file.source)
+    model = settings.filled(fitting.tensors, file.source)
     write_tensors(out, model.state_dict(), settings.to_metadata())
 
 

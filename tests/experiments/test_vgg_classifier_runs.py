@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.classification.classifier import build_classifier
-from detres.classification.classifier_files import load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.hand_off import BACKBONE_FILE
 from detres.classification.transfer import transfer_classifier
 from detres.config.loading import load_config
@@ -32,7 +32,7 @@ def test_a_vgg_net_is_trained_tested_and_handed_on(
     file = tmp_path / "run" / BACKBONE_FILE
     tensors = load_file(file)
 
-    model, settings = load_classifier(file)
+    model, settings = ClassifierSettings.load(file)
     assert settings.norms == (dict.fromkeys(net.stages, "batch") if net.batch_norm else {})
     classifier = Classifier.from_checkpoint(tmp_path / "run")  # Norms folded, and tested as in the run.
     found = classifier.predict(tiny_classes.pictures()[0])
