@@ -37,8 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     One rank of several does not return: the process ends here. While an interpreter is torn down, torch's threads of
     collective calls now and then abort it, and a rank that is done would count as failed.
     """
+    one_of_several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    if one_of_several:
+        # Else torch, which is not imported yet, prints pages of its own where the main rank's store is gone.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     status = _status_of(argv)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+    if one_of_several:
         os._exit(status)
     return status
 

@@ -35,14 +35,18 @@ def patiently(
     for wait in (*WAITS, None):
         try:
             return write()
-        except _REFUSALS as error:
+        except (*_REFUSALS, UserError) as error:
             undo()
-            why = error.strerror or str(error) if isinstance(error, OSError) else str(error).partition("\n")[0]
-            if wait is None or (isinstance(error, OSError) and error.errno in _FOR_GOOD):
+            # Writers of ours (whole.py) have told it in their words already.
+            refusal = error.__cause__ if isinstance(error, UserError) else error
+            if not isinstance(refusal, _REFUSALS):
+                raise
+            why = refusal.strerror or str(refusal) if isinstance(refusal, OSError) else str(refusal).partition("\n")[0]
+            if wait is None or (isinstance(refusal, OSError) and refusal.errno in _FOR_GOOD):
                 raise UserError(
                     f"{place}: {what} cannot be written: {why}; mend this (make room, or the permission) and go on "
                     "with --resume"
-                ) from error
+                ) from refusal
         tell(f"{place}: {what} cannot be written: {why}; tries again in {wait:.0f} s")
         time.sleep(wait)
     return None

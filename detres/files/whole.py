@@ -74,14 +74,17 @@ def whole_path(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def told_of_disk(place: Path) -> Iterator[None]:
-    """Turn what the system says of a file or folder that cannot be written into a UserError that names it."""
+    """Turn what the system says of a file or folder that cannot be written into a UserError that names it.
+
+    Its cause is the system's error.
+    """
     try:
         yield
     except Exception as error:
         refusal = _refusal(error)
         if refusal is None:
             raise
-        raise as_user_error(refusal, f"{place}: cannot be written") from None
+        raise as_user_error(refusal, f"{place}: cannot be written") from refusal
 
 
 def _refusal(error: Exception) -> OSError | None:

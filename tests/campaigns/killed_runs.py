@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,12 +67,7 @@ def runs_of(kind: str, folder: Path) -> Run:
     task, _, averaged = kind.partition("+")
     decay = 0.9 if averaged else 0.0
     if task == "toy":
-        spec = importlib.util.spec_from_file_location("toy_run", TOY)
-        toy = importlib.util.module_from_spec(spec)
-        sys.modules["toy_run"] = toy
-        spec.loader.exec_module(toy)
-        options = {"steps": 8, "checkpoint": 2, "keep": 4, "evaluate": 3, "ema": decay, "accumulate": 1, "log": 1}
-        return lambda run, resume: toy.train_toy(run, resume=resume, **options)
+        return toy_run(steps=8, checkpoint=2, keep=4, evaluate=3, ema=decay, accumulate=1, log=1)
     write, text = (write_scenes, DETECTION) if task == "detection" else (write_class_folders, CLASSIFICATION)
     if not folder.exists():
         write(folder)
@@ -79,6 +75,14 @@ def runs_of(kind: str, folder: Path) -> Run:
     recipe.write_text(text.replace("ROOT", str(folder)).replace("EMA", str(decay)))
     config = load_config(recipe)
     return lambda run, resume: experiment.train(config, run, resume=resume, device="cpu") and None
+
+
+def toy_run(**options: Any) -> Run:
+    spec = importlib.util.spec_from_file_location("toy_run", TOY)
+    toy = importlib.util.module_from_spec(spec)
+    sys.modules["toy_run"] = toy
+    spec.loader.exec_module(toy)
+    return lambda run, resume: toy.train_toy(run, resume=resume, **options)
 
 
 def write_scenes(folder: Path) -> None:

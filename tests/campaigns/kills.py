@@ -185,7 +185,11 @@ class Kind:
 
 
 def measured(name: str, folder: Path, draw: random.Random) -> Kind:
-    run_it, run = runs_of(name, folder / name.partition("+")[0]), folder / f"{name}-measure"
+    return measured_run(name, runs_of(name, folder / name.partition("+")[0]), folder, draw)
+
+
+def measured_run(name: str, run_it: Run, folder: Path, draw: random.Random) -> Kind:
+    run = folder / f"{name}-measure"
     measure = forked(run_it, run, resume=False)
     if measure.state is None or measure.state["leftovers"]:
         raise SystemExit(f"{name}: not even the undisturbed run ends well: {measure}")

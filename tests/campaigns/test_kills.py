@@ -6,6 +6,7 @@ DETRES_CAMPAIGN_SEED repeats one; every run prints its own.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -34,6 +35,15 @@ def test_runs_that_are_killed_end_as_those_that_were_not(
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ", 0 runs lost" in ended.stdout
+
+
+@pytest.mark.slow
+def test_a_run_of_two_saves_may_be_killed_at_each_of_its_file_operations(run_python: Python, tmp_path: Path) -> None:
+    ended = run_python("-m", "tests.campaigns.all_operations", tmp_path / "runs")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    counts = re.findall(r"(\d+) file operations, 0 runs lost", ended.stdout)
+    assert len(counts) == 2, ended.stdout
+    assert min(map(int, counts)) > 50, "the operations were not heard of"
 
 
 @pytest.mark.slow

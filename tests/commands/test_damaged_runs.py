@@ -80,6 +80,22 @@ def test_a_trainer_that_is_damaged_names_what_is_whole_and_no_code_to_run(
     assert "weights_only" not in told
 
 
+def test_weights_of_which_a_part_is_zeroed_are_refused_and_nothing_is_replaced(train: Train, run: Path) -> None:
+    """As a bad disk leaves them: the header is sound, and so is all else of the file."""
+    file = run / "checkpoints/last/model.safetensors"
+    data = file.read_bytes()
+    middle = len(data) // 2
+    file.write_bytes(data[:middle] + bytes(5000) + data[middle + 5000 :])
+    before = contents(run / "checkpoints")
+    status, told = train("--resume")
+    assert status == 2
+    assert f"WeightsError: {file}: cannot be read" in told
+    assert "its bytes are not those that were written" in told
+    assert "Whole beside it: " in told
+    assert f"cp -r {run}/checkpoints/step_00000003 {run}/checkpoints/last" in told
+    assert contents(run / "checkpoints") == before
+
+
 def test_a_config_that_is_empty_is_told_and_one_that_is_missing_too(train: Train, run: Path) -> None:
     (run / "config.yaml").write_text("")
     for cfg in (False, True):

@@ -18,6 +18,7 @@ from detres.commands.main import main
 from detres.errors import ConfigError, UserError
 from detres.experiments.output_folders import make_folder
 from detres.files.whole import whole_file
+from detres.training.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="the system has no limits of files")
 
@@ -111,6 +112,45 @@ def test_a_run_goes_on_where_its_logs_cannot(tiny_classes, tmp_path, capsys, mon
     told = capsys.readouterr()
     assert told.err.count("cannot be written: No space left on device; the run goes on") == 1
     assert "finished 3 steps" in told.out
+
+
+@pytest.mark.parametrize("most", [200, 500_000])
+def test_a_training_whose_files_find_no_room_is_one_message_and_leaves_no_half(
+    tiny_classes, tmp_path, capsys, files_of, monkeypatch, most
+) -> None:
+    """What has no room: the first file of all, or the checkpoint, which has about a megabyte."""
+    monkeypatch.setattr("detres.files.patience.WAITS", ())
+    run = tmp_path / "run"
+    with files_of(most):
+        status = main(["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(run), "--device", "cpu"])
+    told = capsys.readouterr().err.strip().splitlines()
+    assert status == 2, told
+    assert len(told) == 1, told
+    assert told[0].startswith("UserError: ")
+    assert " cannot be written: " in told[0]
+    left = [path.name for path in run.rglob("*") if path.is_file()]
+    assert not [name for name in left if name.endswith((".safetensors", ".pt", ".partial")) or ".new" in name], left
+    assert not list((run / "checkpoints").glob(".*"))
+    assert main(["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(run), "--device", "cpu", "--resume"]) == 0
+    assert load_checkpoint(run / "checkpoints" / "last").trainer["step"] == 3
+
+
+def test_a_training_whose_disk_fills_up_keeps_its_last_whole(
+    tiny_classes, tmp_path, capsys, files_of, monkeypatch
+) -> None:
+    monkeypatch.setattr("detres.files.patience.WAITS", ())
+    run = tmp_path / "run"
+    train = ["train_cls", "--cfg", str(tiny_classes.cfg), "--out", str(run), "--device", "cpu"]
+    assert main(train) == 0
+    capsys.readouterr()
+    with files_of(500_000):
+        status = main([*train, "--resume", "training.steps=6"])
+    told = capsys.readouterr().err.strip().splitlines()
+    assert status == 2, told
+    assert told[-1].startswith(f"UserError: {run}: what is made of the best checkpoint cannot be written: File too")
+    assert told[-1].endswith("go on with --resume")
+    assert load_checkpoint(run / "checkpoints" / "last").trainer["step"] == 3
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best", "last"]
 
 
 def test_a_folder_that_is_not_ones_own_is_refused_before_the_work(tmp_path, monkeypatch) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +37,15 @@ def start_ranks() -> Callable[..., list[str]]:
         return outputs
 
     return start
+
+
+@pytest.fixture
+def long_test(tiny: Any, tmp_path: Path) -> list[str]:
+    """Overrides that let an evaluation take minutes: every picture is a thousand images."""
+    coco = json.loads((tiny.root / "coco" / "test.json").read_text())
+    coco["images"] = [image | {"id": 1000 * image["id"] + n} for image in coco["images"] for n in range(1000)]
+    for annotation in coco["annotations"]:
+        annotation["image_id"] *= 1000
+    listed = tmp_path / "long.json"
+    listed.write_text(json.dumps(coco))
+    return ["data.format=coco", "data.train=[coco/train.json:JPEGImages]", f"data.test=[{listed}:JPEGImages]"]

@@ -12,6 +12,7 @@ import pytest
 from detres.backbones import build_backbone
 from detres.errors import WeightsError
 from detres.prediction.classifier import Classifier
+from detres.prediction.detector import Detector
 
 
 def zero_the_middle(file: Path) -> None:
@@ -37,3 +38,15 @@ def test_a_zeroed_part_is_told(
     zero_the_middle(copy / "model.safetensors" if copy.is_dir() else copy)
     with pytest.raises(WeightsError, match="its bytes are not those that were written"):
         read(copy)
+
+
+def test_a_zeroed_part_of_a_detector_is_told(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(trained / "checkpoints" / "best", copy)
+    try:
+        zero_the_middle(copy / "model.safetensors")
+        for weights in (copy, copy / "model.safetensors"):
+            with pytest.raises(WeightsError, match=r"model\.safetensors: .*its bytes are not those that were written"):
+                Detector.from_checkpoint(weights, device="cpu")
+    finally:
+        shutil.rmtree(copy)

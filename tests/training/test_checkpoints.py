@@ -23,6 +23,7 @@ from detres.training.checkpoints import (
     save_checkpoint,
     step_name,
 )
+from detres.training.resuming import settle
 
 
 def save(run, step, name="last"):
@@ -45,42 +46,58 @@ class Crash(BaseException):
     """The process ends here, and nothing after this line runs."""
 
 
+def save_and_link(run, step):
+    """As a run does whose step was its best."""
+    save(run, step)
+    link_checkpoint(run / "checkpoints/last", run / "checkpoints/best")
+
+
+@pytest.fixture
+def crashing(monkeypatch):
+    """Do something of which the n-th call that touches the disk is the last; whether it got there."""
+
+    def crash(moment, act):
+        countdown = [moment]
+
+        def dying(function):
+            def call(*arguments, **keywords):
+                countdown[0] -= 1
+                if countdown[0] == 0:
+                    if function is shutil.rmtree and Path(arguments[0]).exists():
+                        next(Path(arguments[0]).iterdir()).unlink()  # it dies half done
+                    raise Crash
+                return function(*arguments, **keywords)
+
+            return call
+
+        calls = [(shutil, "rmtree"), (os, "fsync"), (os, "link"), (Path, "rename"), (Path, "mkdir"), (torch, "save")]
+        with monkeypatch.context() as patch:
+            for owner, name in [*calls, (checkpoints, "save_file")]:
+                patch.setattr(owner, name, dying(getattr(owner, name)))
+            try:
+                act()
+            except Crash:
+                return True
+        return False
+
+    return crash
+
+
 @pytest.mark.parametrize("cut_before", [False, True])
-def test_a_crash_at_any_operation_leaves_a_whole_checkpoint(tmp_path, monkeypatch, cut_before):
+def test_a_crash_at_any_operation_leaves_a_whole_checkpoint(tmp_path, crashing, cut_before):
     """Every call that touches the disk is, in turn, the last one: the old checkpoint or the new one is there.
 
     cut_before: an earlier crash had left the old one aside.
     """
-    countdown = [0]
-
-    def dying(function):
-        def call(*arguments, **keywords):
-            countdown[0] -= 1
-            if countdown[0] == 0:
-                if function is shutil.rmtree and Path(arguments[0]).exists():
-                    next(Path(arguments[0]).iterdir()).unlink()  # it dies half done
-                raise Crash
-            return function(*arguments, **keywords)
-
-        return call
-
-    calls = [(shutil, "rmtree"), (os, "fsync"), (Path, "rename"), (Path, "mkdir"), (torch, "save")]
     survivors = []
     for moment in range(1, 30):
         run = tmp_path / str(moment)
         save(run, 0)
         if cut_before:
             (run / "checkpoints/last").rename(run / "checkpoints/.last.old")
-        with monkeypatch.context() as patch:
-            for owner, name in [*calls, (checkpoints, "save_file")]:
-                patch.setattr(owner, name, dying(getattr(owner, name)))
-            countdown[0] = moment
-            try:
-                save(run, 1)
-            except Crash:
-                found = load_checkpoint(existing_checkpoint(run))
-            else:
-                break
+        if not crashing(moment, lambda run=run: save(run, 1)):
+            break
+        found = load_checkpoint(existing_checkpoint(run))
         assert found.trainer["step"] == found.tensors["w"][0, 0].item()
         survivors.append(found.trainer["step"])
         save(run, 2)
@@ -90,6 +107,39 @@ def test_a_crash_at_any_operation_leaves_a_whole_checkpoint(tmp_path, monkeypatc
     assert survivors == sorted(survivors)
     assert set(survivors) == {0, 1}
     assert moment >= 10
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "copies"])
+@pytest.mark.parametrize("cut_before", [(), ("best",), ("last", "best")], ids=["whole", "best aside", "both aside"])
+def test_a_crash_at_any_operation_leaves_last_and_best_whole(tmp_path, crashing, monkeypatch, links, cut_before):
+    """best is a link to last: while either is replaced the other stays what it was.
+
+    cut_before: what an earlier crash had left aside.
+    """
+    if not links:
+        monkeypatch.setattr(os, "link", full)
+    survivors = []
+    for moment in range(1, 60):
+        run = tmp_path / str(moment)
+        save_and_link(run, 0)
+        for name in cut_before:
+            (run / "checkpoints" / name).rename(run / f"checkpoints/.{name}.old")
+        if not crashing(moment, lambda run=run: save_and_link(run, 1)):
+            break
+        steps = []
+        for name in ("last", "best"):
+            found = load_checkpoint(existing_checkpoint(run, name))
+            assert found.trainer["step"] == found.tensors["w"][0, 0].item()
+            steps.append(found.trainer["step"])
+        survivors.append(tuple(steps))
+        settle(run)
+        assert [load_checkpoint(run / "checkpoints" / name).trainer["step"] for name in ("last", "best")] == steps
+        save_and_link(run, 2)
+        assert [load_checkpoint(run / "checkpoints" / name).trainer["step"] for name in ("last", "best")] == [2, 2]
+        assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best", "last"]
+    assert survivors == sorted(survivors)
+    assert set(survivors) == {(0, 0), (1, 0), (1, 1)}
+    assert moment >= 15
 
 
 @pytest.mark.slow

@@ -1,11 +1,17 @@
 import json
+import os
 import shutil
 import signal
+from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
 
 from detres.errors import ConfigError
+from detres.files import patience
+from detres.files.whole import write_whole
+from detres.training import checkpoints, run_state
 from detres.training.checkpoints import existing_checkpoint, load_checkpoint
 from detres.training.interrupts import Interrupted
 
@@ -142,6 +148,59 @@ def test_an_evaluation_is_broken_off_by_a_signal_and_made_up_for(toy, tmp_path, 
     assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(tmp_path / "cut"))
 
 
+def asked_in_save(patch, number, owner, operation, save):
+    """Let the process be sent a signal in the midst of its n-th save, before the operation is done."""
+    begin, act = run_state.save_checkpoint, getattr(owner, operation)
+    saves, in_it = count(), []
+
+    def save_checkpoint(*arguments, **keywords):
+        if next(saves) == save:
+            in_it.append(True)
+        begin(*arguments, **keywords)
+        in_it.clear()
+
+    def asked(*arguments, **keywords):
+        if in_it:
+            in_it.clear()
+            os.kill(os.getpid(), number)
+        return act(*arguments, **keywords)
+
+    patch.setattr(run_state, "save_checkpoint", save_checkpoint)
+    patch.setattr(owner, operation, asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "operation"),
+    [("SIGINT", checkpoints, "save_file"), ("SIGTERM", torch, "save"), ("SIGUSR1", Path, "rename")],
+)
+def test_a_signal_in_the_midst_of_a_save_lets_it_be_finished(
+    toy, tmp_path, monkeypatch, one_thread, name, owner, operation
+):
+    """The run then stops after its next step, or before the evaluation that would follow the save.
+
+    What it is asked to in its very last save, it is done with anyway.
+    """
+    options = {"steps": 10, "checkpoint": 4, "evaluate": 5}
+    toy.train_toy(tmp_path / "whole", **options)
+    for save, step in enumerate((5, 5, 6, 9, 10, None)):
+        run = tmp_path / str(save)
+        with monkeypatch.context() as patch:
+            asked_in_save(patch, getattr(signal, name), owner, operation, save)
+            if step is None:
+                assert toy.train_toy(run, **options).step == 10
+            else:
+                with pytest.raises(Interrupted, match=f"^interrupted by {name} after step {step}; .*last holds it"):
+                    toy.train_toy(run, **options)
+                assert load_checkpoint(run / "checkpoints/last").trainer["step"] == step
+        assert not list((run / "checkpoints").glob(".*"))
+        toy.train_toy(run, resume=True, **options)
+        assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(run))
+        assert lines(run, "eval") == lines(tmp_path / "whole", "eval")
+        assert [(line["step"], line["loss"]) for line in lines(run, "train")] == [
+            (line["step"], line["loss"]) for line in lines(tmp_path / "whole", "train")
+        ]
+
+
 def test_best_is_the_checkpoint_of_the_best_evaluation(toy, tmp_path):
     finished = toy.train_toy(tmp_path)
     best = load_checkpoint(tmp_path / "checkpoints/best")
@@ -252,3 +311,31 @@ def test_every_best_checkpoint_is_published_once_it_lies_there(toy, tmp_path):
     steps = [step for _, step in published]
     assert steps == sorted(steps)
     assert steps[-1] == finished.best.step
+
+
+def test_a_disk_that_is_full_for_a_moment_is_waited_for_by_what_is_made_of_the_best_too(toy, tmp_path, monkeypatch):
+    """Its writers tell of the disk in words of their own, which is no reason to end a run."""
+    monkeypatch.setattr(patience, "WAITS", (0.0, 0.0))
+    replace, refusals = os.replace, [1, 1]
+
+    def full_at_first(source, file):
+        if Path(file).name == "made.txt" and refusals:
+            refusals.pop()
+            raise OSError(28, "No space left on device")
+        replace(source, file)
+
+    monkeypatch.setattr(os, "replace", full_at_first)
+    toy.train_toy(tmp_path, steps=2, publish=lambda _: write_whole(tmp_path / "made.txt", "made"))
+    assert (tmp_path / "made.txt").read_text() == "made"
+    told = [line["message"] for line in lines(tmp_path, "event")]
+    assert len(told) == 2
+    assert f"{tmp_path}: what is made of the best checkpoint cannot be written: No space left on device" in told[0]
+    assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_what_is_no_fault_of_the_disk_ends_a_run_at_once(toy, tmp_path):
+    def publish(_):
+        raise ConfigError("not so")
+
+    with pytest.raises(ConfigError, match=r"^not so$"):
+        toy.train_toy(tmp_path, steps=2, publish=publish)
