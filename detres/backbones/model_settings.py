@@ -22,7 +22,7 @@ from detres.config.schema import ModelConfig
 from detres.config.sections import Section
 from detres.errors import WeightsError
 from detres.files.strict_json import parse_json
-from detres.training.checkpoints import read_safetensors
+from detres.training.checkpoints import read_metadata, read_safetensors
 from detres.version import __version__
 
 METADATA_KEY = "detres"
@@ -99,6 +99,14 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
     def is_code(self) -> bool:
         """Whether the backbone is code of the user's, whose names and shapes nobody knows before it is run."""
         return ":" in self.model.backbone.name
+
+    @classmethod
+    def stated(cls, path: Path) -> Self:
+        """The settings alone, of which nothing is built before `read` has held them against the tensors.
+
+        Raises WeightsError where the file is none of the task's.
+        """
+        return cls.from_metadata(read_metadata(path), str(path))
 
     @classmethod
     def read(cls, path: Path) -> tuple[dict[str, Tensor], Self]:

@@ -42,11 +42,11 @@ def classifier_from_weights(
 ) -> Classifier:
     """A classifier of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_classifier(weights)
-    settings = ClassifierSettings.read(path)[1]
+    tensors, settings = ClassifierSettings.read(path)
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
         model = replace(settings, model=named, test=config.test).build(str(path))
-    for line in transfer_classifier(model, class_names, path).lines():
+    for line in transfer_classifier(model, class_names, tensors, settings, str(path)).lines():
         say(line)
     return model
 

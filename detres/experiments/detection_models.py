@@ -71,7 +71,7 @@ def detector_from_weights(
     With global context where the config has it, and the weights need not.
     """
     path = locate_detector(weights)
-    settings = DetectorSettings.read(path)[1]
+    tensors, settings = DetectorSettings.read(path)
     if config.model.global_context and not settings.model.global_context:
         say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
         settings = settings.gaining_context()
@@ -80,7 +80,7 @@ def detector_from_weights(
         # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
         own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
         model = changed.build(str(path), own_code=own_code)
-    for line in transfer_detector(model, path).lines():
+    for line in transfer_detector(model, tensors, settings, str(path)).lines():
         say(line)
     return model
 

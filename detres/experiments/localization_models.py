@@ -34,11 +34,11 @@ def localizer_from_weights(
 ) -> Localizer:
     """A localizer of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_localizer(weights)
-    settings = LocalizerSettings.read(path)[1]
+    tensors, settings = LocalizerSettings.read(path)
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
         model = replace(settings, model=named).build(str(path))
-    for line in transfer_localizer(model, path).lines():
+    for line in transfer_localizer(model, tensors, settings, str(path)).lines():
         say(line)
     return model
 

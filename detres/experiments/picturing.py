@@ -110,7 +110,7 @@ def _what(
         file = locate_detector(weights)
         folder = default_place(file) / "pictures"
         base = config_of_data(file, cfg, layers, Config())
-        return evaluation_config(DetectorSettings.read(file)[1], file, base, layers, overrides), folder
+        return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
     if cfg is not None:
         return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / safe_name(Path(cfg).stem)
     if layers:

@@ -25,15 +25,15 @@ def model_layer(
     """
     if task == "detection":
         path = locate_detector(weights)
-        settings = DetectorSettings.read(path)[1]
+        settings = DetectorSettings.stated(path)
         check_code(settings, str(path), own_code)
         model, left_out = settings.model, {"class_names"}
         if not model.global_context:  # What a detector may gain is the config's to say.
             left_out.add("global_context")
     elif task == "localization":
         path = locate_localizer(weights)
-        model, left_out = LocalizerSettings.read(path)[1].model, {"class_names", *_TRAINED_BY}
+        model, left_out = LocalizerSettings.stated(path).model, {"class_names", *_TRAINED_BY}
     else:
         path = locate_classifier(weights)
-        model, left_out = ClassifierSettings.read(path)[1].model, {"class_names", *_TRAINED_BY}
+        model, left_out = ClassifierSettings.stated(path).model, {"class_names", *_TRAINED_BY}
     return path, Layer(str(path), {"model": model.model_dump(mode="json", exclude=left_out)})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from detres.backbones.building import Choices
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
@@ -75,15 +77,20 @@ def locate_localizer(weights: str | Path) -> Path:
     return file
 
 
-def transfer_localizer(model: Localizer, path: Path) -> Transferred:
-    """Copy every tensor of a localizer's file into the model, in place; the rows of classes by name."""
-    tensors, settings = LocalizerSettings.read(path)
+def transfer_localizer(
+    model: Localizer, tensors: Mapping[str, Tensor], settings: LocalizerSettings, where: str
+) -> Transferred:
+    """Copy every tensor of a localizer's file into the model, in place; the rows of classes by name.
+
+    tensors, settings: of the file, as LocalizerSettings.read gives them; where: names it.
+    """
+    tensors = dict(tensors)
     rows = matching_rows(model.class_names, settings.class_names)
     anchors = model.grid.per_cell if isinstance(model, ClassRpnLocalizer) else 1
     own, prefix = model.state_dict(), "rpn." if isinstance(model, ClassRpnLocalizer) else ""
     per_class = [prefix + name for name in _PER_CLASS]
     with torch.no_grad():
         tensors |= {n: rows_by_class(own[n], tensors[n], rows, width=anchors) for n in per_class if n in tensors}
-    load_strictly(model, tensors, str(path), f"a localizer of {len(model.class_names)} classes")
+    load_strictly(model, tensors, where, f"a localizer of {len(model.class_names)} classes")
     taken = len(tensors) - len(per_class)
-    return Transferred.of_classes(str(path), taken, model.class_names, settings.class_names)
+    return Transferred.of_classes(where, taken, model.class_names, settings.class_names)

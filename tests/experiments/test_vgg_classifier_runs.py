@@ -45,6 +45,6 @@ def test_a_vgg_net_is_trained_tested_and_handed_on(
     assert torch.equal(trunk.classifier[0].weight, tensors["classifier.0.weight"])
 
     other = build_classifier(name, num_classes=2)
-    told = transfer_classifier(other, ("green", "red"), file)
+    told = transfer_classifier(other, ("green", "red"), *ClassifierSettings.read(file), str(file))
     assert (told.matched, told.new, told.loaded) == (("red",), ("green",), len(tensors) - 2)
     assert torch.equal(other.classifier[6].weight[1], model.classifier[6].weight[1])

@@ -53,7 +53,7 @@ def test_rows_of_classes_are_taken_by_name_and_the_rest_start_anew(rpn_file: Pat
     named = settings.model.model_copy(update={"class_names": ("cross", "moon", "star")})
     model = replace(settings, model=named).build("m")
     before = model.rpn.deltas.weight.clone()
-    report = transfer_localizer(model, rpn_file)
+    report = transfer_localizer(model, *LocalizerSettings.read(rpn_file), str(rpn_file))
     assert (report.matched, report.new, report.unused) == (("cross", "star"), ("moon",), ("ring",))
     for rows in (model.rpn.deltas.weight, model.rpn.logits.bias):
         source = theirs.rpn.deltas.weight if rows is model.rpn.deltas.weight else theirs.rpn.logits.bias
