@@ -6,11 +6,15 @@ Nothing in it runs. The metadata holds one JSON text under the key "detres".
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from detres.backbones.described import check_extents
+from torch import Tensor, nn
+
+from detres.backbones.described import check_described, check_extents
 from detres.backbones.metadata import WeightsMetadata
 from detres.config.classification_schema import ClassifierConfig
 from detres.config.localization_schema import LocalizerConfig
@@ -19,6 +23,7 @@ from detres.config.schema import ModelConfig
 from detres.config.sections import Section
 from detres.errors import WeightsError
 from detres.files.strict_json import parse_json
+from detres.training.checkpoints import read_metadata, read_safetensors
 from detres.version import __version__
 
 METADATA_KEY = "detres"
@@ -30,7 +35,7 @@ Test = TypeVar("Test", bound=Section)
 
 
 @dataclass(frozen=True)
-class ModelSettings(Generic[Model, Data, Test]):
+class ModelSettings(ABC, Generic[Model, Data, Test]):
     """Everything beside the tensors. Each task has a subclass, whose class variables say what is its own.
 
     model: with class_names, without weights. preprocessing and test: how it was trained and tested. backbone: what its
@@ -77,6 +82,57 @@ class ModelSettings(Generic[Model, Data, Test]):
             "recipe": self.recipe,
         }
         return {METADATA_KEY: json.dumps(text), "format": "pt"}
+
+    @property
+    @abstractmethod
+    def described(self) -> str:
+        """The model in words, to end "does not fit" with."""
+
+    @abstractmethod
+    def build(self, where: str, *, own_code: str | None = None) -> Any:
+        """The model that these settings describe, with random weights.
+
+        where: names the file in errors. own_code: the backbone's module:callable, where a config of the user's names
+        it; a file alone never runs code. Raises WeightsError.
+        """
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the backbone is code of the user's, whose names and shapes nobody knows before it is run."""
+        return ":" in self.model.backbone.name
+
+    @classmethod
+    def stated(cls, path: Path) -> Self:
+        """The settings alone, of which nothing is built before `read` has held them against the tensors.
+
+        Raises WeightsError where the file is none of the task's.
+        """
+        return cls.from_metadata(read_metadata(path), str(path))
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[dict[str, Tensor], Self]:
+        """The tensors of a model's file, on the CPU, and its settings, which fit each other.
+
+        Raises WeightsError where it is none of the task's.
+        """
+        tensors, metadata = read_safetensors(path)
+        settings = cls.from_metadata(metadata, str(path))
+        if not settings.is_code:
+            check_described(lambda: settings.build(str(path)), tensors, str(path), settings.described)
+        return tensors, settings
+
+    @classmethod
+    def load(cls, path: Path, adapt: Callable[[Self], Self] | None = None) -> tuple[Any, Self]:
+        """A model rebuilt from its file alone, in eval mode. adapt: its settings, as they shall be instead."""
+        tensors, settings = cls.read(path)
+        settings = adapt(settings) if adapt else settings
+        return settings.filled(tensors, str(path)).eval(), settings
+
+    def filled(self, tensors: Mapping[str, Tensor], where: str, *, own_code: str | None = None) -> Any:
+        """The model with these weights. Raises WeightsError where they do not fit; where, own_code: as of build."""
+        model = self.build(where, own_code=own_code)
+        load_strictly(model, tensors, where, self.described)
+        return model
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str] | None, where: str) -> Self:
@@ -133,3 +189,15 @@ class ModelSettings(Generic[Model, Data, Test]):
         if backbone is not None or not cls.may_be_code:
             backbone = WeightsMetadata.from_json(json.dumps(backbone), where=where)
         return cls(**read, backbone=backbone, norms=norms, recipe=str(text.get("recipe", ""))[:_SHOWN])
+
+
+def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str) -> None:
+    """Copy every tensor; WeightsError that names the first three that have no place, are missing or differ in shape.
+
+    where, what: name the file and the model.
+    """
+    try:
+        model.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = " ".join(map(str.strip, str(error).splitlines()[1:4]))
+        raise WeightsError(f"{where}: does not fit {what}: {first[:600]}") from None

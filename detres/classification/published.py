@@ -16,7 +16,7 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import not_finite, read_weights, write_tensors
 from detres.backbones.weight_formats import is_safetensors_file
 from detres.backbones.weight_tags import PRETRAINED, fetch, find_published, weights_cache
-from detres.classification.classifier_files import ClassifierSettings, build_from_settings, load_strictly
+from detres.classification.classifier_files import ClassifierSettings
 from detres.config.classification_schema import (
     ClassificationDataConfig,
     ClassificationTestConfig,
@@ -67,8 +67,7 @@ def _convert(publisher: str, architecture: str, tag: str, out: Path) -> None:
     crop, test = (_torchvision_test if publisher == "torchvision" else _timm_test)(architecture, tag)
     class_names = tuple(synset.name for synset in imagenet_synsets())
     settings = _settings(file.metadata, class_names, crop, test)
-    model = build_from_settings(settings, file.source)
-    load_strictly(model, file.tensors, file.source)
+    model = settings.filled(file.tensors, file.source)
     write_tensors(out, model.state_dict(), settings.to_metadata())
 
 

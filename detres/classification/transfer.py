@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
+from detres.backbones.model_settings import load_strictly
 from detres.classification.classifier import Classifier
-from detres.classification.classifier_files import load_strictly, read_classifier
+from detres.classification.classifier_files import ClassifierSettings
 
 
-def transfer_classifier(model: Classifier, class_names: Sequence[str], path: Path) -> Transferred:
+def transfer_classifier(
+    model: Classifier,
+    class_names: Sequence[str],
+    tensors: Mapping[str, Tensor],
+    settings: ClassifierSettings,
+    where: str,
+) -> Transferred:
     """Copy every tensor of a classifier's file into the model, in place; rows of the last layer by name.
 
-    class_names: of the model, as many as it tells apart. Raises WeightsError where anything but the classes differs.
+    class_names: of the model, as many as it tells apart. tensors, settings: of the file, as ClassifierSettings.read
+    gives them; where: names it. Raises WeightsError where anything but the classes differs.
     """
-    tensors, settings = read_classifier(path)
+    tensors = dict(tensors)
     rows = matching_rows(class_names, settings.class_names)
     state, last = model.state_dict(), tuple(f"{model.class_layer}.{part}" for part in ("weight", "bias"))
     with torch.no_grad():
         tensors |= {name: rows_by_class(state[name], tensors[name], rows) for name in last if name in tensors}
-    load_strictly(model, tensors, str(path))
-    return Transferred.of_classes(str(path), len(tensors) - len(last), class_names, settings.class_names)
+    load_strictly(model, tensors, where, f"{model.name} with {model.num_classes} classes")
+    return Transferred.of_classes(where, len(tensors) - len(last), class_names, settings.class_names)

@@ -15,12 +15,13 @@ from torch import Tensor
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, StrideIn
 from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.model_settings import load_strictly
 from detres.backbones.weight_files import write_tensors
 from detres.config.loading import Layer
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.detection.building import assemble
-from detres.detection.detector_files import load_strictly, settings_of
+from detres.detection.detector_files import settings_of
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import outputs_of
 from detres.errors import WeightsError
@@ -70,7 +71,7 @@ def build_converted(detector: ConvertedDetector, where: str) -> FasterRCNN:
         metadata=detector.backbone,
     )
     model = assemble(backbone, config, detector.test)
-    load_strictly(model, dict(detector.tensors), where)
+    load_strictly(model, detector.tensors, where, "the model it describes")
     return model
 
 

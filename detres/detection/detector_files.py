@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from detres.backbones.building import build_backbone
-from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.network import Network
@@ -20,7 +15,6 @@ from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import outputs_of
 from detres.errors import WeightsError
-from detres.training.checkpoints import read_safetensors
 
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
@@ -41,6 +35,31 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
         "; convert_weights --from PROJECT IN OUT makes one of another project's, and a backbone's weights go to "
         "model.backbone.weights={where}"
     )
+
+    @property
+    def described(self) -> str:
+        return "the model it describes"
+
+    def build(self, where: str, *, own_code: str | None = None) -> FasterRCNN:
+        section = self.model.backbone
+        check_code(self, where, own_code)
+        outputs = outputs_of(self.model.layout, section.name)
+        if self.backbone is None:
+            stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
+            stride = self.model.output_stride
+            backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
+        elif section.name.startswith("timm/"):
+            backbone = build_backbone(section.name, outputs=outputs, norm=self.norms["all"], metadata=self.backbone)
+        else:
+            backbone = build_backbone(
+                section.name,
+                outputs=outputs,
+                output_stride=self.model.output_stride,
+                norm=self.norms or None,
+                frozen_stages=section.frozen_stages,
+                metadata=self.backbone,
+            )
+        return assemble(backbone, self.model, self.test)
 
     def with_model(self, model: ModelConfig, test: TestConfig, where: str) -> DetectorSettings:
         """The same weights in the model that a config asks for: other classes, proposals or thresholds.
@@ -102,32 +121,6 @@ def settings_of(
     return DetectorSettings(config, preprocessing, test, known, norms, recipe)
 
 
-def build_from_settings(settings: DetectorSettings, where: str, *, own_code: str | None = None) -> FasterRCNN:
-    """The model these settings describe, with random weights.
-
-    own_code: the backbone's module:callable, where a config of the user's names it; a file alone never runs code.
-    """
-    section = settings.model.backbone
-    check_code(settings, where, own_code)
-    outputs = outputs_of(settings.model.layout, section.name)
-    if settings.backbone is None:
-        stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
-        stride = settings.model.output_stride
-        backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
-    elif section.name.startswith("timm/"):
-        backbone = build_backbone(section.name, outputs=outputs, norm=settings.norms["all"], metadata=settings.backbone)
-    else:
-        backbone = build_backbone(
-            section.name,
-            outputs=outputs,
-            output_stride=settings.model.output_stride,
-            norm=settings.norms or None,
-            frozen_stages=section.frozen_stages,
-            metadata=settings.backbone,
-        )
-    return assemble(backbone, settings.model, settings.test)
-
-
 def check_code(settings: DetectorSettings, where: str, own_code: str | None) -> None:
     """Raise WeightsError where the backbone is code that nobody but the file names; own_code: what the user names."""
     name = settings.model.backbone.name
@@ -136,31 +129,3 @@ def check_code(settings: DetectorSettings, where: str, own_code: str | None) -> 
             f"{where}: its backbone is {name[:200]}, code of yours or of whoever made the file; a weights file never "
             "runs code. If it is yours, name it yourself: give your config with --cfg, or model.backbone.name=…"
         )
-
-
-def read_detector(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
-    """The tensors of a detector's file, on the CPU, and its settings. Raises WeightsError where it is none."""
-    tensors, metadata = read_safetensors(path)
-    settings = DetectorSettings.from_metadata(metadata, str(path))
-    if ":" not in settings.model.backbone.name:  # else it is code, which is the user's to name
-        check_described(lambda: build_from_settings(settings, str(path)), tensors, str(path))
-    return tensors, settings
-
-
-def load_detector(
-    path: Path, adapt: Callable[[DetectorSettings], DetectorSettings] | None = None
-) -> tuple[FasterRCNN, DetectorSettings]:
-    """A detector rebuilt from its file alone, in eval mode. adapt: its settings, as they shall be instead."""
-    tensors, settings = read_detector(path)
-    settings = adapt(settings) if adapt else settings
-    model = build_from_settings(settings, str(path))
-    load_strictly(model, tensors, str(path))
-    return model.eval(), settings
-
-
-def load_strictly(model: FasterRCNN, tensors: dict[str, Tensor], where: str) -> None:
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:4]
-        raise WeightsError(f"{where}: does not fit the model it describes: {' '.join(map(str.strip, first))}") from None

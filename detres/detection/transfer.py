@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import WeightsError
 
@@ -17,13 +18,16 @@ _DELTAS = ("roi.deltas.weight", "roi.deltas.bias")
 _READERS = ("roi.class_logits.weight", "roi.deltas.weight")
 
 
-def transfer_detector(model: FasterRCNN, path: Path) -> Transferred:
-    """Copy every tensor of the file into the model, in place; class rows by name, the background's as it is.
+def transfer_detector(
+    model: FasterRCNN, tensors: Mapping[str, Tensor], settings: DetectorSettings, where: str
+) -> Transferred:
+    """Copy every tensor of a file into the model, in place; class rows by name, the background's as it is.
 
+    tensors, settings: of the file, as DetectorSettings.read gives them; where: names it.
     Where the model has global context and the file has not, what reads the context starts at zero.
     Raises WeightsError where anything but the classes differs between the two models.
     """
-    tensors, settings = read_detector(path)
+    tensors = dict(tensors)
     theirs, ours = settings.model.class_names or (), model.class_names
     rows = matching_rows(ours, theirs)
     state = model.state_dict()
@@ -42,7 +46,7 @@ def transfer_detector(model: FasterRCNN, path: Path) -> Transferred:
     except RuntimeError as error:
         shown = " ".join(line.strip() for line in str(error).splitlines()[1:4])
         raise WeightsError(
-            f"{path}: its model differs in more than its classes: {shown}. Leave the model to the file (no --cfg of "
+            f"{where}: its model differs in more than its classes: {shown}. Leave the model to the file (no --cfg of "
             "another layout), or drop --weights"
         ) from None
-    return Transferred.of_classes(str(path), len(tensors) - len(_LOGITS) - len(_DELTAS), ours, theirs)
+    return Transferred.of_classes(where, len(tensors) - len(_LOGITS) - len(_DELTAS), ours, theirs)

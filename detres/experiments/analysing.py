@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from detres.backbones.complexity import NetCost, cost_of
-from detres.classification.classifier_files import load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.classification.responses import Responses, layer_responses
 from detres.classification.testing import member_of
@@ -114,7 +114,7 @@ def responses_of(
     Images are resized and cropped as the classifier is tested; those that cannot be read are left out.
     Raises DataError where none can, WeightsError where the file is no classifier's or has diverged.
     """
-    model, settings = load_classifier(file)
+    model, settings = ClassifierSettings.load(file)
     one_crop = settings.test.model_copy(update={"crops": 1, "flip": False})
     plan = member_of(model, settings.preprocessing, one_crop).plan
     model = model.to(device=device, memory_format=torch.channels_last)

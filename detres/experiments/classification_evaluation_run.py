@@ -10,13 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detres.classification.classifier_files import (
-    PREPROCESSING,
-    ClassifierSettings,
-    build_from_settings,
-    load_strictly,
-    read_classifier,
-)
+from detres.classification.classifier_files import PREPROCESSING, ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.classification.testing import Member, member_of
 from detres.config.classification_schema import ClassificationConfig
@@ -119,7 +113,7 @@ def find_contenders(
     base: ClassificationConfig | None = None
     for given in weights:
         file = locate_classifier(given)
-        tensors, settings = read_classifier(file)
+        tensors, settings = ClassifierSettings.read(file)
         base = base or _classification(config_of_data(file, cfg, layers, ClassificationConfig()), cfg or str(file))
         config = evaluation_config(settings, str(file), base, layers, overrides)
         found.append(Contender(file, tensors, settings, config))
@@ -184,8 +178,7 @@ def server_numbers(class_names: Sequence[str]) -> list[int] | None:
 def _member(contender: Contender, images: ClassifiedImages, device: torch.device) -> Member:
     where, config = str(contender.file), contender.config
     rows = class_rows(contender.settings.class_names, images.class_names, where, images.name)
-    model = build_from_settings(replace(contender.settings, model=config.model), where)
-    load_strictly(model, contender.tensors, where)
+    model = replace(contender.settings, model=config.model).filled(contender.tensors, where)
     return member_of(prepare_classifier(model, config, device), config.data, config.test, rows)
 
 

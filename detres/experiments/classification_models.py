@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from detres.classification.classifier import Classifier, Lessons, build_classifier
-from detres.classification.classifier_files import build_from_settings, read_classifier, stated_pixel_stats
+from detres.classification.classifier_files import ClassifierSettings, stated_pixel_stats
 from detres.classification.losses import build_loss
 from detres.classification.mixing import Mixing
 from detres.classification.published import locate_classifier
@@ -42,18 +42,18 @@ def classifier_from_weights(
 ) -> Classifier:
     """A classifier of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_classifier(weights)
-    settings = read_classifier(path)[1]
+    tensors, settings = ClassifierSettings.read(path)
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
-        model = build_from_settings(replace(settings, model=named, test=config.test), str(path))
-    for line in transfer_classifier(model, class_names, path).lines():
+        model = replace(settings, model=named, test=config.test).build(str(path))
+    for line in transfer_classifier(model, class_names, tensors, settings, str(path)).lines():
         say(line)
     return model
 
 
 def classifier_of_checkpoint(file: Path) -> Classifier:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
-    return build_from_settings(read_classifier(file)[1], str(file))
+    return ClassifierSettings.read(file)[1].build(str(file))
 
 
 def lessons_of(config: ClassificationConfig, num_classes: int) -> Lessons:

@@ -20,7 +20,6 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import METADATA_KEY
 from detres.backbones.weight_files import WeightsFile, not_finite, read_weights, write_tensors, write_weights
 from detres.backbones.weight_formats import form_of
-from detres.classification.classifier_files import build_from_settings, load_strictly
 from detres.classification.published import foreign_settings
 from detres.data.classes import CIFAR10_CLASSES
 from detres.data.imagenet_classes import imagenet_synsets
@@ -193,8 +192,7 @@ def _class_names(count: int, stated: Sequence[str] | None) -> tuple[tuple[str, .
 
 def _write_classifier(fitting: Fitting, file: WeightsFile, names: Sequence[str], out: Path) -> None:
     settings = foreign_settings(file.metadata, class_names=tuple(names))
-    model = build_from_settings(settings, file.source)
-    load_strictly(model, fitting.tensors, file.source)
+    model = settings.filled(fitting.tensors, file.source)
     write_tensors(out, model.state_dict(), settings.to_metadata())
 
 

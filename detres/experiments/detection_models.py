@@ -15,7 +15,7 @@ from detres.data.classes import COCO_CLASSES, VOC_CLASSES
 from detres.data.imagenet_det import det_classes
 from detres.data.shape_drawing import SHAPES
 from detres.detection.building import assemble
-from detres.detection.detector_files import build_from_settings, read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import outputs_of
 from detres.detection.published import locate_detector
@@ -71,7 +71,7 @@ def detector_from_weights(
     With global context where the config has it, and the weights need not.
     """
     path = locate_detector(weights)
-    settings = read_detector(path)[1]
+    tensors, settings = DetectorSettings.read(path)
     if config.model.global_context and not settings.model.global_context:
         say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
         settings = settings.gaining_context()
@@ -79,15 +79,15 @@ def detector_from_weights(
     with seeded(config):
         # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
         own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
-        model = build_from_settings(changed, str(path), own_code=own_code)
-    for line in transfer_detector(model, path).lines():
+        model = changed.build(str(path), own_code=own_code)
+    for line in transfer_detector(model, tensors, settings, str(path)).lines():
         say(line)
     return model
 
 
 def detector_of_checkpoint(config: Config, file: Path) -> FasterRCNN:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
-    return build_from_settings(read_detector(file)[1], str(file), own_code=config.model.backbone.name)
+    return DetectorSettings.read(file)[1].build(str(file), own_code=config.model.backbone.name)
 
 
 def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) -> FasterRCNN:

@@ -15,13 +15,7 @@ from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config, TestConfig
 from detres.data.annotations import UNREADABLE, AnnotatedImages
 from detres.data.datasets import SplitName
-from detres.detection.detector_files import (
-    PREPROCESSING,
-    DetectorSettings,
-    build_from_settings,
-    load_strictly,
-    read_detector,
-)
+from detres.detection.detector_files import PREPROCESSING, DetectorSettings
 from detres.detection.published import locate_detector
 from detres.detection.testing import Member, check_classes
 from detres.distributed import is_main, local_device, process_group
@@ -115,14 +109,13 @@ class _Weights:
         """The detector on its device. own_code: the backbone's, where the user names one."""
         where, model_config = str(self.file), self.config.model
         named = self.settings.with_model(model_config, self.config.test, where)
-        model = build_from_settings(named, where, own_code=own_code)
-        load_strictly(model, self.tensors, where)
+        model = named.filled(self.tensors, where, own_code=own_code)
         return Member(prepare_detector(model.eval(), self.config, device), self.config.data)
 
 
 def _read(files: Sequence[Path], cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]) -> list[_Weights]:
     """Each file with its config; whose data are meant is asked once it is known that they are detectors."""
-    read = [read_detector(file) for file in files]
+    read = [DetectorSettings.read(file) for file in files]
     base = config_of_data(files[0], cfg, layers, Config())
     return [
         _Weights(file, tensors, settings, evaluation_config(settings, file, base, layers, overrides))

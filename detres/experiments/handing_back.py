@@ -13,7 +13,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from detres.detection.detector_files import DetectorSettings, read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.detectron2_back import to_detectron2
 from detres.detection.detectron2_weights import SAID_KEY
 from detres.detection.handing_back import HandedBack
@@ -79,7 +79,7 @@ def hand_back(target: str, weights: Path, out: Path, *, approximate: bool = Fals
     if out.suffix not in project.write:
         raise WeightsError(f"{out}: --to {target} writes {' or '.join(project.write)}; name the output so")
     file = find_weights_file(weights)
-    tensors, settings = read_detector(file)
+    tensors, settings = DetectorSettings.read(file)
     try:
         handed = project.hand_back(tensors, settings)
     except WeightsError as error:

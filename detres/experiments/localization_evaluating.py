@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from detres.classification.classifier_files import build_from_settings, load_strictly, read_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of
 from detres.config.classification_schema import ClassificationConfig, ClassificationTrainingConfig
@@ -85,10 +85,9 @@ def classes_of_classifier(
     Raises WeightsError where the weights are no classifier's, or its classes are not the set's.
     """
     file = locate_classifier(weights)
-    tensors, settings = read_classifier(file)
+    tensors, settings = ClassifierSettings.read(file)
     rows = class_rows(settings.class_names, images.class_names, str(file), images.name)
-    model = build_from_settings(settings, str(file))
-    load_strictly(model, tensors, str(file))
+    model = settings.filled(tensors, str(file))
     data = settings.preprocessing.model_copy(update={"workers": config.data.workers})
     training = ClassificationTrainingConfig(precision=config.training.precision)
     as_tested = ClassificationConfig(data=data, test=settings.test, training=training)

@@ -21,12 +21,7 @@ from detres.experiments.localization_models import finder_of, prepare_localizer,
 from detres.experiments.localization_parts import say_images
 from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say
-from detres.localization.localizer_files import (
-    PREPROCESSING,
-    LocalizerSettings,
-    load_localizer,
-    locate_localizer,
-)
+from detres.localization.localizer_files import PREPROCESSING, LocalizerSettings, locate_localizer
 
 HARDEST = 5  # classes that are shown
 
@@ -52,7 +47,7 @@ def evaluate_localizer(
     where = local_device(device)
     with process_group(where):
         file = locate_localizer(_one_of(weights))
-        model, settings = load_localizer(file)
+        model, settings = LocalizerSettings.load(file)
         config = evaluation_config(settings, file, cfg, layers, overrides)
         split = split or default_split(config)
         images = load_once(lambda: load_localized(config.data, split))

@@ -15,13 +15,7 @@ from detres.errors import ConfigError, WeightsError
 from detres.experiments.assembly import memory_format_of, seeded
 from detres.experiments.parts import Say
 from detres.localization.building import assemble, build_trunk
-from detres.localization.localizer_files import (
-    build_from_settings,
-    load_localizer,
-    locate_localizer,
-    read_localizer,
-    transfer_localizer,
-)
+from detres.localization.localizer_files import LocalizerSettings, locate_localizer, transfer_localizer
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 from detres.localization.testing import Finder
 
@@ -40,17 +34,18 @@ def localizer_from_weights(
 ) -> Localizer:
     """A localizer of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_localizer(weights)
-    settings = read_localizer(path)[1]
+    tensors, settings = LocalizerSettings.read(path)
+    named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
-        model = build_from_settings(replace(settings, model=config.model), class_names)
-    for line in transfer_localizer(model, path).lines():
+        model = replace(settings, model=named).build(str(path))
+    for line in transfer_localizer(model, tensors, settings, str(path)).lines():
         say(line)
     return model
 
 
 def localizer_of_checkpoint(file: Path) -> Localizer:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
-    return build_from_settings(read_localizer(file)[1])
+    return LocalizerSettings.read(file)[1].build(str(file))
 
 
 def prepare_localizer(model: Localizer, config: LocalizationConfig, device: torch.device) -> Localizer:
@@ -71,7 +66,7 @@ def proposing_model(config: LocalizationConfig, class_names: Sequence[str]) -> t
     if config.data.proposals is None:
         raise ConfigError("model.stage=rcnn needs proposals: data.proposals=RUN, a finished run of model.stage=rpn")
     file = locate_localizer(config.data.proposals)
-    model, _ = load_localizer(file)
+    model, _ = LocalizerSettings.load(file)
     if not isinstance(model, ClassRpnLocalizer):
         raise WeightsError(f"data.proposals={config.data.proposals}: this is an rcnn; proposals come from an rpn")
     if model.class_names != tuple(class_names):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
 from detres.data.datasets import SplitName
-from detres.detection.detector_files import build_from_settings, load_strictly, read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
@@ -88,10 +88,9 @@ def draw_set(
 
 def _detector(file: Path, config: Config, device: str | None, own_code: str | None) -> Detector:
     """The file's detector, fed and tested as the config says: eval_det's."""
-    tensors, settings = read_detector(file)
+    tensors, settings = DetectorSettings.read(file)
     settings = replace(settings.with_model(config.model, config.test, str(file)), preprocessing=config.data)
-    model = build_from_settings(settings, str(file), own_code=own_code)
-    load_strictly(model, tensors, str(file))
+    model = settings.filled(tensors, str(file), own_code=own_code)
     return Detector(model.eval(), settings, device=device)
 
 
@@ -111,7 +110,7 @@ def _what(
         file = locate_detector(weights)
         folder = default_place(file) / "pictures"
         base = config_of_data(file, cfg, layers, Config())
-        return evaluation_config(read_detector(file)[1], file, base, layers, overrides), folder
+        return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
     if cfg is not None:
         return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / safe_name(Path(cfg).stem)
     if layers:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from detres.classification.classifier_files import read_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.config.loading import Layer
-from detres.detection.detector_files import check_code, read_detector
+from detres.detection.detector_files import DetectorSettings, check_code
 from detres.detection.published import locate_detector
-from detres.localization.localizer_files import locate_localizer, read_localizer
+from detres.localization.localizer_files import LocalizerSettings, locate_localizer
 
 # Of a classifier's or localizer's model, how it is trained; the rest is what it is.
 _TRAINED_BY = {"drop_path", "checkpoint_blocks"}
@@ -25,15 +25,15 @@ def model_layer(
     """
     if task == "detection":
         path = locate_detector(weights)
-        settings = read_detector(path)[1]
+        settings = DetectorSettings.stated(path)
         check_code(settings, str(path), own_code)
         model, left_out = settings.model, {"class_names"}
         if not model.global_context:  # What a detector may gain is the config's to say.
             left_out.add("global_context")
     elif task == "localization":
         path = locate_localizer(weights)
-        model, left_out = read_localizer(path)[1].model, {"class_names", *_TRAINED_BY}
+        model, left_out = LocalizerSettings.stated(path).model, {"class_names", *_TRAINED_BY}
     else:
         path = locate_classifier(weights)
-        model, left_out = read_classifier(path)[1].model, {"class_names", *_TRAINED_BY}
+        model, left_out = ClassifierSettings.stated(path).model, {"class_names", *_TRAINED_BY}
     return path, Layer(str(path), {"model": model.model_dump(mode="json", exclude=left_out)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +11,15 @@ from torch import Tensor
 
 from detres.backbones.building import Choices
 from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
-from detres.backbones.described import check_described
 from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.model_settings import ModelSettings
+from detres.backbones.model_settings import ModelSettings, load_strictly
 from detres.backbones.pretrained import metadata_of
 from detres.backbones.weight_formats import is_safetensors_file
 from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
 from detres.errors import WeightsError
 from detres.localization.building import assemble, build_trunk
 from detres.localization.localizers import ClassRpnLocalizer, Localizer
-from detres.training.checkpoints import find_weights_file, read_safetensors
+from detres.training.checkpoints import find_weights_file
 
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("crop", "proposals")
@@ -38,6 +37,20 @@ class LocalizerSettings(ModelSettings[LocalizerConfig, LocalizationDataConfig, L
 
     backbone: WeightsMetadata
 
+    @property
+    def described(self) -> str:
+        return f"a localizer of {len(self.class_names)} classes"
+
+    def build(self, where: str, *, own_code: str | None = None) -> Localizer:
+        section = self.model.backbone
+        choices = Choices(
+            norm=self.norms,
+            frozen_stages=section.frozen_stages,
+            checkpoint_blocks=self.model.checkpoint_blocks,
+            metadata=self.backbone,
+        )
+        return assemble(build_trunk(section.name, choices), self.model, self.class_names)
+
 
 def settings_of(
     model: Localizer,
@@ -53,18 +66,6 @@ def settings_of(
     return LocalizerSettings(named, preprocessing, test, metadata_of(trunk, recipe=recipe), dict(trunk.norms), recipe)
 
 
-def build_from_settings(settings: LocalizerSettings, class_names: Sequence[str] | None = None) -> Localizer:
-    """The model these settings describe, with random weights; class_names: others than the settings'."""
-    section = settings.model.backbone
-    choices = Choices(
-        norm=settings.norms,
-        frozen_stages=section.frozen_stages,
-        checkpoint_blocks=settings.model.checkpoint_blocks,
-        metadata=settings.backbone,
-    )
-    return assemble(build_trunk(section.name, choices), settings.model, class_names or settings.class_names)
-
-
 def locate_localizer(weights: str | Path) -> Path:
     """The safetensors file of a localizer's run, checkpoint or file. Raises WeightsError where there is none."""
     file = find_weights_file(weights)
@@ -76,41 +77,20 @@ def locate_localizer(weights: str | Path) -> Path:
     return file
 
 
-def read_localizer(path: Path) -> tuple[dict[str, Tensor], LocalizerSettings]:
-    """The tensors of a localizer's file, on the CPU, and its settings. Raises WeightsError where it is none."""
-    tensors, metadata = read_safetensors(path)
-    settings = LocalizerSettings.from_metadata(metadata, str(path))
-    what = f"a localizer of {len(settings.class_names)} classes"
-    check_described(lambda: build_from_settings(settings), tensors, str(path), what)
-    return tensors, settings
+def transfer_localizer(
+    model: Localizer, tensors: Mapping[str, Tensor], settings: LocalizerSettings, where: str
+) -> Transferred:
+    """Copy every tensor of a localizer's file into the model, in place; the rows of classes by name.
 
-
-def load_localizer(path: Path) -> tuple[Localizer, LocalizerSettings]:
-    """A localizer rebuilt from its file alone, in eval mode."""
-    tensors, settings = read_localizer(path)
-    model = build_from_settings(settings)
-    load_strictly(model, tensors, str(path))
-    return model.eval(), settings
-
-
-def transfer_localizer(model: Localizer, path: Path) -> Transferred:
-    """Copy every tensor of a localizer's file into the model, in place; the rows of classes by name."""
-    tensors, settings = read_localizer(path)
+    tensors, settings: of the file, as LocalizerSettings.read gives them; where: names it.
+    """
+    tensors = dict(tensors)
     rows = matching_rows(model.class_names, settings.class_names)
     anchors = model.grid.per_cell if isinstance(model, ClassRpnLocalizer) else 1
     own, prefix = model.state_dict(), "rpn." if isinstance(model, ClassRpnLocalizer) else ""
     per_class = [prefix + name for name in _PER_CLASS]
     with torch.no_grad():
         tensors |= {n: rows_by_class(own[n], tensors[n], rows, width=anchors) for n in per_class if n in tensors}
-    load_strictly(model, tensors, str(path))
+    load_strictly(model, tensors, where, f"a localizer of {len(model.class_names)} classes")
     taken = len(tensors) - len(per_class)
-    return Transferred.of_classes(str(path), taken, model.class_names, settings.class_names)
-
-
-def load_strictly(model: Localizer, tensors: dict[str, Tensor], where: str) -> None:
-    """Copy every tensor; WeightsError that names the first three that have no place, are missing or differ in shape."""
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = " ".join(map(str.strip, str(error).splitlines()[1:4]))
-        raise WeightsError(f"{where}: does not fit a localizer of {len(model.class_names)} classes: {first}") from None
+    return Transferred.of_classes(where, taken, model.class_names, settings.class_names)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detres.backbones.norms import fold_norms
 from detres.classification import classifier as network
-from detres.classification.classifier_files import ClassifierSettings, load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
 from detres.data.views import ImageViews, collate_views
@@ -94,7 +94,7 @@ class Classifier:
 
         The rest is as the constructor takes it. Raises WeightsError, ConfigError.
         """
-        model, settings = load_classifier(locate_classifier(weights))
+        model, settings = ClassifierSettings.load(locate_classifier(weights))
         return cls(model, settings, device=device, precision=precision, max_pixels=max_pixels)
 
     @property

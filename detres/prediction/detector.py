@@ -21,7 +21,7 @@ from detres.config.schema import TestConfig
 from detres.data.image_copies import copies_of
 from detres.data.loaders import DetectionSample, collate
 from detres.data.transforms import DetectionTransform
-from detres.detection.detector_files import DetectorSettings, load_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
@@ -144,7 +144,7 @@ class Detector:
             _check_floors(layers, settings.test, score)
             return settings
 
-        model, settings = load_detector(file, adapted)
+        model, settings = DetectorSettings.load(file, adapted)
         return cls(model, settings, device=device, score=score, precision=precision, compile=compile)
 
     @property

@@ -14,9 +14,9 @@ from torch import nn
 from detres.backbones.described import check_described, check_extents
 from detres.backbones.metadata import WeightsMetadata
 from detres.classification.classifier import build_classifier
-from detres.classification.classifier_files import load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.published import foreign_settings
-from detres.detection.detector_files import load_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS
 
@@ -97,17 +97,17 @@ def test_a_file_that_lies_about_itself_is_one_message(
 
     file = tmp_path / "w.safetensors"
     save_file(tensors, file, {"detres": json.dumps(text)})
-    load_classifier(file)
+    ClassifierSettings.load(file)
     save_file(tensors, file, {"detres": json.dumps(changed(text, change))})
     with pytest.raises(WeightsError, match=r"w\.safetensors: ") as told:
-        load_classifier(file)
+        ClassifierSettings.load(file)
     assert len(str(told.value)) < 2000
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{" * 30, "9" * 10_000, "NaN", '"x"', "1e999"])
 def test_json_that_is_none_is_one_message(tmp_path: Path, text: str) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors", {"detres": text, "backbone": text})
-    for load in (load_detector, load_classifier):
+    for load in (DetectorSettings.load, ClassifierSettings.load):
         with pytest.raises(WeightsError, match="the file may be damaged"):
             load(tmp_path / "w.safetensors")
 

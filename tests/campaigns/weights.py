@@ -14,8 +14,8 @@ from random import Random
 from detres.array_pickle import read_array_pickle
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.weight_files import read_weights
-from detres.classification.classifier_files import load_classifier
-from detres.detection.detector_files import load_detector
+from detres.classification.classifier_files import ClassifierSettings
+from detres.detection.detector_files import DetectorSettings
 from detres.errors import WeightsError
 from detres.inert_pickle import read_torch_file
 from detres.structures import IMAGENET_STATS
@@ -39,7 +39,8 @@ def read_all(folder: Path) -> int:
         (WeightsError, lambda: read_weights(path, metadata=known)),
     ]
     if path.read_bytes()[8:9] == b"{":
-        readers += [(WeightsError, lambda: load_detector(path)), (WeightsError, lambda: load_classifier(path))]
+        models = (DetectorSettings, ClassifierSettings)
+        readers += [(WeightsError, lambda model=model: model.load(path)) for model in models]
     else:
         readers += [(ValueError, lambda: read_torch_file(path)), (ValueError, lambda: read_array_pickle(path))]
     results, message = 0, ""

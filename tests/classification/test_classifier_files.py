@@ -12,13 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from detres.backbones import build_backbone
 from detres.classification.classifier import Classifier, build_classifier
-from detres.classification.classifier_files import (
-    build_from_settings,
-    load_classifier,
-    read_classifier,
-    settings_of,
-    stated_pixel_stats,
-)
+from detres.classification.classifier_files import ClassifierSettings, settings_of, stated_pixel_stats
 from detres.config.classification_schema import (
     ClassificationDataConfig,
     ClassificationTestConfig,
@@ -54,7 +48,7 @@ def write(path: Path, name: str = "cifar10_resnet20", **options: Any) -> Classif
 @pytest.mark.parametrize("name", ["cifar10_resnet20", "cifar10_plain20"])
 def test_a_file_alone_rebuilds_the_model_and_what_feeds_it(tmp_path: Path, name: str) -> None:
     model = write(tmp_path / "m.safetensors", name)
-    again, settings = load_classifier(tmp_path / "m.safetensors")
+    again, settings = ClassifierSettings.load(tmp_path / "m.safetensors")
     images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(again.predict(images), model.predict(images), rtol=0, atol=0)
@@ -69,16 +63,16 @@ def test_a_file_alone_rebuilds_the_model_and_what_feeds_it(tmp_path: Path, name:
 
 def test_choices_of_the_architecture_come_back(tmp_path: Path) -> None:
     write(tmp_path / "m.safetensors", "resnet50", shortcut="C", stride_in="1x1", norm="group", norm_eps=1e-3)
-    again, _ = load_classifier(tmp_path / "m.safetensors")
+    again, _ = ClassifierSettings.load(tmp_path / "m.safetensors")
     assert (again.shortcut, again.stride_in, again.norm_eps) == ("C", "1x1", 1e-3)
     assert set(again.norms.values()) == {"group"}
 
 
 def test_how_it_is_trained_comes_back_for_a_run_that_goes_on(tmp_path: Path) -> None:
     write(tmp_path / "m.safetensors")
-    _, settings = read_classifier(tmp_path / "m.safetensors")
+    _, settings = ClassifierSettings.read(tmp_path / "m.safetensors")
     asked = settings.model.model_copy(update={"drop_path": 0.2, "checkpoint_blocks": True})
-    again = build_from_settings(replace(settings, model=asked), "m")
+    again = replace(settings, model=asked).build("m")
     assert (again.layer1[0].drop_path, again.layer3[2].drop_path) == (0.0, 0.2)
     assert again.layer1.recomputes
 
@@ -107,22 +101,22 @@ def test_stated_pixels_come_in_the_order_of_the_weights() -> None:
 def test_another_depth_or_class_count_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     write(path)
-    _, settings = read_classifier(path)
+    _, settings = ClassifierSettings.read(path)
     deeper = settings.model.model_copy(update={"backbone": BackboneConfig(name="cifar10_resnet32")})
     with pytest.raises(WeightsError, match=r"its backbone is cifar10_resnet20, and .*cifar10_resnet32.*leave the name"):
-        build_from_settings(replace(settings, model=deeper), str(path))
+        replace(settings, model=deeper).build(str(path))
     projected = settings.model.model_copy(update={"backbone": BackboneConfig(name="cifar10_resnet20", shortcut="B")})
     with pytest.raises(WeightsError, match=r"trained with shortcut A, asked for shortcut B"):
-        build_from_settings(replace(settings, model=projected), "m")
+        replace(settings, model=projected).build("m")
     # A file whose tensors are not those its metadata describe: of another depth, of another number of classes.
     for name, rows in (("cifar10_resnet32", 3), ("cifar10_resnet20", 4)):
         other = build_classifier(name, num_classes=rows).state_dict()
         save_file(other, tmp_path / "other.safetensors", settings.to_metadata())
         with pytest.raises(WeightsError, match=r"other.safetensors: does not fit cifar10_resnet20 with 3 classes"):
-            load_classifier(tmp_path / "other.safetensors")
+            ClassifierSettings.load(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="4 class names for the 3 rows"):
         settings_of(
-            build_from_settings(settings, "m"),
+            settings.build("m"),
             settings.model,
             settings.preprocessing,
             settings.test,
@@ -133,7 +127,7 @@ def test_another_depth_or_class_count_is_one_message(tmp_path: Path) -> None:
 def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     write(path)
-    text = json.loads(read_classifier(path)[1].to_metadata()["detres"])
+    text = json.loads(ClassifierSettings.read(path)[1].to_metadata()["detres"])
     cases = {
         "no classifier of detres's": None,
         "a detection file": {"task": "detection", "schema": 1},
@@ -149,4 +143,4 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
     for expected, content in cases.items():
         save_file({"x": torch.zeros(1)}, path, None if content is None else {"detres": json.dumps(content)})
         with pytest.raises(WeightsError, match=expected):
-            load_classifier(path)
+            ClassifierSettings.load(path)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from detres import build_backbone
 from detres.classification.classifier import Classifier, build_classifier
-from detres.classification.classifier_files import load_classifier, settings_of
+from detres.classification.classifier_files import ClassifierSettings, settings_of
 from detres.classification.hand_off import BACKBONE_FILE, write_backbone
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
 from detres.config.sections import BackboneConfig
@@ -101,7 +101,7 @@ def test_a_backbone_is_loaded_whole_from_the_file_the_run_and_the_checkpoint(tmp
 
 def test_the_file_is_a_classifiers_file_too(tmp_path: Path) -> None:
     model = trained("cifar10_resnet20")
-    again, settings = load_classifier(save_run(model, tmp_path))
+    again, settings = ClassifierSettings.load(save_run(model, tmp_path))
     assert settings.class_names == NAMES
     images = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
     torch.testing.assert_close(again.predict(images), model.predict(images))

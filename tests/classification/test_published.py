@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from detres.classification import published
-from detres.classification.classifier_files import load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.errors import WeightsError
 
@@ -29,7 +29,7 @@ def test_a_tag_is_converted_once_and_tested_as_its_publisher_does(cache: Path, m
     monkeypatch.setattr(published, "fetch", lambda what: fetched.append(what.tag) or cache / "theirs.pth")
     paths = {locate_classifier(tag) for tag in ("torchvision/resnet18", "torchvision/resnet18.IMAGENET1K_V1")}
     assert fetched == ["torchvision/IMAGENET1K_V1"]
-    model, settings = load_classifier(paths.pop())
+    model, settings = ClassifierSettings.load(paths.pop())
     assert not paths
     assert (settings.preprocessing.crop, settings.test.scales, settings.test.crop) == (224, (256,), None)
     assert (len(settings.class_names), settings.class_names[0]) == (1000, "tench")
@@ -42,7 +42,7 @@ def test_a_tag_is_converted_once_and_tested_as_its_publisher_does(cache: Path, m
 def test_timm_s_tags_have_sizes_of_their_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file(timm.create_model("resnet18").state_dict(), cache / "theirs.safetensors")
     monkeypatch.setattr(published, "fetch", lambda what: cache / "theirs.safetensors")
-    model, settings = load_classifier(locate_classifier("timm/resnet18.a3_in1k"))
+    model, settings = ClassifierSettings.load(locate_classifier("timm/resnet18.a3_in1k"))
     assert (settings.preprocessing.crop, settings.test.crop, settings.test.scales) == (160, 224, (235,))
     assert model.fc.out_features == 1000
 

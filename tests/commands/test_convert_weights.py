@@ -21,7 +21,7 @@ from detres import Detector
 from detres.commands import convert_weights
 from detres.commands.main import main
 from detres.detection.conversion_keys import values_of
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.experiments.converting import SOURCES
 from detres.experiments.handing_back import DETECTOR_TARGETS
 
@@ -88,7 +88,7 @@ def test_a_detector_goes_on_to_detectron2_and_back(
 
 def settings_in(file: Path) -> dict[str, Any]:
     """All that decides how a detector's file is built, fed and tested, with what an open key stands for."""
-    return values_of(read_detector(file)[1])
+    return values_of(DetectorSettings.read(file)[1])
 
 
 # What no state dict holds: every one of these changes what is found.

@@ -14,7 +14,7 @@ import torch
 
 from detres.backbones.weight_files import write_tensors
 from detres.config.loading import load_config
-from detres.detection.detector_files import load_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.errors import ConfigError
 from detres.experiments.detection_models import detector_from_weights
 from detres.prediction import Detector, NamedDetections
@@ -56,7 +56,7 @@ def test_several_weights_are_an_ensemble(done: Callable[..., str], trained: Path
 def test_a_trained_context_model_begins_as_the_plain_one(weights: Path, tiny: Any) -> None:
     said: list[str] = []
     config = load_config(tiny.cfg, ["model.global_context=true"])
-    plain, _ = load_detector(weights)
+    plain, _ = DetectorSettings.load(weights)
     model = detector_from_weights(config, plain.class_names, weights, said.append).eval()
     assert any("without global context, whose columns start at zero" in line for line in said)
     images = torch.randint(0, 256, (1, 64, 80, 3), dtype=torch.uint8)
@@ -73,7 +73,7 @@ def test_context_is_trained_end_to_end_and_comes_back_from_its_file(
 ) -> None:
     out = tmp_path / "run"
     done("train_det", "--cfg", tiny.cfg, "--weights", weights, "--out", out, "model.global_context=true")
-    model, settings = load_detector(out / "checkpoints" / "last" / "model.safetensors")
+    model, settings = DetectorSettings.load(out / "checkpoints" / "last" / "model.safetensors")
     assert settings.model.global_context
     channels = model.roi.head.out_channels
     assert model.roi.class_logits.weight[:, channels:].abs().max() > 0
@@ -91,7 +91,7 @@ def test_a_detector_is_predicted_as_its_file_says_it_is_tested(weights: Path, ti
         settings.backbone,
         settings.norms,
     )
-    model, _ = load_detector(weights)
+    model, _ = DetectorSettings.load(weights)
     detector = Detector(model, refined, device="cpu", score=0.01)
     found, once = (list(each.predict_many(tiny.pictures())) for each in (detector, plain))
     assert [d.image_size for d in found] == [d.image_size for d in once]
@@ -107,7 +107,7 @@ def test_a_detector_is_predicted_as_its_file_says_it_is_tested(weights: Path, ti
 )
 def test_a_higher_floor_leaves_the_best_of_the_same_detections(weights: Path, tiny: Any, test: dict[str, Any]) -> None:
     def found(score: float | None) -> list[NamedDetections]:
-        model, settings = load_detector(weights)
+        model, settings = DetectorSettings.load(weights)
         settings = replace(settings, test=settings.test.model_copy(update={"score": 0.01} | test))
         return list(Detector(model, settings, device="cpu", score=score).predict_many(tiny.pictures()))
 
@@ -128,7 +128,7 @@ def test_a_fusion_of_nothing_is_told(done: Callable[..., str], trained: Path, tm
 def test_members_that_know_other_classes_leave_no_folder(
     refused: Callable[..., str], weights: Path, trained: Path, tmp_path: Path
 ) -> None:
-    model, settings = load_detector(weights)
+    model, settings = DetectorSettings.load(weights)
     names = tuple(reversed(settings.model.class_names))
     settings = replace(settings, model=settings.model.model_copy(update={"class_names": names}))
     other, out = tmp_path / "other.safetensors", tmp_path / "out"

@@ -17,7 +17,7 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from detres import Detector
 from detres.commands.main import main
-from detres.detection.detector_files import load_detector
+from detres.detection.detector_files import DetectorSettings
 
 LOGITS, DELTAS = "roi.class_logits.weight", "roi.deltas.weight"
 
@@ -100,7 +100,7 @@ def test_the_file_decides_the_model_and_the_config_the_rest(
     ]
     assert main([str(part) for part in command]) == 0
     assert "classes from the file, by name: 2 disc, square\n" in capsys.readouterr().out
-    _, settings = load_detector(run_folder / "checkpoints" / "last" / "model.safetensors")
+    _, settings = DetectorSettings.load(run_folder / "checkpoints" / "last" / "model.safetensors")
     assert settings.model.layout == "c4"
     assert settings.model.roi.pool == 4
     assert settings.recipe == "shapes_r18_fpn"
@@ -148,7 +148,7 @@ def test_torchvisions_detector_converts_and_detects_the_same(
     assert "2 classes" in told
 
     assert Detector.from_checkpoint(out, device="cpu").class_names == ("cat", "dog")
-    model, settings = load_detector(out)
+    model, settings = DetectorSettings.load(out)
     assert settings.preprocessing.shortest_side == (800,)
     fed = settings.preprocessing.model_copy(update={"shortest_side": (96,), "longest_side": 160})
     ours = Detector(model, type(settings)(**{**vars(settings), "preprocessing": fed}), device="cpu")
@@ -189,7 +189,7 @@ def test_a_converted_backbone_starts_a_detector(
     overrides = [f"model.backbone.weights={out}", "model.backbone.frozen_stages=2", "data.test=[]"]
     assert main([*command, *overrides]) == 0
     assert str(out) in capsys.readouterr().out
-    model, _ = load_detector(run_folder / "checkpoints" / "last" / "model.safetensors")
+    model, _ = DetectorSettings.load(run_folder / "checkpoints" / "last" / "model.safetensors")
     assert set(model.stage_norms.values()) == {"frozen"}
     stem = torch.load(source, weights_only=True)["conv1.weight"]
     assert torch.equal(model.state_dict()["backbone.conv1.weight"], stem)

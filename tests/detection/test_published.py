@@ -7,7 +7,7 @@ import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from detres.detection import published
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.detection.published import locate_detector
 from detres.errors import WeightsError
 
@@ -41,7 +41,7 @@ def test_a_tag_is_converted_once_and_found_from_then_on(cache: Path, monkeypatch
     paths = {locate_detector("torchvision/fasterrcnn_resnet50_fpn") for _ in range(2)}
     assert paths == {cache / "torchvision" / "fasterrcnn_resnet50_fpn.safetensors"}
     assert fetched == ["torchvision/fasterrcnn_resnet50_fpn"]
-    settings = read_detector(paths.pop())[1]
+    settings = DetectorSettings.read(paths.pop())[1]
     assert settings.backbone.norm_eps == 0.0  # As the published v1 weights were trained.
     assert settings.model.class_names[0] == "person"
 

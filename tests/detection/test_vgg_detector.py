@@ -13,7 +13,7 @@ from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.backbones.pretrained import save_backbone
 from detres.config.loading import Layer, resolve
 from detres.config.schema import Config
-from detres.detection.detector_files import load_detector, settings_of
+from detres.detection.detector_files import DetectorSettings, settings_of
 from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
@@ -81,7 +81,7 @@ def test_it_learns_predicts_and_comes_back_from_its_file(name: str, context: boo
     model.eval().roi.score = 0.0
     found = model.predict(batch_of())
     assert all(len(each) for each in found)
-    back, settings = load_detector(saved(model, config, tmp_path / "w.safetensors"))
+    back, settings = DetectorSettings.load(saved(model, config, tmp_path / "w.safetensors"))
     back.roi.score = 0.0
     assert settings.model.backbone.name == name
     for mine, theirs in zip(found, back.predict(batch_of()), strict=True):
@@ -109,7 +109,7 @@ def test_it_exports() -> None:
 def test_new_classes_start_from_its_weights(tmp_path: Path) -> None:
     config = config_of(class_names=None)
     path = saved(build_detector(config, ["cat", "dog"]), config, tmp_path / "old.safetensors")
-    old, new = load_detector(path)[0], detector_from_weights(config, ["dog"], path)
+    old, new = DetectorSettings.load(path)[0], detector_from_weights(config, ["dog"], path)
     assert torch.equal(new.roi.head.fc6.weight, old.roi.head.fc6.weight)
     assert torch.equal(new.roi.class_logits.weight, old.roi.class_logits.weight[1:])
     with pytest.raises(WeightsError, match=r"model\.backbone\.name is small, and small_bn is asked for"):

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from detres.classification.classifier_files import load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.config.loading import load_config
-from detres.detection.detector_files import load_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.experiments.training import train
 from detres.training.checkpoints import load_checkpoint
 
@@ -64,7 +64,8 @@ def test_a_compiled_run_learns_saves_and_evaluates_what_another_does(
         torch.testing.assert_close(compiled.tensors[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
     one, other = (lines_of(tmp_path / name, "eval")[0] for name in ("eager", "compiled"))
     assert one.keys() == other.keys()
-    assert load_detector(tmp_path / "compiled/checkpoints/last/model.safetensors")[0].class_names == ("disc", "square")
+    file = tmp_path / "compiled/checkpoints/last/model.safetensors"
+    assert DetectorSettings.load(file)[0].class_names == ("disc", "square")
 
 
 @pytest.mark.slow
@@ -85,7 +86,7 @@ def test_a_compiled_classifier_learns_saves_and_evaluates_what_another_does_and_
     assert plain.tensors.keys() == saved.tensors.keys()
     for name, tensor in plain.tensors.items():
         torch.testing.assert_close(saved.tensors[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
-    assert load_classifier(compiled / "backbone.safetensors")[1].class_names == ("blue", "red")
+    assert ClassifierSettings.load(compiled / "backbone.safetensors")[1].class_names == ("blue", "red")
 
     shutil.copytree(compiled / "checkpoints/step_00000002", cut / "checkpoints/last")
     train(config, cut, resume=True, device="cpu")

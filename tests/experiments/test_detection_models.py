@@ -10,7 +10,7 @@ from torch import nn
 from detres.backbones import build_backbone
 from detres.config.loading import Layer, resolve
 from detres.config.schema import Config
-from detres.detection.detector_files import build_from_settings, load_detector, read_detector, settings_of
+from detres.detection.detector_files import DetectorSettings, settings_of
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
 from detres.experiments.detection_models import build_detector, detector_from_weights
@@ -58,7 +58,7 @@ def test_new_classes_on_old_weights_depend_on_the_seed_alone(tmp_path: Path) -> 
     config = config_of({"name": "resnet18"})
     path = saved(build_detector(config, ["cat", "dog"]), config, tmp_path / "old.safetensors")
     first, again = (detector_from_weights(config, ["dog", "cow"], path) for _ in range(2))
-    old = load_detector(path)[0]
+    old = DetectorSettings.load(path)[0]
     assert torch.equal(first.roi.class_logits.weight, again.roi.class_logits.weight)
     assert torch.equal(first.roi.class_logits.weight[[0, 2]], old.roi.class_logits.weight[[1, 2]])
     assert torch.equal(first.roi.deltas.weight[:4], old.roi.deltas.weight[4:8])
@@ -72,7 +72,7 @@ def test_a_timm_trunk_comes_back_with_its_norms_and_pixel_statistics(norm: str, 
     model.backbone.pixel_stats = PixelStats((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     if norm == "frozen":
         model.backbone.freeze_norms()
-    back, _ = load_detector(saved(model, config, tmp_path / "timm.safetensors"))
+    back, _ = DetectorSettings.load(saved(model, config, tmp_path / "timm.safetensors"))
     assert back.backbone.pixel_stats == model.backbone.pixel_stats
     trained = [n for n, p in model.named_parameters() if p.requires_grad]
     assert [n for n, p in back.named_parameters() if p.requires_grad] == trained
@@ -83,7 +83,7 @@ def test_frozen_stages_stay_frozen_in_a_rebuilt_c4_head(tmp_path: Path) -> None:
     model = build_detector(config)
     section = config.model.backbone.model_copy(update={"frozen_stages": 5})
     config = config.model_copy(update={"model": config.model.model_copy(update={"backbone": section})})
-    back, _ = load_detector(saved(model, config, tmp_path / "c4.safetensors"))
+    back, _ = DetectorSettings.load(saved(model, config, tmp_path / "c4.safetensors"))
     assert not any(p.requires_grad for p in back.roi.head.parameters())
     assert not any(p.requires_grad for p in back.backbone.parameters())
 
@@ -92,10 +92,10 @@ def test_code_of_the_user_s_is_run_only_where_a_config_names_it(tmp_path: Path) 
     name = f"{own_backbone.__module__}:own_backbone"
     config = config_of({"name": name})
     path = saved(build_detector(config), config, tmp_path / "own.safetensors")
-    settings = read_detector(path)[1]
+    settings = DetectorSettings.read(path)[1]
     with pytest.raises(WeightsError, match="a weights file never runs code"):
-        build_from_settings(settings, str(path))
-    assert isinstance(build_from_settings(settings, str(path), own_code=name), FasterRCNN)
+        settings.build(str(path))
+    assert isinstance(settings.build(str(path), own_code=name), FasterRCNN)
 
 
 @pytest.mark.parametrize("name", ["resnet18", f"{__name__}:own_backbone"])
@@ -106,7 +106,7 @@ def test_dc5_with_a_stride_of_8_has_anchors_of_it_and_comes_back(name: str, tmp_
     images, sizes = torch.zeros(1, 64, 96, 3, dtype=torch.uint8), torch.tensor([[64, 96]])
     assert model.backbone(model.normalize(images, sizes))["c5"].shape[-2:] == (8, 12)
     path = saved(model, config, tmp_path / "dc5.safetensors")
-    back = build_from_settings(read_detector(path)[1], str(path), own_code=name)
+    back = DetectorSettings.read(path)[1].build(str(path), own_code=name)
     assert back.anchors.strides == (8,)
     assert back.backbone(back.normalize(images, sizes))["c5"].shape[-2:] == (8, 12)
 

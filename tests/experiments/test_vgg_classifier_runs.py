@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.classification.classifier import build_classifier
-from detres.classification.classifier_files import load_classifier
+from detres.classification.classifier_files import ClassifierSettings
 from detres.classification.hand_off import BACKBONE_FILE
 from detres.classification.transfer import transfer_classifier
 from detres.config.loading import load_config
@@ -32,7 +32,7 @@ def test_a_vgg_net_is_trained_tested_and_handed_on(
     file = tmp_path / "run" / BACKBONE_FILE
     tensors = load_file(file)
 
-    model, settings = load_classifier(file)
+    model, settings = ClassifierSettings.load(file)
     assert settings.norms == (dict.fromkeys(net.stages, "batch") if net.batch_norm else {})
     classifier = Classifier.from_checkpoint(tmp_path / "run")  # Norms folded, and tested as in the run.
     found = classifier.predict(tiny_classes.pictures()[0])
@@ -45,6 +45,6 @@ def test_a_vgg_net_is_trained_tested_and_handed_on(
     assert torch.equal(trunk.classifier[0].weight, tensors["classifier.0.weight"])
 
     other = build_classifier(name, num_classes=2)
-    told = transfer_classifier(other, ("green", "red"), file)
+    told = transfer_classifier(other, ("green", "red"), *ClassifierSettings.read(file), str(file))
     assert (told.matched, told.new, told.loaded) == (("red",), ("green",), len(tensors) - 2)
     assert torch.equal(other.classifier[6].weight[1], model.classifier[6].weight[1])

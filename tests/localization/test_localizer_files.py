@@ -12,14 +12,7 @@ from detres.backbones.building import Choices
 from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
 from detres.errors import ConfigError, WeightsError
 from detres.localization.building import assemble, build_trunk
-from detres.localization.localizer_files import (
-    LocalizerSettings,
-    build_from_settings,
-    load_localizer,
-    locate_localizer,
-    settings_of,
-    transfer_localizer,
-)
+from detres.localization.localizer_files import LocalizerSettings, locate_localizer, settings_of, transfer_localizer
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 
 NAMES = ("star", "ring", "cross")
@@ -47,7 +40,7 @@ def rpn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_rebuilds_its_model(stage: str, tmp_path: Path) -> None:
     config = RPN.model_copy(update={"stage": stage})
     model = made(config)
-    again, settings = load_localizer(written(model, config, tmp_path / "model.safetensors"))
+    again, settings = LocalizerSettings.load(written(model, config, tmp_path / "model.safetensors"))
     assert isinstance(again, ClassRpnLocalizer if stage == "rpn" else RcnnLocalizer)
     assert (again.class_names, settings.preprocessing.crop, settings.recipe) == (NAMES, 64, "a recipe")
     assert not again.training
@@ -56,10 +49,11 @@ def test_a_file_rebuilds_its_model(stage: str, tmp_path: Path) -> None:
 
 
 def test_rows_of_classes_are_taken_by_name_and_the_rest_start_anew(rpn_file: Path) -> None:
-    theirs, settings = load_localizer(rpn_file)
-    model = build_from_settings(settings, ("cross", "moon", "star"))
+    theirs, settings = LocalizerSettings.load(rpn_file)
+    named = settings.model.model_copy(update={"class_names": ("cross", "moon", "star")})
+    model = replace(settings, model=named).build("m")
     before = model.rpn.deltas.weight.clone()
-    report = transfer_localizer(model, rpn_file)
+    report = transfer_localizer(model, *LocalizerSettings.read(rpn_file), str(rpn_file))
     assert (report.matched, report.new, report.unused) == (("cross", "star"), ("moon",), ("ring",))
     for rows in (model.rpn.deltas.weight, model.rpn.logits.bias):
         source = theirs.rpn.deltas.weight if rows is model.rpn.deltas.weight else theirs.rpn.logits.bias
@@ -70,7 +64,7 @@ def test_rows_of_classes_are_taken_by_name_and_the_rest_start_anew(rpn_file: Pat
 
 
 def test_files_of_other_tasks_newer_ones_and_those_without_classes_are_refused(rpn_file: Path, tmp_path: Path) -> None:
-    metadata = load_localizer(rpn_file)[1].to_metadata()
+    metadata = LocalizerSettings.load(rpn_file)[1].to_metadata()
     text = json.loads(metadata["detres"])
 
     def refused(**changed: object) -> str:
@@ -90,10 +84,10 @@ def test_files_of_other_tasks_newer_ones_and_those_without_classes_are_refused(r
 
 
 def test_a_trunk_recomputes_its_blocks_where_asked(rpn_file: Path) -> None:
-    settings = load_localizer(rpn_file)[1]
+    settings = LocalizerSettings.load(rpn_file)[1]
     for asked in (False, True):
         config = settings.model.model_copy(update={"checkpoint_blocks": asked})
-        trunk = build_from_settings(replace(settings, model=config)).trunk
+        trunk = replace(settings, model=config).build("m").trunk
         assert [trunk.stage(name).recomputes for name in ("c2", "c5")] == [asked, asked]
 
 

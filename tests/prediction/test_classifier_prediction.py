@@ -12,7 +12,7 @@ from PIL import Image
 
 import detres
 from detres.classification.classifier import build_classifier
-from detres.classification.classifier_files import settings_of
+from detres.classification.classifier_files import ClassifierSettings, settings_of
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
 from detres.config.sections import BackboneConfig
 from detres.errors import ConfigError, DataError, WeightsError
@@ -53,9 +53,8 @@ def test_the_probabilities_are_the_networks_on_the_tested_crop(run: Path, pixels
 
 
 def test_folded_norms_compute_what_the_rebuilt_network_computes(run: Path, pixels: np.ndarray) -> None:
-    from detres.classification.classifier_files import load_classifier
 
-    model, _ = load_classifier(run / "checkpoints" / "last" / "model.safetensors")
+    model, _ = ClassifierSettings.load(run / "checkpoints" / "last" / "model.safetensors")
     crop = torch.from_numpy(pixels[:, 4:36, 4:36].copy())
     folded = detres.Classifier.from_checkpoint(run, device="cpu").model
     torch.testing.assert_close(folded.predict(crop), model.predict(crop), rtol=1e-4, atol=1e-5)

@@ -14,7 +14,7 @@ import torch
 
 from detres.config.loading import load_config
 from detres.data import shapes
-from detres.detection.detector_files import read_detector
+from detres.detection.detector_files import DetectorSettings
 from detres.errors import ConfigError
 from detres.experiments.reproduction import detection_measuring, reproducing, running
 from detres.experiments.reproduction.detection_measuring import DetectionResult
@@ -76,7 +76,7 @@ def test_what_begins_with_a_detector_with_context_has_context(smoked: Any) -> No
     assert found.beginning.folder.parent.name == "coco_r101_context"
     assert not found.recipe.model.global_context
     assert found.config.model.global_context
-    assert read_detector(found.last_weights)[1].model.global_context
+    assert DetectorSettings.read(found.last_weights)[1].model.global_context
 
 
 @pytest.mark.slow
