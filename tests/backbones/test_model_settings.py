@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from torch import nn
 
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
@@ -20,6 +21,13 @@ class PetSettings(ModelSettings[ClassifierConfig, ClassificationDataConfig, Clas
     kind = "petter"
     sections = (ClassifierConfig, ClassificationDataConfig, ClassificationTestConfig)
     preprocessing_keys = ("crop",)
+
+    @property
+    def described(self) -> str:
+        return "a pet"
+
+    def build(self, where: str, *, own_code: str | None = None) -> nn.Module:
+        return nn.Identity()
 
 
 class OwnCodeSettings(PetSettings):
