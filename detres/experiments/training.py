@@ -27,7 +27,7 @@ from detres.training.ema import MovingAverage
 from detres.training.metric_log import what_is_lost
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
-from detres.training.running import Finished, Intervals, run_training
+from detres.training.running import Finished, Intervals, Run, run_training
 
 
 def train(
@@ -90,7 +90,7 @@ def train(
 def _run(
     parts: TrainingParts,
     config: AnyConfig,
-    run: Path,
+    folder: Path,
     device: torch.device,
     checkpoint: Path | None,
     terminal: TextIO | None,
@@ -99,31 +99,27 @@ def _run(
     training, model = config.training, parts.model
     if world_size() > 1:
         model = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+    plan = Run(
+        folder,
+        training.steps,
+        device,
+        accumulate=parts.accumulate,
+        precision=training.precision,
+        clip_norm=training.clip_norm,
+        seed=training.seed,
+        intervals=Intervals(training.log_every, training.checkpoint_every, training.keep_every, training.eval_every),
+        evaluate=parts.evaluate,
+        best_metric=training.best_metric,
+        finish=parts.finish,
+        publish=parts.publish,
+        metadata=parts.metadata,
+        best_counts=parts.best_counts,
+    )
+    ema = MovingAverage(parts.model, training.ema) if training.ema else None
+    optimizer, schedule = optimizer_of(parts.model, config), schedule_of(config)
     try:
         return run_training(
-            model,
-            optimizer_of(parts.model, config),
-            schedule_of(config),
-            parts.batches,
-            run=run,
-            steps=training.steps,
-            device=device,
-            accumulate=parts.accumulate,
-            precision=training.precision,
-            clip_norm=training.clip_norm,
-            ema=MovingAverage(parts.model, training.ema) if training.ema else None,
-            seed=training.seed,
-            intervals=Intervals(
-                training.log_every, training.checkpoint_every, training.keep_every, training.eval_every
-            ),
-            evaluate=parts.evaluate,
-            finish=parts.finish,
-            publish=parts.publish,
-            best_metric=training.best_metric,
-            metadata=parts.metadata,
-            terminal=terminal,
-            checkpoint=checkpoint,
-            best_counts=parts.best_counts,
+            plan, model, optimizer, schedule, parts.batches, ema=ema, checkpoint=checkpoint, terminal=terminal
         )
     finally:  # Said however the run ends; each rank's own workers have met their own.
         for warning in parts.warnings():

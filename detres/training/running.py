@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -53,92 +53,89 @@ class Finished:
     best: Best | None
 
 
+@dataclass(frozen=True)
+class Run:
+    """How a run goes, from its first step to its last: the same on every rank.
+
+    folder: what it leaves lies there. device, accumulate, precision, clip_norm, seed: as train_steps takes them.
+    evaluate: called on every rank after a step, with the averaged weights in the model where there are any; what it
+        returns on the main rank counts. It may leave the model in evaluation mode. best_metric: the key of it that
+        decides which checkpoint is best.
+    finish: called on every rank once the last step is done, with the averaged weights in the model where there are any;
+        what it changes of the model is saved and evaluated (of a model with averages, theirs).
+    publish: called on the main rank with the folder of every new best checkpoint.
+    metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
+    best_counts: whether what a checkpoint was found to be worth still holds, as it does of the same images only.
+    """
+
+    folder: Path
+    steps: int
+    device: torch.device
+    accumulate: int = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    clip_norm: float | None = None
+    seed: int = 0
+    intervals: Intervals = Intervals()
+    evaluate: Evaluate | None = None
+    best_metric: str = "AP"
+    finish: Callable[[], None] | None = None
+    publish: Callable[[Path], None] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    best_counts: bool = True
+
+
 def run_training(
+    run: Run,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: Schedule,
     make_batches: Callable[[int], Iterator[Batch]],
     *,
-    run: Path,
-    steps: int,
-    device: torch.device,
-    accumulate: int = 1,
-    precision: Literal["float32", "bf16"] = "float32",
-    clip_norm: float | None = None,
     ema: MovingAverage | None = None,
-    seed: int = 0,
-    intervals: Intervals = Intervals(),
-    evaluate: Evaluate | None = None,
-    finish: Callable[[], None] | None = None,
-    publish: Callable[[Path], None] | None = None,
-    best_metric: str = "AP",
-    metadata: Mapping[str, str] | None = None,
-    terminal: TextIO | None = None,
     checkpoint: Path | None = None,
-    best_counts: bool = True,
+    terminal: TextIO | None = None,
 ) -> Finished:
-    """Train to `steps`, from `checkpoint` where the run goes on from one (resuming.py finds it).
+    """Train to the run's last step, from `checkpoint` where it goes on from one (resuming.py finds it).
 
-    model, optimizer, accumulate, precision, clip_norm, ema, seed: as train_steps takes them; on every rank the same.
-    make_batches: this rank's endless micro-batches from the first of a step on.
-    evaluate: called on every rank after a step, with the averaged weights in the model where there are any; what it
-        returns on the main rank counts. It may leave the model in evaluation mode.
-    finish: called on every rank once the last step is done, with the averaged weights in the model where there are any;
-        what it changes of the model is saved and evaluated (of a model with averages, theirs).
-    publish: called on the main rank with the folder of every new best checkpoint.
-    metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
-    terminal: where to show progress; None: nowhere.
-    best_counts: whether what the checkpoint was found to be worth still holds, as it does of the same images only.
+    model, optimizer, ema: as train_steps takes them. make_batches: this rank's endless micro-batches from the first of
+    a step on. terminal: where to show progress; None: nowhere.
     Raises UserError where the checkpoint cannot be read, or none be written; NonFiniteLoss; Interrupted.
     """
     state = RunState(model, optimizer, schedule, ema)
     if checkpoint is not None:
         state.restore(load_checkpoint(checkpoint))
-        if not best_counts:
+        if not run.best_counts:
             state.forget_evaluations()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        logs = Logs(run, steps, state, terminal)
+        logs = Logs(run.folder, run.steps, state, terminal)
         stack.callback(logs.close)
-        keeper = _Keeper(
-            state,
-            model,
-            run,
-            steps,
-            intervals,
-            evaluate,
-            finish,
-            publish,
-            best_metric,
-            metadata or {},
-            logs,
-            interrupts,
-        )
+        keeper = _Keeper(run, state, model, logs, interrupts)
         if checkpoint is not None:
             logs.event(state.step, f"goes on from {checkpoint}")
         keeper.catch_up()
         reports = train_steps(
             model,
-            make_batches(state.step) if state.step < steps else iter(()),
+            make_batches(state.step) if state.step < run.steps else iter(()),
             optimizer,
             schedule.lr_at,
-            steps=steps,
+            steps=run.steps,
             start_step=state.step,
-            accumulate=accumulate,
-            device=device,
-            precision=precision,
-            clip_norm=clip_norm,
+            accumulate=run.accumulate,
+            device=run.device,
+            precision=run.precision,
+            clip_norm=run.clip_norm,
             ema=ema,
             due=keeper.due,
             measured=schedule.measure,
-            seed=seed,
+            seed=run.seed,
         )
         try:
             for report in reports:
                 keeper.after_step(report)
         except NonFiniteLoss as error:
             logs.event(error.step, error.what)
-            raise NonFiniteLoss(error.what, error.step, error.image_ids, existing_checkpoint(run)) from None
+            raise NonFiniteLoss(error.what, error.step, error.image_ids, existing_checkpoint(run.folder)) from None
     return Finished(state.step, state.best)
 
 
@@ -146,16 +143,9 @@ def run_training(
 class _Keeper:
     """Does what is due after a step."""
 
+    run: Run
     state: RunState
     model: nn.Module
-    run: Path
-    steps: int
-    intervals: Intervals
-    evaluate: Evaluate | None
-    finish: Callable[[], None] | None
-    publish: Callable[[Path], None] | None
-    best_metric: str
-    metadata: Mapping[str, str]
     logs: Logs
     interrupts: Interrupts
     stopping: bool = False
@@ -172,7 +162,7 @@ class _Keeper:
     def due(self, step: int) -> bool:
         """Whether anything is to be done after the step; asked once a step on every rank."""
         self.stopping = self.interrupts.agreed()
-        return self.stopping or step % self.intervals.log == 0 or self._saves(step)
+        return self.stopping or step % self.run.intervals.log == 0 or self._saves(step)
 
     def after_step(self, report: StepReport) -> None:
         self.state.step = report.step
@@ -180,25 +170,25 @@ class _Keeper:
         self._finish_if_due()
         if self.stopping or self._saves(report.step):
             self._save()
-        unfinished = report.step < self.steps or self._evaluates(report.step)
+        unfinished = report.step < self.run.steps or self._evaluates(report.step)
         if self.stopping and unfinished:
             raise self._interrupted()
         self._evaluate_if_due()
 
     def _interrupted(self) -> Interrupted:
         name = self.interrupts.signal_name or "another process's signal"
-        error = Interrupted(name, self.state.step, self.run / "checkpoints" / "last")
+        error = Interrupted(name, self.state.step, self.run.folder / "checkpoints" / "last")
         self.logs.event(self.state.step, str(error))
         return error
 
     def _finish_if_due(self) -> bool:
         """After the last step, once; a run that was saved earlier and then made shorter is finished when it goes on."""
         step = self.state.step
-        if self.finish is None or step != self.steps or self.state.finished == step:
+        if self.run.finish is None or step != self.run.steps or self.state.finished == step:
             return False
         averages = self.state.ema
         with averages.applied() if averages is not None else nullcontext():
-            self.finish()
+            self.run.finish()
             if averages is not None:
                 averages.load_state_dict(self.state.model.state_dict())
         self.model.train()
@@ -213,42 +203,47 @@ class _Keeper:
             return
         try:
             with self.interrupts.at_once(), self.state.ema.applied() if self.state.ema is not None else nullcontext():
-                metrics = broadcast_from_main(self.evaluate(step))
+                metrics = broadcast_from_main(self.run.evaluate(step))
         except AskedToStop:
             raise self._interrupted() from None
         self.model.train()
-        if self.intervals.evaluate and step % self.intervals.evaluate == 0:
+        if self.run.intervals.evaluate and step % self.run.intervals.evaluate == 0:
             # Not what only the end of the run asked for, lest a run that is made longer had other rates.
             self.state.schedule.observe(step, metrics)
         self.logs.evaluation(step, metrics)
-        self.state.judge(metrics, self.best_metric)
+        self.state.judge(metrics, self.run.best_metric)
         self._save()
 
     def _saves(self, step: int) -> bool:
-        every = (self.intervals.checkpoint, self.intervals.keep)
-        return step == self.steps or any(n and step % n == 0 for n in every) or self._evaluates(step)
+        every = (self.run.intervals.checkpoint, self.run.intervals.keep)
+        return step == self.run.steps or any(n and step % n == 0 for n in every) or self._evaluates(step)
 
     def _evaluates(self, step: int) -> bool:
-        every = self.intervals.evaluate
-        at_step = step == self.steps or bool(every and step % every == 0)
-        return self.evaluate is not None and step > 0 and at_step
+        every = self.run.intervals.evaluate
+        at_step = step == self.run.steps or bool(every and step % every == 0)
+        return self.run.evaluate is not None and step > 0 and at_step
 
     def _save(self) -> None:
         """Save `last` and name it. Other ranks wait: one that left would end the main rank while it writes."""
         if is_main():
-            self.state.save(self._folder("last"), self.metadata, self._tell)
+            self.state.save(self._folder("last"), self.run.metadata, self._tell)
             self._name()
         barrier()
 
     def _name(self) -> None:
         """Let `last` also lie under its step's name where that is to be kept, and as `best` where it is."""
-        step, keep = self.state.step, self.intervals.keep
+        step, keep = self.state.step, self.run.intervals.keep
         if keep and step % keep == 0:
             link_checkpoint(self._folder("last"), self._folder(step_name(step)), tell=self._tell)
         if self.state.best is not None and self.state.best.step == step:
             link_checkpoint(self._folder("last"), best := self._folder("best"), tell=self._tell)
-            if self.publish is not None:
-                patiently(partial(self.publish, best), self.run, "what is made of the best checkpoint", tell=self._tell)
+            if self.run.publish is not None:
+                patiently(
+                    partial(self.run.publish, best),
+                    self.run.folder,
+                    "what is made of the best checkpoint",
+                    tell=self._tell,
+                )
 
     def _tell(self, line: str) -> None:
         """A line about a disk that refuses, which may be the one that the logs lie on."""
@@ -256,4 +251,4 @@ class _Keeper:
             self.logs.event(self.state.step, line)
 
     def _folder(self, name: str) -> Path:
-        return self.run / "checkpoints" / name
+        return self.run.folder / "checkpoints" / name

@@ -15,21 +15,22 @@ from typing import Any
 import detres.experiments.training as training
 from detres.config.loading import load_config
 from detres.training.loop import Batch
+from detres.training.running import Run
 
 
 def main(cfg: str, out: str, kill_at: str, *overrides: str) -> None:
     run_training = training.run_training
 
-    def killing(*parts: Any, accumulate: int, **options: Any) -> Any:
+    def killing(run: Run, *parts: Any, **options: Any) -> Any:
         *others, batches_from = parts
 
         def cut_short(step: int) -> Iterator[Batch]:
             batches = batches_from(step)
-            for _ in range((int(kill_at) - step) * accumulate):
+            for _ in range((int(kill_at) - step) * run.accumulate):
                 yield next(batches)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        return run_training(*others, cut_short, accumulate=accumulate, **options)
+        return run_training(run, *others, cut_short, **options)
 
     training.run_training = killing
     training.train(load_config(Path(cfg), overrides), out, device="cpu")

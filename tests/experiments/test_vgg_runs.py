@@ -13,6 +13,7 @@ import detres.experiments.training as training
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.config.loading import load_config
 from detres.training.checkpoints import load_checkpoint
+from detres.training.running import Run
 
 OVERRIDES = (
     "model.backbone.name=small",
@@ -37,16 +38,16 @@ def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs end in an error when the second micro-batch of the step behind this one is asked for."""
     run_training = training.run_training
 
-    def cut(*parts: Any, accumulate: int, **options: Any) -> Any:
+    def cut(run: Run, *parts: Any, **options: Any) -> Any:
         *others, batches_from = parts
 
         def cut_short(start: int) -> Iterator[Any]:
             batches = batches_from(start)
-            for _ in range((step - start) * accumulate + 1):
+            for _ in range((step - start) * run.accumulate + 1):
                 yield next(batches)
             raise OSError("the power is gone")
 
-        return run_training(*others, cut_short, accumulate=accumulate, **options)
+        return run_training(run, *others, cut_short, **options)
 
     monkeypatch.setattr(training, "run_training", cut)
 

@@ -21,7 +21,7 @@ from detres.training.interrupts import Interrupted
 from detres.training.optimizers import build_optimizer
 from detres.training.reactive_schedules import build_schedule
 from detres.training.resuming import checkpoint_to_resume, settle
-from detres.training.running import Finished, Intervals, run_training
+from detres.training.running import Finished, Intervals, Run, run_training
 
 CLASSES, SIDE, BATCH = 3, 6, 8
 
@@ -115,24 +115,26 @@ def train_toy(
             hits = (model.logits(batch.images).argmax(1) == batch.labels).float().mean().item()
         return {"top1_error": 1 - hits, "undefined": None}
 
+    plan = Run(
+        Path(run),
+        steps,
+        torch.device("cpu"),
+        accumulate=accumulate,
+        precision=precision,
+        clip_norm=clip_norm,
+        intervals=Intervals(log=log, checkpoint=checkpoint, keep=keep, evaluate=evaluate),
+        best_metric=best_metric,
+        metadata={"recipe": "toy"},
+        **{"evaluate": measure if evaluate else None, **arguments},
+    )
     return run_training(
+        plan,
         wrapped,
         build_optimizer(model, name=name, lr=0.05, norm_weight_decay=0.0),
         build_schedule(0.05, 20, **(schedule or {"name": "cosine", "warmup_steps": 3})),
         lambda step: toy_batches(step, accumulate, kill_at if kill_rank in (None, rank()) else None),
-        run=Path(run),
-        steps=steps,
-        device=torch.device("cpu"),
-        accumulate=accumulate,
-        precision=precision,
-        clip_norm=clip_norm,
         ema=average,
-        intervals=Intervals(log=log, checkpoint=checkpoint, keep=keep, evaluate=evaluate),
-        evaluate=measure if evaluate else None,
-        best_metric=best_metric,
-        metadata={"recipe": "toy"},
         checkpoint=checkpoint_to_resume(Path(run), resume),
-        **arguments,
     )
 
 
