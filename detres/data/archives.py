@@ -148,10 +148,15 @@ def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], Bi
     if file.is_file() and file.stat().st_size == size:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
+    # Not whole_file: what fails here is the archive as often as the disk.
     partial = file.with_name(file.name + ".part")
-    with open_member() as stream, partial.open("wb") as out:
-        shutil.copyfileobj(stream, out, _CHUNK)
-    os.replace(partial, file)
+    try:
+        with open_member() as stream, partial.open("wb") as out:
+            shutil.copyfileobj(stream, out, _CHUNK)
+        os.replace(partial, file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _below(target: Path, name: str) -> Path:

@@ -133,7 +133,7 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), options)
     assert written
-    with whole_file(path) as stream:
+    with whole_file(path, durable=False) as stream:
         stream.write(data.tobytes())
 
 

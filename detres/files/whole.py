@@ -32,9 +32,11 @@ def write_whole(file: Path, content: str) -> Path:
 
 
 @contextmanager
-def whole_file(file: Path) -> Iterator[BinaryIO]:
+def whole_file(file: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A stream whose bytes stand under the file's name once all of them are written, and nowhere where one is not.
 
+    durable: it is on the disk when this returns, and so survives a machine that stops; one of thousands of pictures
+    need not.
     Raises UserError where the folder or the file cannot be written (a full disk, no permission); what stood under the
     name is then still there.
     """
@@ -46,9 +48,12 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
                 _lock(handle)  # Says for as long as it is open that somebody writes here.
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(handle)
             os.chmod(partial, 0o644)  # mkstemp's files are private to their maker
             os.replace(partial, file)
+            if durable:
+                flush(file.parent)
         except BaseException:
             with suppress(OSError):
                 os.unlink(partial)
@@ -65,11 +70,28 @@ def whole_path(file: Path) -> Iterator[Path]:
         try:
             yield partial
             os.chmod(partial, 0o644)
+            flush(partial)
             os.replace(partial, file)
+            flush(file.parent)
         except BaseException:
             with suppress(OSError):
                 os.unlink(partial)
             raise
+
+
+def flush(path: Path) -> None:
+    """Force a file, or a folder's list of names, onto the disk; some file systems take no such word for folders."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
+        return  # Windows cannot open folders; its file system journals renames
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

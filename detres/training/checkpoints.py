@@ -25,6 +25,7 @@ from detres.files.patience import patiently
 from detres.files.places import local_place
 from detres.files.remove import remove
 from detres.files.safetensors import save_file
+from detres.files.whole import flush
 from detres.training.checkpoint_files import MODEL_FILE, TRAINER_FILE, Damaged, tensors_of, trainer_of
 from detres.training.checkpoint_places import aside, others_of, unfinished, where_it_lies
 
@@ -63,7 +64,7 @@ def save_checkpoint(
         os.chmod(new / MODEL_FILE, 0o644)  # safetensors' files are private to their maker
         torch.save(dict(trainer_state), new / TRAINER_FILE)
         for name in (MODEL_FILE, TRAINER_FILE):
-            _flush(new / name)
+            flush(new / name)
 
     _replace(folder, fill, tell)
 
@@ -80,7 +81,7 @@ def link_checkpoint(source: Path, folder: Path, *, tell: Tell = lambda line: Non
                 os.link(source / name, new / name)
             except OSError:
                 shutil.copyfile(source / name, new / name)
-                _flush(new / name)
+                flush(new / name)
 
     _replace(folder, fill, tell)
 
@@ -181,23 +182,12 @@ def _replace(folder: Path, fill: Callable[[Path], None], tell: Tell) -> None:
 
 
 def _put_in_place(new: Path, folder: Path) -> None:
-    _flush(new)
+    flush(new)
     old = aside(folder)
     if folder.exists():
         # `old` goes only while `folder` is there, so one whole checkpoint exists at every moment.
         remove(old)
         folder.rename(old)
     new.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
     remove(old)
-
-
-def _flush(path: Path) -> None:
-    """Force a file or a folder's list of names onto the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open folders; its file system journals renames
-    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

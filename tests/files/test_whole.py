@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from detres.errors import UserError
-from detres.files.whole import clean_dead_partials, clean_partials, whole_file, write_whole
+from detres.files.whole import clean_dead_partials, clean_partials, whole_file, whole_path, write_whole
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +25,31 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         write_whole(file, "second")
     assert file.read_text() == "first"
     assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="cannot open folders")
+def test_a_file_that_is_to_last_is_flushed_before_it_gets_its_name_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[bool, bool]] = []
+
+    def flush(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        flushed.append((is_folder, (tmp_path / "a").exists()))
+        if is_folder:
+            raise OSError(errno.EINVAL, "this file system flushes no folders")
+
+    monkeypatch.setattr("os.fsync", flush)
+    with whole_file(tmp_path / "a", durable=False):
+        pass
+    assert flushed == []
+    (tmp_path / "a").unlink()
+    write_whole(tmp_path / "a", "text")
+    assert flushed == [(False, False), (True, True)]
+    (tmp_path / "a").unlink()
+    with whole_path(tmp_path / "a") as partial:
+        partial.touch()
+    assert flushed[2:] == [(False, False), (True, True)]
 
 
 def test_an_interrupted_writer_leaves_nothing(tmp_path: Path) -> None:
