@@ -13,7 +13,7 @@ from typing import Any
 
 from detres.data.annotations import Problem
 from detres.errors import DataError
-from detres.files.text import decode_text
+from detres.files.text import read_json_text
 
 GET_COCO = (
     "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"
@@ -78,7 +78,7 @@ def without_collections() -> Iterator[None]:
 
 def _parse(file: Path) -> Any:
     try:
-        text = _text_of(file)
+        text = read_json_text(file)
         try:
             return _read_top(text, json.JSONDecoder(object_hook=_without_polygons), file)
         except json.JSONDecodeError:
@@ -136,13 +136,6 @@ def _step(text: str, place: int, mark: str) -> int:
     if text[place : place + 1] != mark:
         raise json.JSONDecodeError(f"Expecting {mark!r} delimiter", text, place)
     return _SPACE.match(text, place + 1).end()
-
-
-def _text_of(file: Path) -> str:
-    """UTF-8 with or without a byte order mark; UTF-16 and UTF-32, which JSON tells by its zeros, too."""
-    content = file.read_bytes()
-    encoding = json.detect_encoding(content)
-    return decode_text(content, str(file)) if encoding.startswith("utf-8") else content.decode(encoding)
 
 
 def _without_polygons(entry: Entry) -> Entry:

@@ -13,6 +13,7 @@ from typing import Any
 
 from detres.data.coco_json import Entry, how_to_get
 from detres.data.indexing import other_forms
+from detres.data.values import excerpt
 from detres.errors import DataError
 
 # File names of 2014 and 2015 say which archive the image came in: trainval35k's lie in two folders.
@@ -83,7 +84,7 @@ def relative_place(path: Path, root: Path) -> str:
 
 def shown(value: Any, most: int = 100) -> str:
     """A value of a file as a message may hold it: plain text as it is, all else as Python writes it, and cut."""
-    text = value if isinstance(value, str) and value.isprintable() and value else repr(value)
+    text = value if isinstance(value, str) and value.isprintable() and value else repr(excerpt(value))
     return text if len(text) <= most else f"{text[:most]}…"
 
 

@@ -28,6 +28,8 @@ from detres.errors import DataError
 # million the RGB alone is 0.8 GB. No key raises what a file may have in bytes.
 _PIXELS_A_BYTE, _FEW_PIXELS, _MOST_PIXELS = 32, 1 << 24, 1 << 28
 _MOST_BYTES = 1 << 31
+# A row costs Pillow a pointer, so that one of a pixel or two costs what these do.
+_PIXELS_A_ROW = 8
 # 24 GB of RGB: what a file claims beyond is no picture.
 _NOBODYS_PIXELS = 1 << 33
 
@@ -206,7 +208,8 @@ def _refuse_too_many(size: tuple[int, int], count: int, max_pixels: int | None, 
     """count: of the file's bytes."""
     height, width = size
     usual = min(_MOST_PIXELS, max(_FEW_PIXELS, _PIXELS_A_BYTE * count))
-    if height * width > (usual if max_pixels is None else max_pixels):
+    pixels = height * (width if max_pixels is not None else max(width, _PIXELS_A_ROW))
+    if pixels > (usual if max_pixels is None else max_pixels):
         allowed = f"data.max_pixels={max_pixels}" if max_pixels is not None else f"are read from {count} bytes"
         mend = f"set data.max_pixels={height * width} where there is memory for it, or cut the image into parts"
         if height * width > _NOBODYS_PIXELS:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import islice
 from typing import Any
 
 # No digit can be matched in two ways: what is no number after a million digits is so at once.
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
 _LONGEST = 1000
 _WHOLE = re.compile(r"\s*[+-]?\d{1,40}(\.0*)?\s*", re.ASCII)
+_LINE = 120
 _FLAGS = {"": False, "false": False, "no": False, "true": True, "yes": True, "unspecified": False}
 
 
@@ -56,3 +58,19 @@ def flag(value: Any) -> bool | None:
         return known
     number = finite_number(value)
     return None if number not in (0.0, 1.0) else bool(number)
+
+
+def excerpt(value: Any, depth: int = 3) -> Any:
+    """The beginning of what a file holds, to be shown in a line: its repr costs no more than that line.
+
+    A file of megabytes may be one text, and its entry would be written out whole to be cut.
+    """
+    if isinstance(value, str):
+        return value[:_LINE]
+    if not isinstance(value, list | tuple | dict):
+        return value
+    if not depth:
+        return ...
+    if isinstance(value, dict):
+        return {excerpt(key): excerpt(entry, depth - 1) for key, entry in islice(value.items(), _LINE)}
+    return type(value)(excerpt(entry, depth - 1) for entry in value[:_LINE])

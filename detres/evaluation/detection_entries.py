@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from detres.data.values import finite_number, whole_number
+from detres.data.values import excerpt, finite_number, whole_number
 
 _TOO_LARGE = 10**300  # for a float
 
@@ -52,7 +52,7 @@ def with_ids_of(entries: Sequence[Any], ground_truth: dict[str, Any], other_ids:
 def shown(value: Any) -> str:
     """A value of anybody's file for a message: not longer than a line."""
     try:
-        text = repr(value)
+        text = repr(excerpt(value))
     except (ValueError, RecursionError):  # thousands of digits, lists in lists
         return f"a {type(value).__name__} too long to show"
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -14,6 +14,7 @@ from detres.errors import DataError
 from detres.evaluation.detection_entries import box_of, number_of, shown, with_ids_of
 from detres.evaluation.flat_boxes import FlatDetections, flat_detections
 from detres.evaluation.submissions import check_detections
+from detres.files.text import read_json_text
 
 MEND = "Evaluate on the set, the split and the classes (data.classes) they were made on"
 
@@ -51,7 +52,7 @@ def read_detections(
 def read_json(file: Path) -> Any:
     """The content of a JSON file. DataError where it cannot be read, or is none that can be taken in."""
     try:
-        return json.loads(file.read_bytes())
+        return json.loads(read_json_text(file))
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file of detections") from None
     except OSError as error:
@@ -88,9 +89,9 @@ def _check_neighbour(file: Path, ground_truth: dict[str, Any]) -> None:
     """Raise DataError where the ground_truth.json that eval_det left beside the file is of other images or classes."""
     neighbour = file.with_name("ground_truth.json")
     try:
-        theirs = json.loads(neighbour.read_bytes())
+        theirs = json.loads(read_json_text(neighbour))
         told = {_meaning(entry): entry["id"] for key in ("images", "categories") for entry in theirs[key]}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (DataError, OSError, ValueError, TypeError, KeyError, RecursionError):
         return  # There is none, or it is something else of that name.
     ours = {_meaning(entry): entry["id"] for key in ("images", "categories") for entry in ground_truth[key]}
     apart = [meaning for meaning in told if told[meaning] != ours.get(meaning)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 
 from detres.errors import DataError
@@ -32,6 +33,17 @@ def read_text(file: Path, *, most: int | None = None) -> str:
 def read_lines(file: Path, *, most: int | None = None) -> list[str]:
     """The lines of read_text that hold anything, without the spaces around them. most: as read_text takes it."""
     return [line.strip() for line in read_text(file, most=most).split("\n") if line.strip()]
+
+
+def read_json_text(file: Path) -> str:
+    """UTF-8 with or without a byte order mark; UTF-16 and UTF-32, which JSON tells by its zeros, too.
+
+    The bytes are let go before anything is made of the text. Raises DataError or ValueError where they are no text of
+    this kind, OSError.
+    """
+    content = file.read_bytes()
+    encoding = json.detect_encoding(content)
+    return decode_text(content, str(file)) if encoding.startswith("utf-8") else content.decode(encoding)
 
 
 def decode_text(content: bytes, where: str) -> str:

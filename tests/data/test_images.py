@@ -170,6 +170,10 @@ def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(t
     (tmp_path / "a.bmp").write_bytes(bmp)
     with pytest.raises(DataError, match="no machine holds so many, and its first bytes may be damaged"):
         read_header(tmp_path / "a.bmp")
+    bmp[18:26] = struct.pack("<ii", 1, 1 << 24)  # as few as are always let pass, of which each row costs a pointer
+    (tmp_path / "a.bmp").write_bytes(bmp)
+    with pytest.raises(DataError, match=r"1x16777216 pixels are more than are read from \d+ bytes"):
+        read_image(tmp_path / "a.bmp")
 
 
 def _claiming(file: Path, side: int, more: int) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detres.data.values import finite_number, flag, whole_number
+from detres.data.values import excerpt, finite_number, flag, whole_number
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,14 @@ def test_a_flag_is_what_the_file_means(value: Any, expected: bool) -> None:
 @pytest.mark.parametrize("value", [2, "2", "maybe", [0], {}, math.nan, -1])
 def test_what_is_no_flag_is_none(value: Any) -> None:
     assert flag(value) is None
+
+
+def test_an_excerpt_is_as_short_as_a_line_and_of_short_values_the_value() -> None:
+    for value in (None, 3, 0.5, "cat", [1, "a", {"b": [2]}], {"a": (1, 2)}, [], {}):
+        assert excerpt(value) == value
+    assert len(excerpt("x" * 10**6)) <= 200
+    assert len(repr(excerpt({"k" * 10**6: ["x" * 10**6] * 10**4}))) < 20_000
+    deep: list = []
+    for _ in range(10**5):
+        deep = [deep]
+    assert repr(excerpt(deep)) == "[[[Ellipsis]]]"
