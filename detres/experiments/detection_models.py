@@ -71,16 +71,17 @@ def detector_from_weights(
     With global context where the config has it, and the weights need not.
     """
     path = locate_detector(weights)
-    tensors, settings = DetectorSettings.read(path)
-    if config.model.global_context and not settings.model.global_context:
+    tensors, theirs = DetectorSettings.read(path)
+    settings = theirs
+    if config.model.global_context and not theirs.model.global_context:
         say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
-        settings = settings.gaining_context()
+        settings = theirs.gaining_context()
     named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, USUAL_CLASSES)})
     with seeded(config):
         # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
         own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
         model = changed.build(str(path), own_code=own_code)
-    for line in transfer_detector(model, tensors, settings, str(path)).lines():
+    for line in transfer_detector(model, tensors, theirs, str(path)).lines():
         say(line)
     return model
 

@@ -176,7 +176,7 @@ def test_a_bomb_costs_the_commands_nothing_but_a_line(run_python: Callable, trai
     for ended in (checked, predicted):
         assert ended.returncode == 0, ended.stderr
         assert "32000x32000 pixels are more than are read from" in ended.stdout + ended.stderr
-        assert int(ended.stdout.splitlines()[-1]) < 1200, "MiB"
+        assert int(ended.stdout.splitlines()[-1]) < 2500, "MiB, of which torch has more than a third"
     assert "11 pictures" in predicted.stdout
     assert "1 bad files" in predicted.stdout
 
