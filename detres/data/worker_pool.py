@@ -18,6 +18,7 @@ import socket
 import sys
 import traceback
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,15 +57,15 @@ def worker_lane() -> Lane | None:
     return _lane
 
 
-class Maker:
+class Maker(ABC):
     """What a worker does with each task: subclasses are sent to the workers."""
 
+    @abstractmethod
     def begin(self, done: int) -> Callable[[Any], Any]:
         """A function from a task to its batch, for a worker of which `done` tasks are done already.
 
         It raises StopIteration where there are no more.
         """
-        raise NotImplementedError
 
 
 class WorkerPool(Iterator[Any]):

@@ -87,6 +87,16 @@ def write_perfect(data: dict[str, Any], folder: Path) -> Path:
     return folder
 
 
+def coco_found_perfectly(folder: Path) -> tuple[Path, dict[str, Any], Path]:
+    """The eight images as a COCO set, to be spoilt: its root, how it is named, and what a perfect detector found."""
+    root = folder / "set"
+    (root / "images").mkdir(parents=True)
+    for name in NAMES:
+        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
+    data = write_coco(root)
+    return root, data, write_perfect(data, folder / "found")
+
+
 def evaluated(data: dict[str, Any], detections: Path, out: Path, **stated: Any) -> tuple[dict[str, Any], list[str]]:
     said: list[str] = []
     layer = Layer("test", {"task": "detection", "data": {**data, **stated}})
@@ -151,12 +161,7 @@ def test_what_was_stated_to_be_left_out_is_told_and_counted(data: dict[str, Any]
 
 
 def test_boxes_that_are_left_out_are_told_and_counted(tmp_path: Path) -> None:
-    root = tmp_path / "set"
-    (root / "images").mkdir(parents=True)
-    for name in NAMES:
-        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
-    data = write_coco(root)
-    detections = write_perfect(data, tmp_path / "found")
+    root, data, detections = coco_found_perfectly(tmp_path)
     content = json.loads((root / "test.json").read_text())
     for annotation in content["annotations"][::2]:
         annotation["image_id"] += 1000
@@ -244,12 +249,7 @@ def test_an_own_yaml_may_state_strict(tmp_path: Path) -> None:
 
 
 def test_detections_by_a_repeated_categorys_further_id_are_of_its_class(tmp_path: Path) -> None:
-    root = tmp_path / "set"
-    (root / "images").mkdir(parents=True)
-    for name in NAMES:
-        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
-    data = write_coco(root)
-    detections = write_perfect(data, tmp_path / "found")
+    root, data, detections = coco_found_perfectly(tmp_path)
     content = json.loads((root / "test.json").read_text())
     content["categories"] += [{"id": 2, "name": "dog"}, {"id": 7, "name": "cat"}]
     (root / "test.json").write_text(json.dumps(content))
@@ -263,12 +263,7 @@ def test_detections_by_a_repeated_categorys_further_id_are_of_its_class(tmp_path
 
 def test_boxes_that_are_found_again_by_mending_count_in_the_figures(tmp_path: Path) -> None:
     """Every other image_id as text: to leave their boxes out would call half of what is right a false alarm."""
-    root = tmp_path / "set"
-    (root / "images").mkdir(parents=True)
-    for name in NAMES:
-        cv2.imwrite(str(root / "images" / f"{name}.png"), np.full((SIDE, SIDE, 3), 90, np.uint8))
-    data = write_coco(root)
-    detections = write_perfect(data, tmp_path / "found")
+    root, data, detections = coco_found_perfectly(tmp_path)
     content = json.loads((root / "test.json").read_text())
     for annotation in content["annotations"][::2]:
         annotation["image_id"] = str(annotation["image_id"])
