@@ -141,3 +141,18 @@ def voc_root(tmp_path: Path, write_picture: Callable[..., Path]) -> Path:
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("a\nb\n")
     (tmp_path / "ImageSets" / "Main" / "test.txt").write_text("c\n")
     return tmp_path
+
+
+@pytest.fixture
+def yolo_root(tmp_path: Path, write_picture: Callable[..., Path]) -> Path:
+    """A YOLO set of two classes: a is labelled soundly, b badly, c not at all."""
+    for stem in ("a", "b", "c"):
+        write_picture(tmp_path / "images" / "train" / f"{stem}.png")
+    labels = tmp_path / "labels" / "train"
+    labels.mkdir(parents=True)
+    (labels / "a.txt").write_text("1 0.5 0.5 0.5 0.25\n0 0.1 0.1 0.3 0.1 0.3 0.5\n")
+    (labels / "b.txt").write_text(
+        "7 0.5 0.5 0.1 0.1\n0 0.5 zero 0.1 0.1\n0 0.5 0.5 0.1\n0 0.5 0.5 0 0.1\n0 1 1 0.5 0.5\n"
+    )
+    (tmp_path / "data.yaml").write_text("names:\n  0: cat\n  1: dog\n")
+    return tmp_path

@@ -12,20 +12,6 @@ from detres.data.yolo_labels import label_file
 from detres.errors import DataError
 
 
-@pytest.fixture
-def yolo_root(tmp_path: Path, write_picture) -> Path:
-    for stem in ("a", "b", "c"):
-        write_picture(tmp_path / "images" / "train" / f"{stem}.png")
-    labels = tmp_path / "labels" / "train"
-    labels.mkdir(parents=True)
-    (labels / "a.txt").write_text("1 0.5 0.5 0.5 0.25\n0 0.1 0.1 0.3 0.1 0.3 0.5\n")
-    (labels / "b.txt").write_text(
-        "7 0.5 0.5 0.1 0.1\n0 0.5 zero 0.1 0.1\n0 0.5 0.5 0.1\n0 0.5 0.5 0 0.1\n0 1 1 0.5 0.5\n"
-    )
-    (tmp_path / "data.yaml").write_text("names:\n  0: cat\n  1: dog\n")
-    return tmp_path
-
-
 def test_shares_and_polygons_become_pixels(yolo_root: Path) -> None:
     dataset = load_yolo(yolo_root, "images/train")
     assert dataset.class_names == ("cat", "dog")
@@ -166,49 +152,6 @@ def test_labels_of_no_image_are_no_harmless_thing_where_images_have_none(
         load_yolo(yolo_root, split, strict=True)
 
 
-@pytest.mark.parametrize("where", ["labels/train", "images/train", "labels/train/cam2"])
-@pytest.mark.parametrize("other", [None, "d.heic", "d.GIF", "d"])
-def test_labels_of_an_image_that_a_folder_has_no_more_tell_of_it(
-    yolo_root: Path, where: str, other: str | None
-) -> None:
-    """A list names its images; of a folder, nothing else would say that one is missing."""
-    for stem in ("b", "c"):
-        (yolo_root / "labels" / "train" / f"{stem}.txt").write_text("")
-    (yolo_root / where).mkdir(exist_ok=True)
-    (yolo_root / where / "d.txt").write_text("\n0 0.5 0.5 0.5 0.5\n")
-    place = yolo_root / where.replace("labels", "images")
-    place.mkdir(exist_ok=True)
-    if other:
-        (place / other).touch()
-    images = load_yolo(yolo_root, "images/train")
-    (problem,) = [problem for problem in images.problems if problem.kind != "file not read"]
-    assert (problem.kind, problem.file, problem.costs_image) == ("image missing", f"{where}/d.txt", True)
-    assert f"{place.relative_to(yolo_root)} has no image of that name" in problem.detail
-    assert (f"{other} lies there" if other else "bring it back") in problem.detail
-    with pytest.raises(DataError, match=r"image missing: .*/d\.txt"):
-        load_yolo(yolo_root, "images/train", strict=True)
-
-
-def test_a_folder_lacks_no_image_for_texts_without_labels_nor_for_those_of_another_name(
-    yolo_root: Path, write_picture
-) -> None:
-    labels = yolo_root / "labels" / "train"
-    for name in ("b.txt", "c.txt", "d.txt", "blank.txt"):
-        (labels / name).write_text("\n" if name == "blank.txt" else "")
-    (labels / "README.txt").write_text("five words about the labels\n")
-    (labels / "classes.txt").write_text("0 1 1 1 1\n")
-    write_picture(yolo_root / "images" / "train" / "cam" / "e.png")
-    (yolo_root / "images" / "train" / "alias").symlink_to("cam")
-    for folder in ("cam", "alias"):
-        (labels / folder).mkdir()
-        (labels / folder / "e.txt").write_text("0 0.5 0.5 0.5 0.5\n")
-    (problem,) = load_yolo(yolo_root, "images/train", strict=True).problems
-    assert (problem.kind, problem.detail) == (
-        "file not read",
-        "4 label files belong to no image: README.txt, e.txt, blank.txt, …",
-    )
-
-
 @pytest.mark.parametrize("split", ["images/train", "train.txt"])
 @pytest.mark.parametrize(
     ("make", "what"),
@@ -230,13 +173,6 @@ def test_what_has_a_label_files_name_and_is_no_file_costs_its_image(
     (problem,) = images.problems
     assert (problem.kind, problem.file, problem.costs_image) == ("annotation malformed", "labels/train/b.txt", True)
     assert problem.detail.startswith(f"it is {what}, not a file; ")
-
-
-def test_labels_of_other_lists_are_of_no_missing_image(yolo_root: Path) -> None:
-    (yolo_root / "labels" / "train" / "b.txt").write_text("")
-    (yolo_root / "labels" / "train" / "d.txt").write_text("0 0.5 0.5 0.5 0.5\n")
-    (yolo_root / "train.txt").write_text("images/train/a.png\nimages/train/b.png\n")
-    assert load_yolo(yolo_root, "train.txt", strict=True).problem_counts() == {"file not read": 1}
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
