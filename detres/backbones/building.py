@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch.distributed as dist
 from torch import nn
 
 from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
-from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.metadata import LoadReport, WeightsMetadata
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm
-from detres.backbones.pretrained import find_weights, load_weights, loaded_stages
 from detres.backbones.resnet import ResNet
 from detres.backbones.vgg import Vgg
-from detres.errors import ConfigError, UserError, WeightsError, raised_in
-from detres.system_errors import out_of_memory
+from detres.errors import ConfigError, WeightsError
+from detres.own_code import call_own, find_own
 
 Kinds = Mapping[type[Architecture | VggArchitecture], type[Network]]
 """The network of each family of architectures."""
@@ -126,7 +124,12 @@ def build_network(name: str, choices: Choices, *, num_classes: int | None = None
     kinds: subclasses of ResNet and Vgg to build instead.
     """
     _check_choices(name, choices)
-    file = find_weights(choices.weights, name) if choices.weights is not None else None
+    file = None
+    if choices.weights is not None:
+        # The readers of every project's weights, which a backbone without any does not need.
+        from detres.backbones.pretrained import find_weights, load_weights
+
+        file = find_weights(choices.weights, name)
     own = BACKBONES[name]
     known = file.metadata if file else choices.metadata
     notes = _departures(name, choices, known) if known else ()
@@ -145,7 +148,7 @@ def build_network(name: str, choices: Choices, *, num_classes: int | None = None
     except ValueError as error:
         raise ConfigError(f"backbone {name}: {error}") from error
     report = load_weights(net, file, notes=notes) if file else None
-    _freeze(net, loaded_stages(net, report), choices)
+    _freeze(net, _loaded_stages(net, report), choices)
     net.load_report = replace(report, norms=dict(net.norms)) if report else None
     return net
 
@@ -236,6 +239,14 @@ def _harmful_departures(own: Architecture, choices: Choices, known: WeightsMetad
     return found
 
 
+def _loaded_stages(net: Network, report: LoadReport | None) -> tuple[str, ...]:
+    """The stages of which nothing is missing."""
+    if report is None:
+        return ()
+    incomplete = {net.stage_of(name) for name in report.missing}
+    return tuple(stage for stage in net.stages if stage not in incomplete)
+
+
 def _freeze(net: Network, loaded: tuple[str, ...], choices: Choices) -> None:
     # Weights that the caller loads later are taken to be whole.
     absent = [] if choices.metadata is not None else [stage for stage in net.stages if stage not in loaded]
@@ -272,30 +283,13 @@ def _build_timm(name: str, choices: Choices) -> nn.Module:
 
 
 def _build_own(name: str, choices: Choices) -> nn.Module:
-    module_name, _, attribute = name.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"backbone {name}: {error}; module:callable names something that can be imported") from error
-    except Exception as error:
-        _own_failed(error, f"backbone {name}: to import it")
-    try:
-        backbone = factory(**choices.made())
-    except Exception as error:
-        _own_failed(error, f"backbone {name}: called with {', '.join(choices.made()) or 'nothing'}, it")
+    backbone = call_own(find_own(name, "backbone"), f"backbone {name}", **choices.made())
     lacking = [part for part in ("specs", "pixel_stats", "normalize") if not hasattr(backbone, part)]
     if lacking:
         raise ConfigError(f"backbone {name}: what it returns lacks {', '.join(lacking)}; see detres.backbones.resnet")
     if not hasattr(backbone, "load_report"):
         backbone.load_report = None
     return backbone
-
-
-def _own_failed(error: Exception, what: str) -> NoReturn:
-    """Tell of code that is the user's in a line; what ours or the machine says by way of it stays as it is."""
-    if isinstance(error, UserError) or out_of_memory(error):
-        raise error
-    raise ConfigError(f"{what} raised {raised_in(error, __file__)}; mend it, or name another") from error
 
 
 def _unset(foreign: Sequence[str]) -> str:

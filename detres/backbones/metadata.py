@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from detres.backbones.architectures import BACKBONES, Pool, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
+from detres.backbones.pixels import MSRA_STATS
 from detres.config.problems import in_a_line
 from detres.errors import WeightsError
 from detres.files.strict_json import parse_json
 from detres.structures import PixelStats
+
+MSRA_EPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -140,3 +143,9 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
         return "0"
     more = f", … ({len(names) - most} more)" if len(names) > most else ""
     return f"{len(names)}: {', '.join(names[:most])}{more}"
+
+
+def msra_metadata(architecture: str) -> WeightsMetadata:
+    """What holds for the three residual nets that their authors published."""
+    recipe = "He et al. 2015, published Caffe weights"
+    return WeightsMetadata(architecture, MSRA_STATS, stride_in="1x1", pool="caffe", norm_eps=MSRA_EPS, recipe=recipe)

@@ -16,23 +16,11 @@ import torch
 from torch import Tensor
 
 from detres.array_pickle import read_array_pickle
-from detres.backbones.metadata import WeightsMetadata
+from detres.backbones.metadata import MSRA_EPS, WeightsMetadata, msra_metadata
 from detres.errors import WeightsError
-from detres.structures import PixelStats
-
-MSRA_STATS = PixelStats(mean=(103.06, 115.90, 123.15), std=(1.0, 1.0, 1.0), order="bgr")
-MSRA_EPS = 1e-5
-MSRA_RECIPE = "He et al. 2015, published Caffe weights"
 
 # Told apart by the blocks of conv4.
 _ARCHITECTURES = {6: "resnet50", 23: "resnet101", 36: "resnet152"}
-
-
-def msra_metadata(architecture: str) -> WeightsMetadata:
-    """What holds for all three published networks."""
-    return WeightsMetadata(
-        architecture, MSRA_STATS, stride_in="1x1", pool="caffe", norm_eps=MSRA_EPS, recipe=MSRA_RECIPE
-    )
 
 
 def read_msra_pickle(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:

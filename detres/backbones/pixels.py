@@ -13,6 +13,7 @@ from detres.structures import PixelStats
 CIFAR10_STATS = PixelStats(mean=(125.307, 122.961, 113.858), std=(62.993, 62.089, 66.705))
 """Over the 50,000 training images."""
 
+MSRA_STATS = PixelStats(mean=(103.06, 115.90, 123.15), std=(1.0, 1.0, 1.0), order="bgr")
 VGG_FEATURES_STATS = PixelStats(mean=(122.99925, 116.9991, 103.9992), std=(1.0, 1.0, 1.0))
 """Of VGG-16's first weights, which torchvision publishes as IMAGENET1K_FEATURES: means alone, in RGB by now."""
 

@@ -63,14 +63,6 @@ def load_weights(net: Network, file: WeightsFile, *, notes: Iterable[str] = ()) 
     )
 
 
-def loaded_stages(net: Network, report: LoadReport | None) -> tuple[str, ...]:
-    """The stages of which nothing is missing."""
-    if report is None:
-        return ()
-    incomplete = {net.stage_of(name) for name in report.missing}
-    return tuple(stage for stage in net.stages if stage not in incomplete)
-
-
 def metadata_of(net: Network, *, recipe: str = "") -> WeightsMetadata:
     """What a file with this network's weights has to say of itself."""
     return WeightsMetadata(net.name, net.pixel_stats, norm_eps=net.norm_eps, recipe=recipe, **net.form)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from detres.backbones.foreign_names import architecture_of, under_own_names
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.msra_pickle import msra_metadata, read_msra_pickle
+from detres.backbones.metadata import WeightsMetadata, msra_metadata
+from detres.backbones.msra_pickle import read_msra_pickle
 from detres.backbones.pixels import VGG_FEATURES_STATS
 from detres.backbones.state_dicts import state_dict_of, unwrapped
 from detres.backbones.weight_formats import form_of
 from detres.errors import DataError, WeightsError
 from detres.files import safetensors
-from detres.files.checksums import is_as_written, with_checksum
+from detres.files.checksums import is_as_written, sha256, with_checksum
 from detres.files.npz import read_npz
 from detres.files.text import read_text
 from detres.files.whole import whole_path
@@ -105,11 +105,6 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     What is larger than these is finite in a file of 64 bits, and infinite in the model.
     """
     return [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

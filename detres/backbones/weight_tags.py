@@ -12,11 +12,10 @@ from urllib.error import URLError
 
 import torch
 
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.msra_pickle import msra_metadata
+from detres.backbones.metadata import WeightsMetadata, msra_metadata
 from detres.backbones.pixels import VGG_FEATURES_STATS
-from detres.backbones.weight_files import sha256
 from detres.errors import WeightsError
+from detres.files.checksums import sha256
 from detres.structures import IMAGENET_STATS, PixelStats
 
 PRETRAINED = "torchvision/IMAGENET1K_V1"

@@ -53,12 +53,12 @@ _OVERRIDE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+=|[A-Za-z_]\w*=(?:[-+.\deE]+|true
 
 def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[Layer]:
     """What --data says of a set for this task, to be laid over the config's file."""
+    if not arguments.data:
+        return []
     from detres.config.loading import Layer
     from detres.data.data_file import load_classification_file, load_data_file
     from detres.errors import ConfigError
 
-    if not arguments.data:
-        return []
     if task == "localization":
         raise ConfigError(
             f"--data {arguments.data}: localization reads sets in ImageNet's layout, whose folder is set by data.root="

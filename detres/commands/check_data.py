@@ -94,7 +94,8 @@ def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:
 def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
     from detres.config.schema import DataConfig
     from detres.data.checking import check
-    from detres.experiments.detection_data import anchor_shapes, transform_of
+    from detres.experiments.anchor_shapes import anchor_shapes
+    from detres.experiments.detection_data import transform_of
 
     if config.data.augment != DataConfig.model_fields["augment"].default:
         transform_of(config.data, training=True)  # One that was stated is tried.

@@ -25,11 +25,6 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
     from detres.config.loading import read_config
-    from detres.experiments.dry_run import dry_run
-    from detres.experiments.own_code import stated_code
-    from detres.experiments.training import train
-    from detres.experiments.weights import model_layer
-    from detres.training.interrupts import Interrupted
 
     def say(line: str) -> None:
         if os.environ.get("RANK", "0") == "0":
@@ -39,6 +34,9 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     task = check_task(cfg, task, "train")
     layers = layers_of(arguments, task)
     if arguments.weights:
+        from detres.experiments.own_code import stated_code
+        from detres.experiments.weights import model_layer
+
         own_code = stated_code(arguments.cfg, arguments.overrides)
         arguments.weights, layer = model_layer(arguments.weights, task, own_code)
         layers.append(layer)
@@ -46,6 +44,8 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     for scaled in loaded.scaled:
         say(f"scaled to {scaled.to}: {scaled}")
     if arguments.dry_run:
+        from detres.experiments.dry_run import dry_run
+
         dry_run(
             loaded.config,
             weights=arguments.weights,
@@ -54,6 +54,9 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
             data_is_stated=_states_data(arguments),
         )
         return 0
+
+    from detres.experiments.training import train
+    from detres.training.interrupts import Interrupted
 
     try:
         train(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from detres.config.choices import OneOf
 from detres.config.sections import (
     BackboneConfig,
     ExperimentConfig,
@@ -17,6 +18,7 @@ from detres.config.sections import (
     Sizes,
     TrainingConfig,
 )
+from detres.tables import CLASSIFICATION_FORMATS
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixel = tuple[float, float, float]
@@ -37,7 +39,8 @@ class ClassifierConfig(Section):
 
 
 class ClassificationDataConfig(Section):
-    format: Literal["imagenet", "folder", "cifar10", "webdataset", "shapes"] = "imagenet"
+    format: Annotated[str, OneOf(CLASSIFICATION_FORMATS, own=True)] = "imagenet"
+    """How the set is written; or module:callable, which reads one of your own."""
     root: Root | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
     train: Names = ("train",)

@@ -16,7 +16,8 @@ from detres.files.shard_names import programs_in
 
 KeyPath = tuple[str, ...]
 
-_BACKBONE = ("model", "backbone", "name")
+# Keys whose value may be module:callable.
+_NAMES: tuple[KeyPath, ...] = (("model", "backbone", "name"), ("data", "format"), ("schedule", "name"))
 _AUGMENT = ("data", "augment")
 _SPLITS = (("data", "train"), ("data", "val"), ("data", "test"))
 
@@ -40,8 +41,8 @@ def code_names(values: Any) -> list[CodeName]:
     Nothing is said of values that are no config's; whoever checks them says what is wrong. Raises DataError where the
     names of shards are none.
     """
-    backbone = _get(values, _BACKBONE)
-    found = [CodeName(_BACKBONE, backbone)] if isinstance(backbone, str) and ":" in backbone else []
+    stated = {key: _get(values, key) for key in _NAMES}
+    found = [CodeName(key, name) for key, name in stated.items() if isinstance(name, str) and ":" in name]
     found += _augmentations(_get(values, _AUGMENT))
     for key in _SPLITS:
         stated = _get(values, key)

@@ -11,32 +11,30 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from detres.config.classification_schema import ClassificationConfig
 from detres.config.code_names import code_names
-from detres.config.localization_schema import LocalizationConfig
 from detres.config.problems import describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
-from detres.config.schema import Config
-from detres.config.sections import Section
+from detres.config.sections import ExperimentConfig, Section
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml, write_yaml
 from detres.errors import ConfigError, DataError
 from detres.files.text import read_text
+from detres.tables import SCHEMAS
 
 KeyPath = tuple[str, ...]
-AnyConfig = Config | ClassificationConfig | LocalizationConfig
-AnySection = TypeVar("AnySection", bound=Section)
+if TYPE_CHECKING:
+    from detres.config.classification_schema import ClassificationConfig
+    from detres.config.localization_schema import LocalizationConfig
+    from detres.config.schema import Config
 
-SCHEMAS: Mapping[str, type[AnyConfig]] = {
-    "detection": Config,
-    "classification": ClassificationConfig,
-    "localization": LocalizationConfig,
-}
-"""What a config may hold, by its task."""
+    AnyConfig = Config | ClassificationConfig | LocalizationConfig
+else:  # Whoever checks types is told which they are; a run imports the schema of its own task.
+    AnyConfig = ExperimentConfig
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 _SHOWN = 120  # characters of an override in a message

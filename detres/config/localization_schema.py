@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from detres.config.choices import OneOf
 from detres.config.classification_schema import Share, SideRange
 from detres.config.schema import BoxLossConfig
 from detres.config.sections import (
@@ -20,6 +21,7 @@ from detres.config.sections import (
     TrainingConfig,
     Weights4,
 )
+from detres.tables import LOCALIZATION_FORMATS
 
 
 class LocalizerAnchorsConfig(Section):
@@ -68,7 +70,8 @@ class LocalizerConfig(Section):
 
 
 class LocalizationDataConfig(Section):
-    format: Literal["imagenet", "shapes"] = "imagenet"
+    format: Annotated[str, OneOf(LOCALIZATION_FORMATS, own=True)] = "imagenet"
+    """How the set is written; or module:callable, which reads one of your own."""
     root: Root | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it). Boxes lie in its Annotations/CLS-LOC/."""
     train: Names = ("train",)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from detres.config.choices import OneOf
 from detres.config.sections import (
     BackboneConfig,
     ExperimentConfig,
@@ -21,6 +22,7 @@ from detres.config.sections import (
     Weights4,
     one_as_list,
 )
+from detres.tables import DETECTION_FORMATS, FUSIONS
 
 
 def _check_groups(section: Any, norm: str, channels: int) -> Any:
@@ -183,7 +185,8 @@ class ModelConfig(Section):
 
 
 class DataConfig(Section):
-    format: Literal["coco", "voc", "yolo", "imagenet_det", "shapes"] = "coco"
+    format: Annotated[str, OneOf(DETECTION_FORMATS, own=True)] = "coco"
+    """How the set is written; or module:callable, which reads one of your own."""
     root: Root | None = None
     """Folder of the set; null: below datasets/ (DETRES_DATASETS moves it)."""
     train: Names = ()
@@ -218,10 +221,6 @@ def _vote_of_flag(value: Any) -> Any:
     return {True: "score", False: "none"}[value] if isinstance(value, bool) else value
 
 
-FUSIONS = ("nms", "soft_nms", "soft_nms_gaussian", "vote", "wbf")
-"""How whole detections of several copies of an image are merged; maxout merges features instead."""
-
-
 class TestConfig(Section):
     __test__ = False  # pytest collects classes by this prefix
 
@@ -239,7 +238,7 @@ class TestConfig(Section):
     """Shorter sides, ascending, at which each image is tested; none: data.shortest_side alone."""
     flip: bool = False
     """Test the mirrored image as well."""
-    fusion: Literal["maxout", "nms", "soft_nms", "soft_nms_gaussian", "vote", "wbf"] | None = None
+    fusion: Annotated[str, OneOf(FUSIONS, besides=("maxout",))] | None = None
     """maxout: each region is read from the two scales that suit its size, and the larger features count. Others: every
     scale and mirror is tested by itself, and their detections are merged. null: maxout, and nms with flip."""
     batch: int = Field(default=1, ge=1)

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from detres.config.choices import OneOf
 from detres.files.places import is_address, what_is_wrong_with
+from detres.tables import SCHEDULES
 
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -131,8 +133,8 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
-    name: Literal["constant", "step", "cosine", "poly", "plateau"] = "step"
-    """plateau: the rate is multiplied by gamma when training.best_metric no longer gets better."""
+    name: Annotated[str, OneOf(SCHEDULES, own=True)] = "step"
+    """Or module:callable. plateau: the rate is multiplied by gamma when training.best_metric no longer gets better."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the rate grows from warmup_factor to 1."""
     warmup_factor: float = Field(default=0.001, gt=0.0, le=1.0)
@@ -150,6 +152,8 @@ class ScheduleConfig(Section):
     """Evaluations in a row without a better one after which plateau lowers the rate."""
     threshold: float = Field(default=0.001, ge=0.0)
     """By how much an evaluation must beat the best to be better."""
+    options: dict[str, Any] = {}
+    """Parameters of a schedule that are none of the keys above, as one of your own may have."""
 
     @model_validator(mode="after")
     def _milestones_ascend(self) -> Self:

@@ -18,6 +18,7 @@ from detres.data.archives import refuse_half_unpacked
 from detres.data.class_folders import read_class_folders
 from detres.data.classes import CIFAR10_CLASSES, select_classes
 from detres.data.classified import ClassifiedImages, classified, with_classes
+from detres.data.formats import Format
 from detres.errors import DataError
 
 GET_CIFAR10 = "run datasets/prepare_cifar10.py --download (170 MB), or give it the archive with --from"
@@ -100,3 +101,6 @@ def _read_binary(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _as_images(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(I, 3072) planes -> (I, 32, 32, 3)."""
     return np.ascontiguousarray(rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1))
+
+
+CIFAR10 = Format(load_cifar10, lambda splits: GET_CIFAR10, lambda: CIFAR10_CLASSES)

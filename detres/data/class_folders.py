@@ -17,6 +17,7 @@ from detres.data.annotations import Problem, offsets_of
 from detres.data.archives import ARCHIVE_SUFFIXES, refuse_half_unpacked
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages
+from detres.data.formats import Format
 from detres.data.image_files import IMAGE_SUFFIXES, is_folder, is_hidden, list_images, others_problem
 from detres.errors import DataError
 
@@ -157,3 +158,6 @@ def _loose_files(place: Path, split: str) -> list[Problem]:
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+CLASS_FOLDERS = Format(load_folder)

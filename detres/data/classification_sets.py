@@ -12,27 +12,19 @@ Several splits are joined in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from detres.config.classification_schema import ClassificationDataConfig
 from detres.data.annotations import HARMLESS
-from detres.data.cifar10 import GET_CIFAR10, load_cifar10
-from detres.data.class_folders import load_folder
-from detres.data.classes import CIFAR10_CLASSES
 from detres.data.classified import ClassifiedImages, joined, set_apart
 from detres.data.datasets import SplitName, describe_missing_split, find_made_set, find_set
-from detres.data.imagenet import GET_IMAGENET, load_imagenet
-from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.shape_drawing import SHAPES
-from detres.data.shapes_classes import load_shapes_classes
+from detres.data.formats import find_format, load_by
 from detres.data.shard_stream import ShardedImages
-from detres.data.tar_shards import expand_shards, load_shards, read_class_names
+from detres.data.tar_shards import expand_shards, read_class_names
 from detres.errors import DataError
 from detres.files.shard_names import is_streamed
-
-_GET = {"imagenet": GET_IMAGENET, "cifar10": GET_CIFAR10}
+from detres.tables import CLASSIFICATION_FORMATS
 
 
 def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: Path | None = None) -> ClassifiedImages:
@@ -50,8 +42,10 @@ def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: P
     if len(set(listed)) < len(listed):
         raise DataError(f"data.{split}: {', '.join(listed)}: a split stands twice")
     root = find_classified_root(data, base)
-    load = CLASSIFICATION_SETS[data.format]
-    images = replace(joined([load(root, name, data) for name in listed]), max_pixels=data.max_pixels)
+    chosen = find_format(CLASSIFICATION_FORMATS, data.format)
+    keys = {"train": data.train, "classes": data.classes, "exif": data.exif}
+    read = [load_by(chosen, root, name, keys | {"unlabelled": name in data.test}) for name in listed]
+    images = replace(joined(read), max_pixels=data.max_pixels)
     bad = [problem for problem in images.problems if problem.kind not in HARMLESS]
     if data.strict and bad:
         shown = "".join(f"\n  {problem}" for problem in bad[:20])
@@ -93,43 +87,7 @@ def load_training_set(data: ClassificationDataConfig, *, base: Path | None = Non
 
 def find_classified_root(data: ClassificationDataConfig, base: Path | None = None) -> Path:
     """The folder of the set; DataError that says what was looked for, and how to get the data."""
-    if data.format == "shapes":
-        return find_made_set(data.root, "shapes_classes", base)
-    return find_set(data.root or data.format, data.format, base, mend=_GET.get(data.format))
-
-
-def _load_imagenet(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
-    unlabelled = split in data.test
-    return load_imagenet(root, split, train=data.train, classes=data.classes, exif=data.exif, unlabelled=unlabelled)
-
-
-def _load_folder(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
-    return load_folder(root, split, train=data.train, classes=data.classes, exif=data.exif)
-
-
-def _load_cifar10(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
-    return load_cifar10(root, split, classes=data.classes, exif=data.exif)
-
-
-def _load_shards(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
-    return load_shards(root, split, classes=data.classes, exif=data.exif)
-
-
-def _load_shapes(root: Path, split: str, data: ClassificationDataConfig) -> ClassifiedImages:
-    return load_shapes_classes(root, split, classes=data.classes)
-
-
-CLASSIFICATION_SETS: Mapping[str, Callable[[Path, str, ClassificationDataConfig], ClassifiedImages]] = {
-    "imagenet": _load_imagenet,
-    "folder": _load_folder,
-    "cifar10": _load_cifar10,
-    "webdataset": _load_shards,
-    "shapes": _load_shapes,
-}
-
-USUAL_CLASSES: Mapping[str, tuple[str, ...]] = {
-    "imagenet": tuple(synset.name for synset in imagenet_synsets()),
-    "cifar10": CIFAR10_CLASSES,
-    "shapes": SHAPES,
-}
-"""What a format's own set names, for when it is not at hand."""
+    chosen = find_format(CLASSIFICATION_FORMATS, data.format)
+    if chosen.made_in is not None:
+        return find_made_set(data.root, chosen.made_in, base)
+    return find_set(data.root or data.format, data.format, base, mend=chosen.how_to_get(data.train))

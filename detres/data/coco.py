@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from detres.data.annotations import AnnotatedImages
-from detres.data.classes import select_classes
+from detres.data.classes import COCO_CLASSES, select_classes
 from detres.data.coco_entries import Complaints, read_categories, read_images
-from detres.data.coco_json import read_instances, without_collections
+from detres.data.coco_json import GET_COCO, how_to_get, read_instances, without_collections
 from detres.data.coco_places import ImagePlaces, relative_place
+from detres.data.formats import Format
 from detres.data.indexing import index_images
 from detres.errors import DataError
 from detres.files.whole import whole_file
@@ -28,7 +29,7 @@ def load_coco(
     classes: Sequence[str] | None = None,
     exif: bool = True,
     max_pixels: int | None = None,
-    strict: bool = False,
+    strict: bool | None = False,
 ) -> AnnotatedImages:
     """One annotation file below root; `split` is its name, or name.json:FOLDER where the images lie elsewhere.
 
@@ -54,7 +55,7 @@ def _load(
     classes: Sequence[str] | None,
     exif: bool,
     max_pixels: int | None,
-    strict: bool,
+    strict: bool | None,
 ) -> AnnotatedImages:
     complaints = Complaints(file, relative_place(file, root))
     content = read_instances(file, complaints.where, complaints.problems)
@@ -127,3 +128,16 @@ def _set_name(file: Path) -> str:
     if file.stem == "_annotations.coco":
         return file.parent.name
     return f"coco-{file.stem.removeprefix('instances_').removeprefix('image_info_')}"
+
+
+def _has_split(root: Path, split: str) -> bool:
+    file, _, folder = split.partition(".json:")
+    return (root / (f"{file}.json" if folder else split)).is_file()
+
+
+def _how_to_get(splits: Sequence[str]) -> str | None:
+    """Where a set of one's own is not found, COCO is no mend."""
+    return GET_COCO if any(map(how_to_get, splits)) else None
+
+
+COCO = Format(load_coco, _how_to_get, lambda: COCO_CLASSES, has_split=_has_split)

@@ -27,6 +27,7 @@ from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 from detres.files.places import local_place
 from detres.files.text import read_text
+from detres.tables import CLASSIFICATION_FORMATS, DETECTION_FORMATS
 
 _ROBOFLOW_FILE = "_annotations.coco.json"
 _DATA_YAMLS = ("data.yaml", "data.yml")
@@ -89,7 +90,8 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
         return "detection"
     content = read_data_yaml(path)
     stated = content.get("format") if isinstance(content, Mapping) else None
-    return "classification" if stated in ("imagenet", "folder", "cifar10", "webdataset") else "detection"
+    ours = stated in CLASSIFICATION_FORMATS and stated not in DETECTION_FORMATS
+    return "classification" if ours else "detection"
 
 
 def _from_class_folders(folder: Path) -> ClassificationDataConfig:

@@ -6,32 +6,30 @@ How a split is written, by format:
   yolo    a folder of images, or a text file that lists them
   imagenet_det  a list of ImageSets/DET such as val, or one of one's own; train, or train:1000 for fewer of a class
   shapes  train, val or test
+What a split is called in another format, its own file says (tables.py lists them).
 Several splits are joined in order (2007/trainval and 2012/trainval are the field's 07+12).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from detres.config.classification_schema import ClassificationDataConfig
-from detres.config.localization_schema import LocalizationDataConfig
 from detres.config.schema import DataConfig
 from detres.data.annotations import AnnotatedImages, Problem, ProblemKind, concatenate
-from detres.data.coco import load_coco
-from detres.data.coco_json import GET_COCO, how_to_get
-from detres.data.imagenet_det import GET_DET, load_imagenet_det
+from detres.data.formats import find_format, load_by
 from detres.data.indexing import listed
-from detres.data.shapes import load_shapes
-from detres.data.voc import GET_VOC, load_voc
-from detres.data.yolo import load_yolo
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 from detres.files.places import local_place
+from detres.tables import DETECTION_FORMATS
+
+if TYPE_CHECKING:
+    from detres.config.classification_schema import ClassificationDataConfig
+    from detres.config.localization_schema import LocalizationDataConfig
 
 # What costs boxes of images that are there.
 _OF_BOXES: frozenset[ProblemKind] = frozenset(
@@ -109,17 +107,18 @@ def nothing_to_measure(dataset: AnnotatedImages) -> Problem | None:
 
 def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = None) -> AnnotatedImages:
     """The images of several splits, joined."""
-    root = find_root(data, base)
-    return concatenate([DATASETS[data.format](root, name, data) for name in splits])
+    root, chosen = find_root(data, base), find_format(DETECTION_FORMATS, data.format)
+    keys = data.model_dump(include={"classes", "exif", "max_pixels", "strict"})
+    keys["sibling_splits"] = (*data.train, *data.val, *data.test)
+    return concatenate([load_by(chosen, root, name, keys) for name in splits])
 
 
 def find_root(data: DataConfig, base: Path | None = None) -> Path:
     """The folder of the set (for yolo, or its data.yaml); where it is looked for is find_set's to say."""
-    if data.format == "shapes":
-        return find_made_set(data.root, "shapes", base)
-    # Where a set of one's own is not found, COCO is no mend.
-    coco = GET_COCO if any(how_to_get(name) for name in (*data.train, *data.val, *data.test)) else None
-    mend = {"coco": coco, "voc": GET_VOC, "imagenet_det": GET_DET}.get(data.format)
+    chosen = find_format(DETECTION_FORMATS, data.format)
+    if chosen.made_in is not None:
+        return find_made_set(data.root, chosen.made_in, base)
+    mend = chosen.how_to_get((*data.train, *data.val, *data.test))
     return find_set(data.root or data.format, data.format, base, mend=mend)
 
 
@@ -183,40 +182,3 @@ def describe_missing_split(
     mend = f"set data.{split}" + (" or data.val_fraction" if apart else "")
     mend += f", or use --split {there[-1]}" if there and split != "train" else ""
     return f"data.{split}: the config names no {split} split (it has {', '.join(there) or 'none'}); {mend}"
-
-
-def _reading(data: DataConfig) -> dict[str, Any]:
-    """How images are read, whatever the format."""
-    return {"exif": data.exif, "max_pixels": data.max_pixels}
-
-
-def _load_coco(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_coco(root, split, classes=data.classes, **_reading(data), strict=bool(data.strict))
-
-
-def _load_voc(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    siblings = (*data.train, *data.val, *data.test)
-    return load_voc(
-        root, split, classes=data.classes, **_reading(data), strict=bool(data.strict), sibling_splits=siblings
-    )
-
-
-def _load_yolo(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_yolo(root, split, classes=data.classes, **_reading(data), strict=bool(data.strict))
-
-
-def _load_imagenet_det(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_imagenet_det(root, split, classes=data.classes, **_reading(data), strict=data.strict)
-
-
-def _load_shapes(root: Path, split: str, data: DataConfig) -> AnnotatedImages:
-    return load_shapes(root, split, classes=data.classes)
-
-
-DATASETS: Mapping[str, Callable[[Path, str, DataConfig], AnnotatedImages]] = {
-    "coco": _load_coco,
-    "voc": _load_voc,
-    "yolo": _load_yolo,
-    "imagenet_det": _load_imagenet_det,
-    "shapes": _load_shapes,
-}

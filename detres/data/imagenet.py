@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from detres.data.archives import refuse_half_unpacked
 from detres.data.class_folders import known_folders, list_folders, read_class_folders
 from detres.data.classes import select_classes
 from detres.data.classified import UNKNOWN, ClassifiedImages, classified
+from detres.data.formats import Format
 from detres.data.image_files import IMAGE_SUFFIXES, names_in
 from detres.data.imagenet_classes import imagenet_synsets
 from detres.errors import DataError
@@ -176,3 +179,10 @@ def _labelled(
     if not kept:
         raise DataError(f"{place}: no image is of any of the {len(wnids)} classes; check data.classes")
     return [file for file, _ in kept], [label for _, label in kept]
+
+
+IMAGENET = Format(
+    load_imagenet, lambda splits: GET_IMAGENET, lambda: tuple(synset.name for synset in imagenet_synsets())
+)
+# Of localization, images are not turned as EXIF says: the boxes were drawn on the pixels as they are stored.
+IMAGENET_LOC = replace(IMAGENET, load=partial(load_imagenet, exif=False))

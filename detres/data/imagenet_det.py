@@ -24,6 +24,7 @@ import numpy as np
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import select_classes
+from detres.data.formats import Format
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.data.inside import below
 from detres.data.voc_xml import VocFile, parse_annotation
@@ -206,3 +207,6 @@ def _named(box: RawBox, size: tuple[int, int] | None) -> RawBox:
         height, width = size
         box.xyxy = (x1, y1, width if x2 == width + 1 else x2, height if y2 == height + 1 else y2)
     return box
+
+
+IMAGENET_DET = Format(load_imagenet_det, lambda splits: GET_DET, lambda: tuple(det_classes().values()))

@@ -61,7 +61,7 @@ def index_images(
     category_ids: Sequence[int] | None = None,
     exif: bool = True,
     max_pixels: int | None = None,
-    strict: bool = False,
+    strict: bool | None = False,
     problems: Sequence[Problem] = (),
 ) -> AnnotatedImages:
     """Check every image and box, and pack what is good.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from detres.config.schema import DataConfig
 from detres.data.datasets import find_root
-from detres.data.voc import year_folder
-from detres.errors import DataError
+from detres.data.formats import find_format
+from detres.tables import DETECTION_FORMATS
 
 
 def absent_names(data: DataConfig, names: Sequence[str], base: Path | None = None) -> list[str]:
@@ -16,22 +16,5 @@ def absent_names(data: DataConfig, names: Sequence[str], base: Path | None = Non
 
     Raises DataError where the root is not there.
     """
-    root = find_root(data, base)
-    return [name for name in names if not _is_there(data.format, root, name)]
-
-
-def _is_there(data_format: str, root: Path, name: str) -> bool:
-    match data_format:
-        case "coco":
-            file, _, folder = name.partition(".json:")
-            return (root / (f"{file}.json" if folder else name)).is_file()
-        case "voc":
-            try:
-                folder, listed = year_folder(root, name)
-            except DataError:
-                return False
-            return (folder / "ImageSets" / "Main" / f"{listed}.txt").is_file()
-        case "yolo":
-            return ((root.parent if root.suffix in (".yaml", ".yml") else root) / name).exists()
-        case _:
-            return True
+    root, has_split = find_root(data, base), find_format(DETECTION_FORMATS, data.format).has_split
+    return [name for name in names if has_split is not None and not has_split(root, name)]

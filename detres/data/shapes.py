@@ -15,6 +15,7 @@ import numpy as np
 
 from detres.data.annotations import AnnotatedImages
 from detres.data.coco import load_coco, write_instances
+from detres.data.formats import Format
 from detres.data.shape_drawing import SHAPES, Scene, draw_scene
 from detres.data.voc_writing import VocObject, write_annotation
 from detres.data.written_once import write_once
@@ -82,3 +83,6 @@ def _instances(scenes: dict[str, Scene]) -> dict[str, list]:
             annotations.append(annotation | {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": area})
     categories = [{"id": label + 1, "name": name} for label, name in enumerate(SHAPES)]
     return {"images": images, "annotations": annotations, "categories": categories}
+
+
+SHAPES_DETECTION = Format(load_shapes, class_names=lambda: SHAPES, made_in="shapes")

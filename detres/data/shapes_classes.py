@@ -15,6 +15,7 @@ import numpy as np
 from detres.data.class_folders import read_class_folders
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages
+from detres.data.formats import Format
 from detres.data.shape_drawing import SHAPES, draw_single
 from detres.data.written_once import write_once
 from detres.draws import Purpose, numpy_generator
@@ -59,3 +60,6 @@ def _write_all(root: Path) -> None:
                 file = folder / f"{number:06d}.png"
                 if not cv2.imwrite(str(file), np.ascontiguousarray(rgb[..., ::-1])):
                     raise DataError(f"{file} could not be written; is the disk full?")
+
+
+SHAPES_CLASSES = Format(load_shapes_classes, class_names=lambda: SHAPES, made_in="shapes_classes")

@@ -5,11 +5,16 @@ Written once, on first use, in ImageNet's layout: class folders of images, and a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from detres.data.class_folders import read_class_folders
+from detres.data.classes import select_classes
+from detres.data.classified import ClassifiedImages
+from detres.data.formats import Format
 from detres.data.localized import ANNOTATIONS
 from detres.data.shape_drawing import SHAPES, draw_localized
 from detres.data.voc_writing import VocObject, write_annotation
@@ -50,3 +55,19 @@ def _write_image(pictures: Path, annotations: Path, number: int, label: int) -> 
     # ImageNet counts pixels from 0, and VOC, whose form this is, from 1.
     objects = [VocObject(SHAPES[label], tuple(edge - 1 for edge in box)) for box in scene.boxes]
     write_annotation(annotations / f"{file.stem}.xml", file.name, scene.rgb.shape[:2], objects)
+
+
+def load_shapes_localized(root: Path, split: str, *, classes: Sequence[str] | None = None) -> ClassifiedImages:
+    """One split of the set below root, which is made where it is not there yet; its boxes lie beside it.
+
+    Raises DataError where the split is unknown.
+    """
+    if split not in IMAGES_PER_CLASS:
+        raise DataError(f"split {split}: the shapes set has {', '.join(IMAGES_PER_CLASS)}")
+    make_shapes_localized(root)
+    names = select_classes(classes, SHAPES, str(root))
+    name = f"shapes_localized/{split}"
+    return read_class_folders(root, split, names, name=name, class_names=names, chosen=bool(classes))
+
+
+SHAPES_LOCALIZED = Format(load_shapes_localized, class_names=lambda: SHAPES, made_in="shapes_localized")

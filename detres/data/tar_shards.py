@@ -18,6 +18,7 @@ import numpy as np
 
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages, classified, with_classes
+from detres.data.formats import Format
 from detres.data.image_files import IMAGE_SUFFIXES
 from detres.data.tar_reading import MOST_LABEL_BYTES, open_tar, plain_files, told_of_tar
 from detres.errors import DataError
@@ -190,3 +191,6 @@ def _shown_below(root: Path, shard: str) -> str:
     if shown.partition(".tar")[1:] != (".tar", ""):
         raise DataError(f"{shard}: a shard's name ends in .tar, and no folder's name on the way to it does; rename it")
     return shown
+
+
+SHARDS = Format(load_shards)

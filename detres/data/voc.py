@@ -12,6 +12,7 @@ from pathlib import Path
 
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import VOC_CLASSES, select_classes
+from detres.data.formats import Format
 from detres.data.indexing import RawImage, index_images, read_all
 from detres.data.voc_lists import Pictures, find_list, list_files, read_entries
 from detres.data.voc_xml import VocFile, class_names_of, parse_annotation
@@ -31,7 +32,7 @@ def load_voc(
     classes: Sequence[str] | None = None,
     exif: bool = True,
     max_pixels: int | None = None,
-    strict: bool = False,
+    strict: bool | None = False,
     sibling_splits: Iterable[str] = (),
 ) -> AnnotatedImages:
     """The images of one list; `split` is YEAR/LIST (2007/trainval), or LIST where root is itself a year folder.
@@ -157,3 +158,14 @@ def _names_or_none(file: str) -> set[str]:
         return class_names_of(file)
     except DataError:
         return set()  # told with the split that it is of
+
+
+def _has_split(root: Path, split: str) -> bool:
+    try:
+        folder, listed = year_folder(root, split)
+    except DataError:
+        return False
+    return (folder / "ImageSets" / "Main" / f"{listed}.txt").is_file()
+
+
+VOC = Format(load_voc, lambda splits: GET_VOC, lambda: VOC_CLASSES, has_split=_has_split)

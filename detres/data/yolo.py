@@ -15,6 +15,7 @@ from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.annotations import AnnotatedImages, Problem
 from detres.data.classes import class_name, select_classes
+from detres.data.formats import Format
 from detres.data.image_files import is_photograph, list_images, others_problem, printable
 from detres.data.indexing import RawImage, index_images, other_forms
 from detres.data.inside import absolute, below, forms_of
@@ -33,7 +34,7 @@ def load_yolo(
     classes: Sequence[str] | None = None,
     exif: bool = True,
     max_pixels: int | None = None,
-    strict: bool = False,
+    strict: bool | None = False,
 ) -> AnnotatedImages:
     """The images of a folder, or of a text file that lists them; `split` is its path below root.
 
@@ -249,3 +250,10 @@ def _image_ids(names: Sequence[str]) -> list[str]:
     stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
     paths = [os.path.splitext(name)[0] for name in names]
     return next((ids for ids in (stems, paths) if len(set(ids)) == distinct), list(names))
+
+
+def _has_split(root: Path, split: str) -> bool:
+    return ((root.parent if root.suffix in (".yaml", ".yml") else root) / split).exists()
+
+
+YOLO = Format(load_yolo, has_split=_has_split)

@@ -9,6 +9,7 @@ M detections of all classes together, S of them kept, C classes that occur. Any 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,19 +17,20 @@ from torch import Tensor
 
 from detres.boxes import box_area, box_iou
 from detres.detection.suppression import suppress
+from detres.lookup import heeded
+from detres.tables import FUSIONS
 
 View = tuple[Tensor, Tensor, Tensor]
 """boxes (M, 4) xyxy pixels, scores (M,) of at least 0, labels (M,) int64."""
 
 VoteWeighting = Literal["score", "uniform", "iou"]
-FusionMethod = Literal["nms", "soft_nms", "soft_nms_gaussian", "vote", "wbf"]
 
 VOTED_AT_ONCE = 128  # Kept boxes; each meets every candidate, so this bounds the memory.
 
 
 def fuse(
     views: Sequence[View],
-    method: FusionMethod,
+    method: str,
     *,
     nms_iou: float = 0.5,
     vote_iou: float = 0.5,
@@ -39,25 +41,58 @@ def fuse(
 ) -> View:
     """One view made of several, best first, at most max_detections; boxes have no negative coordinates.
 
-    nms: the union, and what no better one overlaps by more than nms_iou. vote: the boxes of the kept are then voted by
-    the whole union, at vote_iou. soft_nms, soft_nms_gaussian: the union with lowered scores; nms_iou is where linear
-    decay begins. wbf: weighted boxes fusion at match_iou; views count alike, the empty ones as well.
+    method: of the table FUSIONS; each is a function below, which takes of the other arguments what it heeds.
     """
-    if method == "wbf":
-        boxes, scores, labels = weighted_boxes_fusion(views, iou=match_iou)
-        return boxes[:max_detections], scores[:max_detections], labels[:max_detections]
+    merge = FUSIONS[method]
+    offered = {"nms_iou": nms_iou, "vote_iou": vote_iou, "match_iou": match_iou, "sigma": sigma, "floor": floor}
+    boxes, scores, labels = merge(views, max_detections=max_detections, **heeded(merge, offered))
+    return boxes[:max_detections], scores[:max_detections], labels[:max_detections]
+
+
+def merge_by_nms(views: Sequence[View], *, nms_iou: float = 0.5, max_detections: int = 100) -> View:
+    """The union, and of it what no better one overlaps by more than nms_iou."""
+    boxes, scores, labels = joined(views)
+    kept = suppress(boxes, scores, labels, nms_iou)[:max_detections]
+    return boxes[kept], scores[kept], labels[kept]
+
+
+def merge_by_votes(
+    views: Sequence[View], *, nms_iou: float = 0.5, vote_iou: float = 0.5, max_detections: int = 100
+) -> View:
+    """merge_by_nms, and the boxes that are kept are then voted by the whole union, at vote_iou."""
+    union = joined(views)
+    kept_boxes, kept_scores, kept_labels = merge_by_nms([union], nms_iou=nms_iou, max_detections=max_detections)
+    return vote_boxes(kept_boxes, kept_labels, *union, iou=vote_iou), kept_scores, kept_labels
+
+
+def merge_by_soft_nms(
+    views: Sequence[View],
+    *,
+    decay: Literal["linear", "gaussian"] = "linear",
+    nms_iou: float = 0.5,
+    sigma: float = 0.5,
+    floor: float = 0.001,
+    max_detections: int = 100,
+) -> View:
+    """The union with lowered scores; nms_iou is where linear decay begins."""
+    boxes, scores, labels = joined(views)
+    kept, kept_scores = soft_nms(boxes, scores, labels, method=decay, iou=nms_iou, sigma=sigma, floor=floor)
+    kept = kept[:max_detections]
+    return boxes[kept], kept_scores[:max_detections], labels[kept]
+
+
+merge_by_gaussian_soft_nms = partial(merge_by_soft_nms, decay="gaussian")
+
+
+def merge_by_wbf(views: Sequence[View], *, match_iou: float = 0.55, max_detections: int = 100) -> View:
+    """Weighted boxes fusion; views count alike, the empty ones as well."""
+    return weighted_boxes_fusion(views, iou=match_iou)
+
+
+def joined(views: Sequence[View]) -> View:
+    """The union."""
     boxes, scores, labels = (torch.cat(column) for column in zip(*views, strict=True))
-    if method in ("nms", "vote"):
-        kept = suppress(boxes, scores, labels, nms_iou)
-        kept_scores = scores[kept]
-    else:
-        decay: Literal["linear", "gaussian"] = "linear" if method == "soft_nms" else "gaussian"
-        kept, kept_scores = soft_nms(boxes, scores, labels, method=decay, iou=nms_iou, sigma=sigma, floor=floor)
-    kept, kept_scores = kept[:max_detections], kept_scores[:max_detections]
-    kept_boxes = boxes[kept]
-    if method == "vote":
-        kept_boxes = vote_boxes(kept_boxes, labels[kept], boxes, scores, labels, iou=vote_iou)
-    return kept_boxes, kept_scores, labels[kept]
+    return boxes, scores, labels
 
 
 def vote_boxes(

@@ -27,7 +27,8 @@ def optimizer_of(model: nn.Module, config: AnyConfig) -> torch.optim.Optimizer:
 
 def schedule_of(config: AnyConfig) -> Schedule:
     section = config.schedule.model_dump()
-    return build_schedule(config.optimizer.lr, config.training.steps, metric=config.training.best_metric, **section)
+    options, metric = section.pop("options"), config.training.best_metric
+    return build_schedule(config.optimizer.lr, config.training.steps, metric=metric, options=options, **section)
 
 
 def memory_format_of(config: AnyConfig) -> torch.memory_format:

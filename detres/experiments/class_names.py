@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from detres.config.loading import AnyConfig
+from detres.data.formats import find_format
 from detres.errors import ConfigError
+from detres.lookup import Table
 
 
-def agreed_class_names(
-    config: AnyConfig, class_names: Sequence[str] | None, usual: Mapping[str, Sequence[str]]
-) -> tuple[str, ...]:
+def agreed_class_names(config: AnyConfig, class_names: Sequence[str] | None, formats: Table) -> tuple[str, ...]:
     """The names to train on.
 
-    class_names: the data set's; None where it is not at hand. usual: what a format's own set names, for that case.
+    class_names: the data set's; None where it is not at hand. formats: the task's, which may name their own set's.
     Raises ConfigError where config and data name different ones, or nobody names any.
     """
     stated = config.model.class_names
     if class_names is None:
-        names = stated or config.data.classes or usual.get(config.data.format)
+        usual = find_format(formats, config.data.format).class_names
+        names = stated or config.data.classes or (usual() if usual is not None else None)
         if names is None:
             raise ConfigError("nothing names the classes; set model.class_names, or data.classes")
         return tuple(names)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from detres.config.classification_schema import ClassificationConfig
-from detres.data.classification_sets import USUAL_CLASSES, load_training_set
+from detres.data.classification_sets import load_training_set
 from detres.draws import Purpose, key
 from detres.errors import DataError
 from detres.experiments.assembly import without_absent_weights
@@ -22,13 +22,14 @@ from detres.experiments.classification_models import (
 )
 from detres.experiments.parts import DryParts, Say
 from detres.structures import ClassificationBatch
+from detres.tables import CLASSIFICATION_FORMATS
 
 
 def classification_dry_parts(
     config: ClassificationConfig, weights: str | Path | None, device: torch.device, say: Say, data_is_stated: bool
 ) -> DryParts:
     """The classifier, and two images with a square on each, of different colours."""
-    names = agreed_class_names(config, _class_names(config, say, data_is_stated), USUAL_CLASSES)
+    names = agreed_class_names(config, _class_names(config, say, data_is_stated), CLASSIFICATION_FORMATS)
     transform_of(config.data)  # A contradiction in the augmentation shows here.
     if weights is not None:
         model = classifier_from_weights(config, names, weights, say)

@@ -13,7 +13,7 @@ from detres.classification.classifier_files import settings_of
 from detres.classification.hand_off import write_backbone
 from detres.classification.testing import member_of
 from detres.config.classification_schema import ClassificationConfig
-from detres.data.classification_sets import USUAL_CLASSES, load_classified, load_training_set
+from detres.data.classification_sets import load_classified, load_training_set
 from detres.data.classified import ClassifiedImages
 from detres.data.shard_stream import ShardedImages
 from detres.distributed import share_buffers
@@ -34,6 +34,7 @@ from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.same_data import SameData
 from detres.experiments.told_problems import problem_lines
 from detres.structures import ClassificationBatch
+from detres.tables import CLASSIFICATION_FORMATS
 from detres.training.norm_statistics import recompute_norms
 from detres.training.running import Evaluate
 
@@ -44,7 +45,7 @@ def classification_parts(config: ClassificationConfig, start: Start, device: tor
     same = SameData(start, config.training.allow_other_images, say)
     same.check_classes(images)
     same.check_images("train", images)
-    names = agreed_class_names(config, images.class_names, USUAL_CLASSES)
+    names = agreed_class_names(config, images.class_names, CLASSIFICATION_FORMATS)
     if start.checkpoint is not None:
         model = classifier_of_checkpoint(start.checkpoint)
     elif start.weights is not None:

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from detres.config.schema import Config, DataConfig, ModelConfig
+from detres.config.schema import Config, DataConfig
 from detres.data.annotations import AnnotatedImages
-from detres.data.checking import AnchorShapes
 from detres.data.image_copies import ImageCopy, copies_loader
 from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
 from detres.data.samplers import split_batch
 from detres.data.transforms import DetectionTransform
-from detres.detection.anchors import cell_anchors, default_sizes
 from detres.detection.building import padding_multiple
 from detres.distributed import rank, world_size
 from detres.errors import ConfigError
@@ -102,11 +100,3 @@ def transform_of(data: DataConfig, *, training: bool) -> DetectionTransform:
         rounding=data.rounding,
         training=training,
     )
-
-
-def anchor_shapes(model: ModelConfig) -> AnchorShapes:
-    """The anchors' sides and strides, for a data set to be held against."""
-    strides = {"c4": (16,), "dc5": (16,), "fpn": (4, 8, 16, 32, 64)}[model.layout]
-    sizes = model.anchors.sizes or default_sizes(len(strides))
-    cells = [cell_anchors(s, model.anchors.ratios, rounded=model.anchors.rounded).double().numpy() for s in sizes]
-    return AnchorShapes(tuple(cell[:, 2:] - cell[:, :2] for cell in cells), strides, model.rpn.negative_iou)

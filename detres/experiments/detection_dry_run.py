@@ -16,15 +16,10 @@ from detres.errors import DataError
 from detres.experiments.assembly import without_absent_weights
 from detres.experiments.class_names import agreed_class_names
 from detres.experiments.detection_data import transform_of
-from detres.experiments.detection_models import (
-    USUAL_CLASSES,
-    build_detector,
-    detector_from_weights,
-    prepare_detector,
-    say_loaded,
-)
+from detres.experiments.detection_models import build_detector, prepare_detector, say_loaded
 from detres.experiments.parts import DryParts, Say
 from detres.structures import DetectionBatch, DetectionTarget
+from detres.tables import DETECTION_FORMATS
 
 SIDES = (96, 128)
 
@@ -36,7 +31,9 @@ def detection_dry_parts(
     names = _class_names(config, say, data_is_stated)
     transform_of(config.data, training=True)  # A mistyped augmentation shows here.
     if weights is not None:
-        model = detector_from_weights(config, agreed_class_names(config, names, USUAL_CLASSES), weights, say)
+        from detres.experiments.detection_weights import detector_from_weights
+
+        model = detector_from_weights(config, agreed_class_names(config, names, DETECTION_FORMATS), weights, say)
     else:
         model = build_detector(without_absent_weights(config, say), names)
         say_loaded(model, say)

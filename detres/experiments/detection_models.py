@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -11,27 +10,14 @@ from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.backbones.network import Network
 from detres.config.schema import Config
-from detres.data.classes import COCO_CLASSES, VOC_CLASSES
-from detres.data.imagenet_det import det_classes
-from detres.data.shape_drawing import SHAPES
 from detres.detection.building import assemble
-from detres.detection.detector_files import DetectorSettings
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import outputs_of
-from detres.detection.published import locate_detector
-from detres.detection.transfer import transfer_detector
 from detres.errors import ConfigError
 from detres.experiments.assembly import memory_format_of, seeded
 from detres.experiments.class_names import agreed_class_names
 from detres.experiments.parts import Say
-
-# What a format's own set names, where neither the config nor a data set at hand does.
-USUAL_CLASSES = {
-    "coco": COCO_CLASSES,
-    "voc": VOC_CLASSES,
-    "imagenet_det": tuple(det_classes().values()),
-    "shapes": SHAPES,
-}
+from detres.tables import DETECTION_FORMATS
 
 
 def build_detector(config: Config, class_names: Sequence[str] | None = None) -> FasterRCNN:
@@ -40,7 +26,7 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
     class_names: the data set's; None: model.class_names, data.classes, or those the format's own set is known for.
     model.backbone.load_report says what was loaded.
     """
-    names = agreed_class_names(config, class_names, USUAL_CLASSES)
+    names = agreed_class_names(config, class_names, DETECTION_FORMATS)
     layout, section = config.model.layout, config.model.backbone
     options = section.model_dump(exclude={"name", "weights"}, exclude_defaults=True)
     if config.model.output_stride != 32:
@@ -61,34 +47,6 @@ def _instead_of_dilation(backbone: str) -> str | None:
     if backbone.startswith("timm/"):
         return "fpn"
     return "c4" if isinstance(BACKBONES.get(backbone), VggArchitecture) else None
-
-
-def detector_from_weights(
-    config: Config, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
-) -> FasterRCNN:
-    """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew.
-
-    With global context where the config has it, and the weights need not.
-    """
-    path = locate_detector(weights)
-    tensors, theirs = DetectorSettings.read(path)
-    settings = theirs
-    if config.model.global_context and not theirs.model.global_context:
-        say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
-        settings = theirs.gaining_context()
-    named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, USUAL_CLASSES)})
-    with seeded(config):
-        # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
-        own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
-        model = changed.build(str(path), own_code=own_code)
-    for line in transfer_detector(model, tensors, theirs, str(path)).lines():
-        say(line)
-    return model
-
-
-def detector_of_checkpoint(config: Config, file: Path) -> FasterRCNN:
-    """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
-    return DetectorSettings.read(file)[1].build(str(file), own_code=config.model.backbone.name)
 
 
 def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) -> FasterRCNN:

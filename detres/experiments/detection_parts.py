@@ -17,13 +17,8 @@ from detres.distributed import is_main, share_buffers
 from detres.errors import ConfigError
 from detres.experiments.assembly import load_once
 from detres.experiments.detection_data import training_batches, training_set
-from detres.experiments.detection_models import (
-    build_detector,
-    detector_from_weights,
-    detector_of_checkpoint,
-    prepare_detector,
-    say_loaded,
-)
+from detres.experiments.detection_models import build_detector, prepare_detector, say_loaded
+from detres.experiments.detection_weights import detector_from_weights, detector_of_checkpoint
 from detres.experiments.evaluated_sets import load_measured
 from detres.experiments.evaluating import map_classes, measure
 from detres.experiments.parts import Say, Start, TrainingParts

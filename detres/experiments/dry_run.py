@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,8 +12,10 @@ from detres.config.loading import AnyConfig, dump_config
 from detres.distributed import local_device
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.parts import Say
-from detres.experiments.tasks import TASKS
-from detres.training.loop import Batch
+from detres.tables import DRY_RUNS
+
+if TYPE_CHECKING:
+    from detres.training.loop import Batch
 
 
 def dry_run(
@@ -30,7 +33,7 @@ def dry_run(
     """
     where = local_device(device)
     say(dump_config(config).rstrip())
-    parts = TASKS[config.task].dry_parts(config, weights, where, say, data_is_stated)
+    parts = DRY_RUNS[config.task](config, weights, where, say, data_is_stated)
     say_schedule(config, say)
     say_size(parts.model, config, say)
     batch = parts.batch.to(where)

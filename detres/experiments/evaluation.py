@@ -11,10 +11,8 @@ from detres.backbones.architectures import BACKBONES
 from detres.config.loading import Layer
 from detres.data.datasets import SplitName
 from detres.errors import WeightsError
-from detres.experiments.classification_evaluation_run import evaluate_classifier
-from detres.experiments.evaluation_run import evaluate as evaluate_detector
-from detres.experiments.localization_evaluation_run import evaluate_localizer
 from detres.experiments.parts import Say
+from detres.tables import EVALUATIONS
 from detres.training.checkpoints import find_weights_file, read_metadata
 
 
@@ -49,9 +47,8 @@ def evaluate(
         "progress": progress,
     }
     tasks = {task_of_weights(each) for each in several}
-    if tasks == {"localization"}:
-        return evaluate_localizer(several, **options)
-    return (evaluate_detector if tasks == {"detection"} else evaluate_classifier)(several, **options)
+    # Of several tasks, the classifiers' says which of them is none.
+    return EVALUATIONS[tasks.pop() if len(tasks) == 1 else "classification"](several, **options)
 
 
 def task_of_weights(weights: str | Path) -> Literal["detection", "classification", "localization"]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from detres.boxes import clip_boxes
 from detres.config.loading import Layer, load_config, read_override, resolve
-from detres.config.schema import FUSIONS, Config, TestConfig
+from detres.config.schema import Config, TestConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.coco import coco_ground_truth
 from detres.data.datasets import SplitName
-from detres.detection.fusion import FusionMethod, View, fuse
+from detres.detection.fusion import View, fuse
 from detres.errors import ConfigError, DataError
 from detres.evaluation.box_readings import other_reading
 from detres.evaluation.detection_evaluator import as_results, detection_metrics
@@ -34,6 +34,7 @@ from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
 from detres.experiments.told_problems import problem_metrics
 from detres.files.names import safe_name
+from detres.tables import FUSIONS
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")
 """Keys that matter where nothing is detected any more."""
@@ -118,7 +119,7 @@ def _left_out(images: AnnotatedImages, sources: Sequence[Path]) -> int:
 def merge_detections(
     members: Sequence[FlatDetections],
     sizes: NDArray[np.int64],
-    method: FusionMethod,
+    method: str,
     test: TestConfig,
     *,
     progress: Callable[[int], None] | None = None,
@@ -168,13 +169,13 @@ def fusion_config(cfg: str | None, layers: Sequence[Layer], overrides: Sequence[
     return cast(Config, resolve([*layers, *(read_override(text) for text in overrides)]))
 
 
-def fusion_method(stated: str | None) -> FusionMethod:
+def fusion_method(stated: str | None) -> str:
     """Raises ConfigError for maxout, which merges features."""
     if stated == "maxout":
         raise ConfigError(
             f"test.fusion=maxout merges features, and files hold detections; choose one of {', '.join(FUSIONS)}"
         )
-    return cast(FusionMethod, stated or "nms")
+    return stated or "nms"
 
 
 def _made_folder(out: str | Path | None, set_name: str, method: str | None, sources: Sequence[Path]) -> Path:

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from detres.config.localization_schema import LocalizationConfig
-from detres.data.classification_sets import USUAL_CLASSES
 from detres.data.crops import ScaleCropping
 from detres.data.localized_sets import load_localized
 from detres.draws import Purpose, key
@@ -24,13 +23,14 @@ from detres.experiments.localization_parts import say_images
 from detres.experiments.parts import DryParts, Say
 from detres.localization.localizers import ClassRpnLocalizer, Localizer
 from detres.structures import DetectionTarget, LocalizationBatch
+from detres.tables import LOCALIZATION_FORMATS
 
 
 def localization_dry_parts(
     config: LocalizationConfig, weights: str | Path | None, device: torch.device, say: Say, data_is_stated: bool
 ) -> DryParts:
     """The localizer, and two images with a square on each, of different classes."""
-    names = agreed_class_names(config, _class_names(config, say, data_is_stated), USUAL_CLASSES)
+    names = agreed_class_names(config, _class_names(config, say, data_is_stated), LOCALIZATION_FORMATS)
     ScaleCropping(config.data.crop, config.data.shortest_side)  # A contradiction shows here.
     if weights is not None:
         model = localizer_from_weights(config, names, weights, say)

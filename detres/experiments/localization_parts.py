@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from detres.config.localization_schema import LocalizationConfig
-from detres.data.classification_sets import USUAL_CLASSES
 from detres.data.crops import Cropping, ScaleCropping
 from detres.data.localization_loaders import (
     LocalizationDataset,
@@ -42,6 +41,7 @@ from detres.experiments.told_problems import problem_lines
 from detres.localization.localizer_files import settings_of
 from detres.localization.testing import Finder
 from detres.structures import LocalizationBatch
+from detres.tables import LOCALIZATION_FORMATS
 from detres.training.running import Evaluate
 
 
@@ -51,7 +51,7 @@ def localization_parts(config: LocalizationConfig, start: Start, device: torch.d
     same = SameData(start, config.training.allow_other_images, say)
     same.check_classes(images)
     same.check_images("train", images)
-    names = agreed_class_names(config, images.class_names, USUAL_CLASSES)
+    names = agreed_class_names(config, images.class_names, LOCALIZATION_FORMATS)
     if start.checkpoint is not None:
         model = localizer_of_checkpoint(start.checkpoint)
     elif start.weights is not None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from detres.training.loop import Batch
-from detres.training.running import Evaluate
+if TYPE_CHECKING:
+    from detres.training.loop import Batch
+    from detres.training.running import Evaluate
+
 
 Say = Callable[[str], None]
 

@@ -18,10 +18,10 @@ from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.output_folders import make_folder
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.run_config import CONFIG_FILE, run_config
-from detres.experiments.tasks import TASKS
 from detres.files.names import safe_name
 from detres.files.patience import patiently
 from detres.files.whole import write_whole
+from detres.tables import TRAININGS
 from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint, has_checksum
 from detres.training.ema import MovingAverage
 from detres.training.metric_log import what_is_lost
@@ -64,7 +64,7 @@ def train(
         if found and is_main() and (lost := what_is_lost(run, completed_steps(found), config.training.log_every)):
             say(f"warning: {lost}; the run goes on")
         start = Start(run, found / MODEL_FILE if found else None, weights)
-        parts = TASKS[config.task].training_parts(config, start, where, say)
+        parts = TRAININGS[config.task](config, start, where, say)
         if config.schedule.name == "plateau" and parts.evaluate is None:
             raise ConfigError(
                 "schedule.name=plateau waits for evaluations, and there is nothing to evaluate on; name a split with "

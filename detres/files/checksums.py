@@ -5,9 +5,11 @@ A file that opens says only that its header is whole. Of 167 MB of weights it ta
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -48,3 +50,9 @@ def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str
         value = zlib.crc32(f"{name}\0{tensor.dtype}{tuple(tensor.shape)}".encode(), value)
         value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
     return f"{_KIND}{value:08x}"
+
+
+def sha256(path: Path) -> str:
+    """Of a file, as publishers of weights state it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,15 +6,18 @@ An *evaluation* is one of the validation set, a *measurement* one of a training 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from detres.distributed import sum_over_ranks, world_size
 from detres.errors import ConfigError
-from detres.training.run_state import lower_is_better
-from detres.training.schedules import Schedule, StepSchedule
+from detres.lookup import heeded
+from detres.own_code import call_own, find_own
+from detres.tables import SCHEDULES
+from detres.training.schedules import Rates, Schedule, constant
 
 TRAINING_ERROR = "top1_error"
 
@@ -23,41 +26,40 @@ def build_schedule(
     lr: float,
     steps: int,
     *,
-    name: Literal["constant", "step", "cosine", "poly", "plateau"] = "constant",
+    name: str = "constant",
     warmup_steps: int = 0,
     warmup_factor: float = 0.001,
     warmup_error: float | None = None,
     warmup_window: int = 50,
-    milestones: Sequence[int] = (),
-    gamma: float = 0.1,
-    power: float = 0.9,
-    end_factor: float = 0.0,
-    patience: int = 5,
-    threshold: float = 0.001,
     metric: str = "top1_error",
+    options: Mapping[str, Any] = MappingProxyType({}),
+    **offered: Any,
 ) -> Schedule:
     """The schedule that a config's section describes, with the recipe's rate over so many steps.
 
-    metric: of the evaluations that `plateau` looks at.
+    name: of the table, or module:callable. metric: of the evaluations that `plateau` looks at. options: parameters
+    that the schedule must have. offered: others, of which it takes those that it heeds.
+    Raises ConfigError where it has no such option, or is one's own and fails.
     """
-    schedule: Schedule = StepSchedule(
-        lr,
-        steps,
-        "constant" if name == "plateau" else name,
-        warmup_steps=warmup_steps,
-        warmup_factor=warmup_factor,
-        milestones=milestones,
-        gamma=gamma,
-        power=power,
-        end_factor=end_factor,
-    )
-    if name == "plateau":
-        schedule = PlateauSchedule(
-            schedule, metric, gamma=gamma, patience=patience, threshold=threshold, end_factor=end_factor
-        )
+    own = name not in SCHEDULES
+    entry = find_own(name, "schedule.name") if own else SCHEDULES[name]
+    parameters = {**heeded(entry, offered), **heeded(entry, options)}
+    for option in options:
+        if option not in parameters:
+            raise ConfigError(f"schedule.options.{option}: schedule {name} has no such parameter; leave it out")
+    rates = Rates(lr, steps, warmup_steps, warmup_factor, metric)
+    schedule = call_own(entry, f"schedule.name {name}", rates, **parameters) if own else entry(rates, **parameters)
     if warmup_error is not None:
         schedule = WarmupUntil(schedule, warmup_error, factor=warmup_factor, window=warmup_window)
     return schedule
+
+
+def plateau(
+    rates: Rates, *, gamma: float = 0.1, patience: int = 5, threshold: float = 0.001, end_factor: float = 0.0
+) -> Schedule:
+    """The recipe's rate, lowered whenever evaluations no longer get better."""
+    options = {"gamma": gamma, "patience": patience, "threshold": threshold, "end_factor": end_factor}
+    return PlateauSchedule(constant(rates), rates.metric, **options)
 
 
 class PlateauSchedule:
@@ -161,3 +163,8 @@ class WarmupUntil:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.over, self._sum, self._steps = state["over"], state["sum"], state["steps"]
         self.schedule.load_state_dict(state["schedule"])
+
+
+def lower_is_better(metric: str) -> bool:
+    """True of errors and losses, by the last or the first word of their name: top1_error, loss_rpn_box."""
+    return metric.endswith("error") or metric.startswith("loss")

@@ -19,6 +19,7 @@ from detres.system_errors import out_of_memory
 from detres.training.checkpoints import Checkpoint, Tell, save_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.optimizers import load_optimizer
+from detres.training.reactive_schedules import lower_is_better
 from detres.training.schedules import Schedule
 
 
@@ -97,11 +98,6 @@ class RunState:
         sign = -1.0 if lower_is_better(metric) else 1.0
         if value is not None and (self.best is None or sign * value > sign * self.best.value):
             self.best = Best(metric, float(value), self.step)
-
-
-def lower_is_better(metric: str) -> bool:
-    """True of errors and losses, by the last or the first word of their name: top1_error, loss_rpn_box."""
-    return metric.endswith("error") or metric.startswith("loss")
 
 
 def bare_model(model: nn.Module) -> nn.Module:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Curve = Callable[[int], float]
+"""A factor of the rate by step."""
 
 
 class Schedule(Protocol):
@@ -40,33 +44,54 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class StepSchedule:
-    """Warm-up, then a curve; a pure function of the step, so it has no state."""
+class Rates:
+    """What every schedule is given, and takes its own parameters beside.
+
+    lr: the recipe's rate. steps: of the whole run. warmup_steps, warmup_factor: as warmup takes them. metric: of the
+    evaluations that a schedule may look at.
+    """
 
     lr: float
     steps: int
-    name: Literal["constant", "step", "cosine", "poly"] = "constant"
-    warmup_steps: int = field(default=0, kw_only=True)
-    warmup_factor: float = field(default=0.001, kw_only=True)
-    milestones: Sequence[int] = field(default=(), kw_only=True)
-    gamma: float = field(default=0.1, kw_only=True)
-    power: float = field(default=0.9, kw_only=True)
-    end_factor: float = field(default=0.0, kw_only=True)
+    warmup_steps: int = 0
+    warmup_factor: float = 0.001
+    metric: str = "top1_error"
+
+    def along(self, curve: Curve) -> StepSchedule:
+        """The schedule of a warm-up and then a curve."""
+        return StepSchedule(self, curve)
+
+
+def constant(rates: Rates) -> Schedule:
+    """The recipe's rate to the end."""
+    return rates.along(lambda step: 1.0)
+
+
+def step(rates: Rates, *, milestones: Sequence[int] = (), gamma: float = 0.1) -> Schedule:
+    """gamma times less at every milestone."""
+    return rates.along(lambda step: step_decay(step, milestones, gamma))
+
+
+def cosine(rates: Rates, *, end_factor: float = 0.0) -> Schedule:
+    """Half a cosine down to end_factor."""
+    return rates.along(lambda step: cosine_decay(min(step / rates.steps, 1.0), end_factor))
+
+
+def poly(rates: Rates, *, power: float = 0.9, end_factor: float = 0.0) -> Schedule:
+    """A power of what is left of the run."""
+    return rates.along(lambda step: poly_decay(min(step / rates.steps, 1.0), power, end_factor))
+
+
+@dataclass(frozen=True)
+class StepSchedule:
+    """Warm-up, then a curve; a pure function of the step, so it has no state."""
+
+    rates: Rates
+    curve: Curve
 
     def lr_at(self, step: int) -> float:
-        return self.lr * warmup(step, self.warmup_steps, self.warmup_factor) * self._curve(step)
-
-    def _curve(self, step: int) -> float:
-        share = min(step / self.steps, 1.0)
-        match self.name:
-            case "constant":
-                return 1.0
-            case "step":
-                return step_decay(step, self.milestones, self.gamma)
-            case "cosine":
-                return cosine_decay(share, self.end_factor)
-            case "poly":
-                return poly_decay(share, self.power, self.end_factor)
+        rates = self.rates
+        return rates.lr * warmup(step, rates.warmup_steps, rates.warmup_factor) * self.curve(step)
 
     def observe(self, step: int, metrics: Mapping[str, Any]) -> None:
         pass  # the step alone decides

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from detres.backbones.building import build_backbone
-from detres.backbones.msra_pickle import MSRA_STATS, read_msra_pickle
+from detres.backbones.msra_pickle import read_msra_pickle
+from detres.backbones.pixels import MSRA_STATS
 from detres.errors import WeightsError
 
 

@@ -19,11 +19,12 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.norms import FrozenBatchNorm
 from detres.backbones.pretrained import save_backbone
 from detres.backbones.vgg import Vgg
-from detres.backbones.weight_files import read_weights, sha256, write_weights
+from detres.backbones.weight_files import read_weights, write_weights
 from detres.backbones.weight_tags import find_published
 from detres.classification.classifier import build_classifier
 from detres.classification.testing import dense_softmax
 from detres.errors import ConfigError, WeightsError
+from detres.files.checksums import sha256
 from detres.structures import FeatureSpec
 
 MAPS = {"features.3": "c1", "features.8": "c2", "features.15": "c3", "features.22": "c4", "features.29": "c5"}

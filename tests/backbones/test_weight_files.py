@@ -10,8 +10,9 @@ from detres.backbones.architectures import BACKBONES
 from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.pretrained import save_backbone
 from detres.backbones.resnet import ResNet
-from detres.backbones.weight_files import read_weights, sha256, write_weights
+from detres.backbones.weight_files import read_weights, write_weights
 from detres.errors import WeightsError
+from detres.files.checksums import sha256
 from detres.structures import IMAGENET_STATS, PixelStats
 
 BGR = PixelStats(mean=(103.0, 116.0, 123.0), std=(1.0, 1.0, 1.0), order="bgr")

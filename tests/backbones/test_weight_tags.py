@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from detres.backbones.building import build_backbone
-from detres.backbones.weight_files import sha256
 from detres.backbones.weight_tags import fetch, find_published
 from detres.errors import WeightsError
+from detres.files.checksums import sha256
 
 
 @pytest.fixture(autouse=True)

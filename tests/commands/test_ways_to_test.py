@@ -16,7 +16,7 @@ from detres.backbones.weight_files import write_tensors
 from detres.config.loading import load_config
 from detres.detection.detector_files import DetectorSettings
 from detres.errors import ConfigError
-from detres.experiments.detection_models import detector_from_weights
+from detres.experiments.detection_weights import detector_from_weights
 from detres.prediction import Detector, NamedDetections
 
 TESTS = (

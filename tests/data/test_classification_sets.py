@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from detres.config.classification_schema import ClassificationDataConfig
-from detres.data.classification_sets import USUAL_CLASSES, load_classified, load_training_set
+from detres.data.classification_sets import load_classified, load_training_set
 from detres.data.classified import ClassifiedImages
 from detres.data.shard_stream import ShardedImages
 from detres.errors import DataError
+from detres.tables import CLASSIFICATION_FORMATS
 
 
 @pytest.fixture
@@ -72,13 +73,13 @@ def test_nothing_is_learned_from_images_without_labels(folder: Path) -> None:
 
 
 def test_the_usual_classes_are_those_of_the_sets(datasets_folder: Path) -> None:
-    assert {name: len(classes) for name, classes in USUAL_CLASSES.items()} == {
+    assert {name: len(each.class_names()) for name, each in CLASSIFICATION_FORMATS.items() if each.class_names} == {
         "imagenet": 1000,
         "cifar10": 10,
         "shapes": 6,
     }
     images = load_classified(_config(None, format="shapes"), "val")
-    assert images.class_names == USUAL_CLASSES["shapes"]
+    assert images.class_names == CLASSIFICATION_FORMATS["shapes"].class_names()
     assert images.root == datasets_folder / "shapes_classes"
 
 

@@ -14,7 +14,7 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_res
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.msra_pickle import MSRA_STATS
+from detres.backbones.pixels import MSRA_STATS
 from detres.config.schema import AnchorsConfig, ModelConfig, TestConfig
 from detres.config.yaml_dialect import read_yaml
 from detres.detection import detectron2_weights, torchvision_weights

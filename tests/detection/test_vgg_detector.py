@@ -17,7 +17,8 @@ from detres.detection.detector_files import DetectorSettings, settings_of
 from detres.detection.export import export_detector
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
-from detres.experiments.detection_models import build_detector, detector_from_weights
+from detres.experiments.detection_models import build_detector
+from detres.experiments.detection_weights import detector_from_weights
 from detres.structures import DetectionBatch, DetectionTarget
 
 SIZE = (64, 96)

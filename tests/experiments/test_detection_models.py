@@ -13,7 +13,8 @@ from detres.config.schema import Config
 from detres.detection.detector_files import DetectorSettings, settings_of
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
-from detres.experiments.detection_models import build_detector, detector_from_weights
+from detres.experiments.detection_models import build_detector
+from detres.experiments.detection_weights import detector_from_weights
 from detres.structures import DetectionBatch, DetectionTarget, PixelStats
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +15,12 @@ from detres.config.loading import Layer
 from detres.config.schema import Config
 from detres.data.coco import coco_ground_truth
 from detres.data.datasets import load_dataset
-from detres.detection.fusion import FusionMethod, fuse
+from detres.detection.fusion import fuse
 from detres.errors import ConfigError, DataError
 from detres.evaluation.coco_ap import coco_metrics
 from detres.evaluation.detection_files import write_detections
 from detres.experiments.late_fusion import evaluate_files
+from detres.tables import FUSIONS
 
 COCO_TEST = {"format": "coco", "test": ["coco/test.json:JPEGImages"]}
 VOC_TEST = {"format": "voc", "test": ["test"]}
@@ -79,8 +80,8 @@ def test_one_file_is_evaluated_as_it_is(tiny: Any, tmp_path: Path, data: dict[st
     assert left == (voc if data["format"] == "voc" else set())
 
 
-@pytest.mark.parametrize("method", get_args(FusionMethod))
-def test_several_files_are_merged_image_by_image(tiny: Any, tmp_path: Path, method: FusionMethod) -> None:
+@pytest.mark.parametrize("method", FUSIONS)
+def test_several_files_are_merged_image_by_image(tiny: Any, tmp_path: Path, method: str) -> None:
     truth = ground_truth_of(tiny)
     members = [detections_near(truth, seed) for seed in range(3)]
     for place, rows in enumerate(members):

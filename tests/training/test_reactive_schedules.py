@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from detres.errors import ConfigError
+from detres.training import schedules
 from detres.training.checkpoints import load_checkpoint
 from detres.training.reactive_schedules import PlateauSchedule, WarmupUntil, build_schedule
-from detres.training.schedules import StepSchedule
+from detres.training.schedules import Rates, constant, cosine
 
-CONSTANT = StepSchedule(0.1, 100)
+CONSTANT = constant(Rates(0.1, 100))
 
 
 def rates_after(schedule, errors, metric="top1_error"):
@@ -72,7 +73,7 @@ def test_rates_are_those_of_torchs_plateau_scheduler(patience):
 
 
 def test_the_warm_up_ends_with_the_first_window_below_the_error():
-    schedule = WarmupUntil(StepSchedule(0.1, 100, "step", milestones=(7,)), 0.75, factor=0.1, window=2)
+    schedule = WarmupUntil(schedules.step(Rates(0.1, 100), milestones=(7,)), 0.75, factor=0.1, window=2)
     rates = [schedule.lr_at(0)]
     # Means of the windows: 0.875; 0.75, which is not below; 0.625. A single error below is not enough.
     for step, error in enumerate([0.875, 0.875, 0.5, 1.0, 0.75, 0.5, 1.0, 1.0], start=1):
@@ -108,7 +109,8 @@ def test_a_model_that_measures_no_error_cannot_end_a_warm_up():
 
 def test_a_section_becomes_the_schedules_it_names():
     plain = build_schedule(0.1, 10, name="cosine", warmup_steps=3)
-    assert plain == StepSchedule(0.1, 10, "cosine", warmup_steps=3)
+    expected = cosine(Rates(0.1, 10, warmup_steps=3))
+    assert [plain.lr_at(done) for done in range(10)] == [expected.lr_at(done) for done in range(10)]
     both = build_schedule(0.1, 10, name="plateau", gamma=0.5, patience=1, warmup_error=0.8, warmup_factor=0.1)
     assert both.lr_at(0) == pytest.approx(0.01)
     measure(both, *[0.5] * 50)

@@ -1,13 +1,11 @@
 import pytest
 import torch
 
-from detres.training.schedules import StepSchedule, cosine_decay, poly_decay, step_decay, warmup
+from detres.training.schedules import Rates, constant, cosine, cosine_decay, poly, poly_decay, step, step_decay, warmup
 
 
 def test_the_papers_schedule_step_by_step():
-    schedule = StepSchedule(
-        0.02, 90_000, "step", warmup_steps=500, warmup_factor=0.001, milestones=(60_000, 80_000), gamma=0.1
-    )
+    schedule = step(Rates(0.02, 90_000, warmup_steps=500, warmup_factor=0.001), milestones=(60_000, 80_000), gamma=0.1)
     assert schedule.lr_at(0) == pytest.approx(0.02 * 0.001)
     assert schedule.lr_at(250) == pytest.approx(0.02 * 0.5005)
     assert schedule.lr_at(500) == schedule.lr_at(59_999) == 0.02
@@ -24,7 +22,7 @@ def test_curves_begin_at_one_and_end_where_they_are_told():
     assert cosine_decay(0.5, 0.0) == pytest.approx(0.5)
     assert cosine_decay(1.0, 0.1) == pytest.approx(0.1)
     assert poly_decay(0.75, 2.0, 0.0) == pytest.approx(1 / 16)
-    assert StepSchedule(0.5, 10, "poly").lr_at(11) == 0.0
+    assert poly(Rates(0.5, 10)).lr_at(11) == 0.0
     assert step_decay(5, (), 0.1) == 1.0
 
 
@@ -32,13 +30,13 @@ def test_curves_begin_at_one_and_end_where_they_are_told():
     ("ours", "theirs"),
     [
         (
-            StepSchedule(0.3, 20, "step", milestones=(4, 9), gamma=0.5),
+            step(Rates(0.3, 20), milestones=(4, 9), gamma=0.5),
             lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [4, 9], 0.5),
         ),
-        (StepSchedule(0.3, 20, "cosine"), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20)),
-        (StepSchedule(0.3, 20, "poly", power=0.9), lambda o: torch.optim.lr_scheduler.PolynomialLR(o, 20, 0.9)),
+        (cosine(Rates(0.3, 20)), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20)),
+        (poly(Rates(0.3, 20), power=0.9), lambda o: torch.optim.lr_scheduler.PolynomialLR(o, 20, 0.9)),
         (
-            StepSchedule(0.3, 20, warmup_steps=7, warmup_factor=0.2),
+            constant(Rates(0.3, 20, warmup_steps=7, warmup_factor=0.2)),
             lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.2, 1.0, 7),
         ),
     ],
@@ -46,13 +44,13 @@ def test_curves_begin_at_one_and_end_where_they_are_told():
 def test_rates_are_those_of_torchs_schedulers(ours, theirs):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
     scheduler = theirs(optimizer)
-    for step in range(20):
-        assert ours.lr_at(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+    for done in range(20):
+        assert ours.lr_at(done) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
         optimizer.step()
         scheduler.step()
 
 
 def test_a_function_of_the_step_has_no_state():
-    schedule = StepSchedule(0.1, 10)
+    schedule = constant(Rates(0.1, 10))
     schedule.observe(5, {"AP": 0.3})
     assert schedule.state_dict() == {}

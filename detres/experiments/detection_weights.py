@@ -1,0 +1,44 @@
+"""A detector that begins with another's weights, or with those of its own run's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detres.config.schema import Config
+from detres.detection.detector_files import DetectorSettings
+from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.published import locate_detector
+from detres.detection.transfer import transfer_detector
+from detres.experiments.assembly import seeded
+from detres.experiments.class_names import agreed_class_names
+from detres.experiments.parts import Say
+from detres.tables import DETECTION_FORMATS
+
+
+def detector_from_weights(
+    config: Config, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
+) -> FasterRCNN:
+    """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew.
+
+    With global context where the config has it, and the weights need not.
+    """
+    path = locate_detector(weights)
+    tensors, theirs = DetectorSettings.read(path)
+    settings = theirs
+    if config.model.global_context and not theirs.model.global_context:
+        say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
+        settings = theirs.gaining_context()
+    named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, DETECTION_FORMATS)})
+    with seeded(config):
+        # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
+        own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
+        model = changed.build(str(path), own_code=own_code)
+    for line in transfer_detector(model, tensors, theirs, str(path)).lines():
+        say(line)
+    return model
+
+
+def detector_of_checkpoint(config: Config, file: Path) -> FasterRCNN:
+    """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
+    return DetectorSettings.read(file)[1].build(str(file), own_code=config.model.backbone.name)

@@ -1,0 +1,59 @@
+"""Tables of names, each with the place where what it stands for is found, which is imported when it is asked for.
+
+A *place* is `module:name`. So a table costs nothing to import, whoever reads a config can check a name against it, and
+a run imports what it chose and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Table(Mapping[str, T], Generic[T]):
+    """What a key of a config may name; table[name] imports what the name stands for."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        """places: `module:name` by name."""
+        self._places = dict(places)
+
+    def __getitem__(self, name: str) -> T:
+        return find(self._places[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def check(self, name: object, *besides: str) -> str:
+        """The name, where it is one of the table's, or of those besides. Raises ValueError with all that there are."""
+        known = (*besides, *self._places)
+        if isinstance(name, str) and name in known:
+            return name
+        close = difflib.get_close_matches(str(name).casefold(), known, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        shown = repr(name) if len(repr(name)) <= 80 else f"{repr(name)[:77]}..."
+        raise ValueError(f"got {shown}, expected one of {', '.join(known)}{meant}")
+
+
+def find(place: str) -> Any:
+    """What lies at `module:name`. Raises ImportError or AttributeError where nothing does."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def heeded(entry: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all that is offered by name, what an entry's parameters ask for.
+
+    So every entry of a table states the parameters that it heeds, and no other.
+    """
+    return {name: offered[name] for name in inspect.signature(entry).parameters if name in offered}

@@ -1,0 +1,36 @@
+"""Code of the user's own, which a config names as module:callable; whatever is wrong with it is told in one message."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from detres.errors import ConfigError, UserError, raised_in
+from detres.system_errors import out_of_memory
+
+
+def find_own(name: str, key: str) -> Any:
+    """What `module:callable` names. key: which stated it, for messages. Raises ConfigError where nothing is there."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{key} {name}: {error}; module:callable names something that can be imported") from error
+    except Exception as error:
+        own_failed(error, f"{key} {name}: to import it")
+
+
+def call_own(own: Callable[..., Any], what: str, *arguments: Any, **options: Any) -> Any:
+    """Call it. what: the key and the name. Raises ConfigError where it raises anything."""
+    try:
+        return own(*arguments, **options)
+    except Exception as error:
+        own_failed(error, f"{what}: called with {', '.join(options) or 'nothing'}, it")
+
+
+def own_failed(error: Exception, what: str) -> NoReturn:
+    """Tell of code that is the user's in a line; what ours or the machine says by way of it stays as it is."""
+    if isinstance(error, UserError) or out_of_memory(error):
+        raise error
+    raise ConfigError(f"{what} raised {raised_in(error, __file__)}; mend it, or name another") from error

@@ -1,0 +1,112 @@
+"""All that a config may name, and where each is found: to add one, write its file and add its line here.
+
+What an entry has to be stands above its table; the names of backbones are in backbones/architectures.py.
+"""
+
+from __future__ import annotations
+
+from detres.lookup import Table
+
+# What a task's config may hold: a pydantic schema.
+SCHEMAS: Table = Table(
+    {
+        "detection": "detres.config.schema:Config",
+        "classification": "detres.config.classification_schema:ClassificationConfig",
+        "localization": "detres.config.localization_schema:LocalizationConfig",
+    }
+)
+
+# What a task contributes to a run: (config, start, device, say) -> experiments.parts.TrainingParts.
+TRAININGS: Table = Table(
+    {
+        "detection": "detres.experiments.detection_parts:detection_parts",
+        "classification": "detres.experiments.classification_parts:classification_parts",
+        "localization": "detres.experiments.localization_parts:localization_parts",
+    }
+)
+
+# What it contributes to a dry run: (config, weights, device, say, data_is_stated) -> experiments.parts.DryParts.
+DRY_RUNS: Table = Table(
+    {
+        "detection": "detres.experiments.detection_dry_run:detection_dry_parts",
+        "classification": "detres.experiments.classification_dry_run:classification_dry_parts",
+        "localization": "detres.experiments.localization_dry_run:localization_dry_parts",
+    }
+)
+
+# How a task's weights are measured: experiments.evaluation_run.evaluate and its likes.
+EVALUATIONS: Table = Table(
+    {
+        "detection": "detres.experiments.evaluation_run:evaluate",
+        "classification": "detres.experiments.classification_evaluation_run:evaluate_classifier",
+        "localization": "detres.experiments.localization_evaluation_run:evaluate_localizer",
+    }
+)
+
+# How a task's data are read: data.formats.Format.
+DETECTION_FORMATS: Table = Table(
+    {
+        "coco": "detres.data.coco:COCO",
+        "voc": "detres.data.voc:VOC",
+        "yolo": "detres.data.yolo:YOLO",
+        "imagenet_det": "detres.data.imagenet_det:IMAGENET_DET",
+        "shapes": "detres.data.shapes:SHAPES_DETECTION",
+    }
+)
+CLASSIFICATION_FORMATS: Table = Table(
+    {
+        "imagenet": "detres.data.imagenet:IMAGENET",
+        "folder": "detres.data.class_folders:CLASS_FOLDERS",
+        "cifar10": "detres.data.cifar10:CIFAR10",
+        "webdataset": "detres.data.tar_shards:SHARDS",
+        "shapes": "detres.data.shapes_classes:SHAPES_CLASSES",
+    }
+)
+LOCALIZATION_FORMATS: Table = Table(
+    {
+        "imagenet": "detres.data.imagenet:IMAGENET_LOC",
+        "shapes": "detres.data.shapes_localized:SHAPES_LOCALIZED",
+    }
+)
+
+# How the rate changes: (training.schedules.Rates, its own parameters by keyword) -> training.schedules.Schedule.
+SCHEDULES: Table = Table(
+    {
+        "constant": "detres.training.schedules:constant",
+        "step": "detres.training.schedules:step",
+        "cosine": "detres.training.schedules:cosine",
+        "poly": "detres.training.schedules:poly",
+        "plateau": "detres.training.reactive_schedules:plateau",
+    }
+)
+
+# Where a detector's features come from: (backbone, …) -> detection.layouts.Layout.
+LAYOUTS: Table = Table(
+    {
+        "c4": "detres.detection.layouts:c4",
+        "dc5": "detres.detection.layouts:dc5",
+        "fpn": "detres.detection.layouts:fpn",
+    }
+)
+
+# A norm behind a convolution: (channels, eps) -> nn.Module.
+NORMS: Table = Table(
+    {
+        "batch": "detres.backbones.norms:batch_norm",
+        "frozen": "detres.backbones.norms:FrozenBatchNorm",
+        "sync": "detres.backbones.norms:sync_norm",
+        "group": "detres.backbones.norms:group_norm",
+    }
+)
+
+# How whole detections of several looks at an image become those of one (maxout merges features instead):
+# (views, and by keyword those arguments of detection.fusion.fuse that it heeds) -> detection.fusion.View.
+FUSIONS: Table = Table(
+    {
+        "nms": "detres.detection.fusion:merge_by_nms",
+        "soft_nms": "detres.detection.fusion:merge_by_soft_nms",
+        "soft_nms_gaussian": "detres.detection.fusion:merge_by_gaussian_soft_nms",
+        "vote": "detres.detection.fusion:merge_by_votes",
+        "wbf": "detres.detection.fusion:merge_by_wbf",
+    }
+)
