@@ -27,7 +27,7 @@ from detres.benchmarks.timing import Plan
 from detres.benchmarks.train import measure_train
 from detres.benchmarks.worker_time import Worker, one_thread
 from detres.config.problems import nearest
-from detres.data.loaders import settle_worker
+from detres.data.loading import settle_worker
 from detres.errors import ConfigError
 
 

@@ -21,9 +21,9 @@ from detres.commands.arguments import add_config, layers_of
 if TYPE_CHECKING:
     from detres.config.localization_schema import LocalizationDataConfig
     from detres.config.schema import Config
-    from detres.data.annotations import Problem
     from detres.data.checking import DataReport
     from detres.data.classification_checking import ClassificationReport
+    from detres.data.problems import Problem
     from detres.data.unusable_splits import UnusableSplit
 
 # Of more classes, only the extremes are told.

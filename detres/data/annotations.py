@@ -18,65 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from detres.data.images import read_filled
-from detres.errors import DataError, readable
+from detres.data.packing import gather_ranges, offsets_of, pack_names
+from detres.data.problems import Problem
+from detres.errors import DataError
 from detres.structures import DetectionTarget
-
-ProblemKind = Literal[
-    "image missing",
-    "image unreadable",
-    "size disagrees",
-    "turned by EXIF",
-    "annotation missing",
-    "annotation malformed",
-    "box without area",
-    "box outside the image",
-    "unknown class",
-    "unknown image",
-    "empty supercategory",
-    "set without annotations",
-    "image without class",
-    "image repeated",
-    "file not read",
-    "name outside the set",
-    "picture in doubt",
-    "label of other meaning",
-    "class named twice",
-    "class names look alike",
-    "boxes look like shares",
-    "image id twice",
-    "image name unusable",
-    "category id twice",
-    "category repeated",
-    "box stands twice",
-    "image breaks off",
-    "written otherwise",
-    "nothing to learn from",
-    "nothing to measure",
-]
-
-# What is said, but costs nothing: strict accepts it.
-HARMLESS: frozenset[ProblemKind] = frozenset(
-    {"empty supercategory", "set without annotations", "file not read", "written otherwise", "class names look alike"}
-)
-
-# Of an image that is not there to be looked at.
-UNREADABLE: frozenset[ProblemKind] = frozenset({"image missing", "image unreadable"})
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root.
-
-    costs_image: whether a whole image is left out for it.
-    """
-
-    kind: ProblemKind
-    file: str
-    detail: str
-    costs_image: bool = False
-
-    def __str__(self) -> str:
-        return readable(f"{self.kind}: {self.file}: {self.detail}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,30 +224,8 @@ def _some(class_names: Sequence[str]) -> str:
     return ", ".join(class_names[:12]) + (", …" if len(class_names) > 12 else "")
 
 
-def pack_names(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Names as one array of bytes and the offsets (I + 1,) where each begins and the last ends.
-
-    Names that are no UTF-8 keep their bytes.
-    """
-    encoded = [name.encode(errors="surrogateescape") for name in names]
-    packed = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    return packed, offsets_of(np.array([len(name) for name in encoded], dtype=np.int64))
-
-
 def _joined_ids(sets: Sequence[AnnotatedImages]) -> NDArray:
     ids = np.concatenate([part.image_ids for part in sets])
     if len(np.unique(ids)) == len(ids):
         return ids
     return np.array([f"{place}/{image_id}" for place, part in enumerate(sets) for image_id in part.image_ids.tolist()])
-
-
-def offsets_of(counts: NDArray) -> NDArray[np.int64]:
-    """Where rows of these lengths begin, and where the last one ends: one more than counts."""
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def gather_ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The indices offsets[c]..offsets[c + 1] - 1 of every chosen c, one after the other."""
-    counts = np.diff(offsets)[chosen]
-    starts = np.repeat(offsets[chosen] - offsets_of(counts)[:-1], counts)
-    return starts + np.arange(counts.sum())

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from detres.config.schema import DataConfig
 from detres.config.yaml_dialect import write_yaml
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
 from detres.data.coco import coco_ground_truth, write_instances
-from detres.data.datasets import SplitName, load_split, nothing_to_learn, nothing_to_measure
+from detres.data.datasets import load_split, nothing_to_learn, nothing_to_measure
 from detres.data.images import is_whole
+from detres.data.places import SplitName
+from detres.data.problems import Problem
 from detres.data.shared_images import shared_images
 from detres.data.sizes import resized_size
 from detres.data.unusable_splits import UnusableSplit, refuse_useless

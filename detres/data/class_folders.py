@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detres.data.annotations import Problem, offsets_of
 from detres.data.archives import ARCHIVE_SUFFIXES, refuse_half_unpacked
 from detres.data.classes import select_classes
 from detres.data.classified import ClassifiedImages
 from detres.data.formats import Format
 from detres.data.image_files import IMAGE_SUFFIXES, is_folder, is_hidden, list_images, others_problem
+from detres.data.packing import offsets_of
+from detres.data.problems import Problem
 from detres.errors import DataError
 
 _SHOWN = 10

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from detres.config.classification_schema import ClassificationDataConfig
-from detres.data.annotations import Problem
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
-from detres.data.datasets import SplitName
+from detres.data.places import SplitName
+from detres.data.problems import Problem
 from detres.data.unusable_splits import UnusableSplit, refuse_useless
 from detres.errors import DataError
 

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from detres.data.annotations import Problem
 from detres.data.batch_memory import shared_zeros
 from detres.data.classification_transforms import ClassificationTransform
-from detres.data.loaders import ImageLoader, stacked_images
-from detres.data.samplers import Place, TrainingSampler, shuffled_batches
+from detres.data.loading import ImageLoader, stacked_images
+from detres.data.problems import Problem
+from detres.data.samplers import Place, Share, TrainingSampler, shuffled_batches
 from detres.draws import Purpose, key
 from detres.errors import DataError
 from detres.structures import ClassificationBatch
@@ -113,29 +113,20 @@ def collate(samples: Sequence[ClassificationSample]) -> ClassificationBatch:
 
 def classification_training_loader(
     dataset: ClassificationDataset,
+    share: Share,
     *,
-    batch: int,
     repeats: int = 1,
-    seed: int = 0,
-    rank: int = 0,
-    world: int = 1,
-    per_device_batch: int | None = None,
-    start_step: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[ClassificationBatch]:
-    """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from start_step on.
+    """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from share.start_step on.
 
     repeats: how many times an image stands in a batch, cropped differently each time (samplers.shuffled_batches).
     """
     count = len(dataset)
     sampler = TrainingSampler(
         count,
-        batch,
-        lambda epoch: shuffled_batches(count, batch, seed, epoch, repeats),
-        rank=rank,
-        world=world,
-        per_device_batch=per_device_batch,
-        start_step=start_step,
+        share,
+        lambda epoch: shuffled_batches(count, share.batch, share.seed, epoch, repeats),
     )
     return ImageLoader(dataset, workers=workers, pin_memory=pin_memory, batch_sampler=sampler, collate_fn=collate)

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from detres.config.classification_schema import ClassificationDataConfig
-from detres.data.annotations import HARMLESS
 from detres.data.classified import ClassifiedImages, joined, set_apart
-from detres.data.datasets import SplitName, describe_missing_split, find_made_set, find_set
 from detres.data.formats import find_format, load_by
+from detres.data.places import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.problems import HARMLESS
 from detres.data.shard_stream import ShardedImages
 from detres.data.tar_shards import expand_shards, read_class_names
 from detres.errors import DataError

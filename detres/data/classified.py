@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.data.annotations import Problem, gather_ranges, offsets_of, pack_names
 from detres.data.images import decode_image
+from detres.data.packing import gather_ranges, offsets_of, pack_names
 from detres.data.pillow_images import of_any_size, open_image
+from detres.data.problems import Problem
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detres.data.annotations import Problem, ProblemKind
 from detres.data.classes import class_name
 from detres.data.coco_ids import IdIndex, id_order, read_id
 from detres.data.coco_json import Entry
 from detres.data.coco_places import ImagePlaces, shown
 from detres.data.ignore_marks import IGNORE_KEYS, ignored_as
 from detres.data.indexing import RawBox, RawImage
+from detres.data.problems import Problem, ProblemKind
 from detres.data.values import finite_number, flag, whole_number
 from detres.errors import DataError
 

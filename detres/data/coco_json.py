@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from detres.data.annotations import Problem
+from detres.data.problems import Problem
 from detres.errors import DataError
 from detres.files.text import read_json_text
 

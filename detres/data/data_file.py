@@ -20,9 +20,9 @@ from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml
 from detres.data.class_folders import list_folders
 from detres.data.coco_folder import coco_splits, is_coco_folder
-from detres.data.datasets import datasets_root, places_of_set
 from detres.data.image_files import find_images
 from detres.data.inside import absolute
+from detres.data.places import datasets_root, places_of_set
 from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 from detres.files.places import local_place

@@ -12,24 +12,23 @@ Several splits are joined in order (2007/trainval and 2012/trainval are the fiel
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detres.config.schema import DataConfig
-from detres.data.annotations import AnnotatedImages, Problem, ProblemKind, concatenate
+from detres.data.annotations import AnnotatedImages, concatenate
 from detres.data.formats import find_format, load_by
 from detres.data.indexing import listed
+from detres.data.places import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.problems import Problem, ProblemKind
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
-from detres.files.places import local_place
 from detres.tables import DETECTION_FORMATS
 
 if TYPE_CHECKING:
-    from detres.config.classification_schema import ClassificationDataConfig
-    from detres.config.localization_schema import LocalizationDataConfig
+    pass
 
 # What costs boxes of images that are there.
 _OF_BOXES: frozenset[ProblemKind] = frozenset(
@@ -38,8 +37,6 @@ _OF_BOXES: frozenset[ProblemKind] = frozenset(
         *("unknown class", "unknown image", "image id twice", "category id twice"),
     }
 )
-
-SplitName = Literal["train", "val", "test"]
 
 
 def load_dataset(data: DataConfig, split: SplitName, *, base: Path | None = None) -> AnnotatedImages:
@@ -122,63 +119,9 @@ def find_root(data: DataConfig, base: Path | None = None) -> Path:
     return find_set(data.root or data.format, data.format, base, mend=mend)
 
 
-def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | None = None) -> Path:
-    """The folder `given` of a set of this kind.
-
-    A relative one is looked for in `base`, in the current folder and in datasets_root(), there without a leading
-    datasets/. DataError that says what was looked for and how to get the data, which is `mend`.
-    """
-    candidates = places_of_set(given, base)
-    for candidate in candidates:
-        if os.path.exists(candidate):
-            return candidate
-    raise DataError(
-        f"data.root: the {kind} set was looked for at {', '.join(map(str, candidates))} and is not there. Set "
-        "data.root=FOLDER, or DETRES_DATASETS to the folder that holds your sets; "
-        + (mend or "see datasets/README.md for the layout it expects")
-    )
-
-
-def find_made_set(given: str | None, usual: str, base: Path | None = None) -> Path:
-    """The folder of a set that detres makes itself, which need not be there yet; `usual` below datasets_root()."""
-    if given is None:
-        return datasets_root() / usual
-    candidates = places_of_set(given, base)
-    return next((candidate for candidate in candidates if os.path.exists(candidate)), candidates[0])
-
-
-def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:
-    """Where a set's folder is looked for, as find_set says, first to last."""
-    folder, below = local_place(given, f"data.root={given}"), datasets_root()
-    inside = Path(*folder.parts[1:]) if folder.parts[:1] == ("datasets",) else folder
-    # Joining an absolute path to a folder leaves it as it is.
-    candidates = [*([base / folder] if base else []), Path.cwd() / folder, below / inside]
-    return list(dict.fromkeys(candidates))
-
-
-def datasets_root() -> Path:
-    """The folder that holds data sets: DETRES_DATASETS, else datasets/ here, else the clone's, else datasets/ here."""
-    named = os.environ.get("DETRES_DATASETS")
-    if named:
-        return Path(named).expanduser()
-    here, clone = Path.cwd() / "datasets", Path(__file__).parents[2] / "datasets"
-    return clone if clone.is_dir() and not here.is_dir() else here
-
-
 def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> AnnotatedImages:
     if len(dataset) < 2:
         raise DataError(f"{dataset.name}: data.val_fraction={fraction} of {len(dataset)} image leaves none to train on")
     order = numpy_generator(0, Purpose.DATA_SET, len(dataset)).permutation(len(dataset))
     count = min(max(round(fraction * len(dataset)), 1), len(dataset) - 1)
     return dataset.subset(np.sort(order[:count] if chosen else order[count:]))
-
-
-def describe_missing_split(
-    data: DataConfig | ClassificationDataConfig | LocalizationDataConfig, split: SplitName
-) -> str:
-    """What to say where a config does not name the split that is asked for."""
-    there = [name for name in ("train", "val", "test") if getattr(data, name)]
-    apart = split == "val" and hasattr(data, "val_fraction")
-    mend = f"set data.{split}" + (" or data.val_fraction" if apart else "")
-    mend += f", or use --split {there[-1]}" if there and split != "train" else ""
-    return f"data.{split}: the config names no {split} split (it has {', '.join(there) or 'none'}); {mend}"

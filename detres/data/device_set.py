@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detres.data.samplers import TrainingSampler, evaluation_indices, shuffled_batches
+from detres.data.samplers import Share, TrainingSampler, evaluation_indices, shuffled_batches
 from detres.draws import Purpose, key, random_ranks
 from detres.errors import ConfigError
 from detres.structures import ClassificationBatch
@@ -84,20 +84,9 @@ class DeviceSet:
         return len(self.pixels)
 
     def training_batches(
-        self,
-        *,
-        batch: int,
-        crop: int,
-        padding: int = 4,
-        flip: float = 0.5,
-        repeats: int = 1,
-        seed: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        per_device_batch: int | None = None,
-        start_step: int = 0,
+        self, share: Share, *, crop: int, padding: int = 4, flip: float = 0.5, repeats: int = 1
     ) -> Iterator[ClassificationBatch]:
-        """One rank's endless micro-batches from start_step on: images padded with black, cropped and mirrored.
+        """One rank's endless micro-batches from share.start_step on: images padded with black, cropped and mirrored.
 
         Which images, and what is drawn for them, depends on (seed, step, position) alone, on any device; nothing
         waits for the device. Raises ConfigError where the padded images hold no such crop, and ValueError as
@@ -109,15 +98,9 @@ class DeviceSet:
                 f"data.crop={crop}: images of {width}x{height} padded by data.padding={padding} hold no such square"
             )
         sampler = TrainingSampler(
-            len(self),
-            batch,
-            lambda epoch: shuffled_batches(len(self), batch, seed, epoch, repeats),
-            rank=rank,
-            world=world,
-            per_device_batch=per_device_batch,
-            start_step=start_step,
+            len(self), share, lambda epoch: shuffled_batches(len(self), share.batch, share.seed, epoch, repeats)
         )
-        return self._drawn(sampler, batch, crop, padding, flip, seed)
+        return self._drawn(sampler, share.batch, crop, padding, flip, share.seed)
 
     def evaluation_batches(self, *, batch: int, rank: int = 0, world: int = 1) -> Iterator[ClassificationBatch]:
         """A rank's share of all images as they are, each once, in the set's order."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch.utils.data import DataLoader
 
-from detres.data.loaders import DetectionDataset, DetectionSample, ImageLoader, collate
-from detres.data.samplers import Place, evaluation_indices
+from detres.data.loaders import DetectionDataset, DetectionSample, collate
+from detres.data.loading import ImageLoader
+from detres.data.samplers import Place, Share, evaluation_indices
 from detres.data.sizes import Rounding, resized_size
 from detres.structures import DetectionBatch
 
@@ -60,14 +61,13 @@ class CollateCopies:
 def copies_loader(
     dataset: DetectionDataset,
     copies: Sequence[ImageCopy],
+    share: Share,
     *,
-    rank: int = 0,
-    world: int = 1,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[tuple[DetectionBatch, ...]]:
     """A rank's share of all images, each once, in the set's order; every image is decoded once."""
-    places = [[Place(index, 0, index)] for index in evaluation_indices(len(dataset), rank, world)]
+    places = [[Place(index, 0, index)] for index in evaluation_indices(len(dataset), share.rank, share.world)]
     return ImageLoader(
         dataset, workers=workers, pin_memory=pin_memory, batch_sampler=places, collate_fn=CollateCopies(copies)
     )

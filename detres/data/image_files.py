@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from detres.data.annotations import Problem
+from detres.data.problems import Problem
 from detres.errors import DataError
 
 _PHOTOGRAPHS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"})

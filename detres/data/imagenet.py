@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from detres.data.annotations import Problem
 from detres.data.archives import refuse_half_unpacked
 from detres.data.class_folders import known_folders, list_folders, read_class_folders
 from detres.data.classes import select_classes
@@ -24,6 +23,7 @@ from detres.data.classified import UNKNOWN, ClassifiedImages, classified
 from detres.data.formats import Format
 from detres.data.image_files import IMAGE_SUFFIXES, names_in
 from detres.data.imagenet_classes import imagenet_synsets
+from detres.data.problems import Problem
 from detres.errors import DataError
 from detres.files.text import read_text
 

@@ -22,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
 from detres.data.classes import select_classes
 from detres.data.formats import Format
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.data.inside import below
+from detres.data.problems import Problem
 from detres.data.voc_xml import VocFile, parse_annotation
 from detres.errors import DataError
 from detres.files.many import read_all

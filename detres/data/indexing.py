@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.data.annotations import HARMLESS, AnnotatedImages, Problem, pack_names
+from detres.data.annotations import AnnotatedImages
 from detres.data.classes import look_alikes
 from detres.data.images import ImageHeader, read_header
+from detres.data.packing import pack_names
+from detres.data.problems import HARMLESS, Problem
 from detres.data.repeated_boxes import repeated_rows
 from detres.errors import DataError
 from detres.files.many import read_all

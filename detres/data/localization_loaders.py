@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detres.boxes import box_area, box_iou, clip_boxes, covered_share
-from detres.data.annotations import Problem
 from detres.data.batch_memory import shared_zeros
 from detres.data.classification_transforms import crop_of_bytes
 from detres.data.crops import Box, Cropping
-from detres.data.loaders import GREY, ImageLoader, stacked_images
+from detres.data.loading import GREY, ImageLoader, stacked_images
 from detres.data.localized import LocalizedImages
-from detres.data.samplers import Place, TrainingSampler, shuffled_batches
+from detres.data.problems import Problem
+from detres.data.samplers import Place, Share, TrainingSampler, shuffled_batches
 from detres.draws import Purpose, key
 from detres.errors import DataError
 from detres.structures import DetectionTarget, LocalizationBatch
@@ -181,25 +181,16 @@ def collate(samples: Sequence[LocalizationSample]) -> LocalizationBatch:
 
 def localization_training_loader(
     dataset: LocalizationDataset,
+    share: Share,
     *,
-    batch: int,
-    seed: int = 0,
-    rank: int = 0,
-    world: int = 1,
-    per_device_batch: int | None = None,
-    start_step: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[LocalizationBatch]:
-    """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from start_step on."""
+    """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from share.start_step on."""
     count = len(dataset)
     sampler = TrainingSampler(
         count,
-        batch,
-        lambda epoch: shuffled_batches(count, batch, seed, epoch),
-        rank=rank,
-        world=world,
-        per_device_batch=per_device_batch,
-        start_step=start_step,
+        share,
+        lambda epoch: shuffled_batches(count, share.batch, share.seed, epoch),
     )
     return ImageLoader(dataset, workers=workers, pin_memory=pin_memory, batch_sampler=sampler, collate_fn=collate)

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.data.annotations import Problem, offsets_of
 from detres.data.classified import ClassifiedImages
 from detres.data.imagenet_classes import imagenet_synsets
+from detres.data.packing import offsets_of
+from detres.data.problems import Problem
 from detres.data.voc_xml import parse_annotation
 from detres.errors import DataError
 

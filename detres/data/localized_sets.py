@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from detres.config.localization_schema import LocalizationDataConfig
-from detres.data.annotations import HARMLESS
 from detres.data.classified import joined
-from detres.data.datasets import SplitName, describe_missing_split, find_made_set, find_set
 from detres.data.formats import find_format, load_by
 from detres.data.localized import LocalizedImages, with_boxes
+from detres.data.places import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.problems import HARMLESS
 from detres.errors import DataError
 from detres.tables import LOCALIZATION_FORMATS
 

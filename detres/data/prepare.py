@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from detres.data.archives import Archive, is_half_unpacked, is_unpacked, unpack_archive, what_is_wrong
-from detres.data.datasets import datasets_root
+from detres.data.places import datasets_root
 from detres.errors import DataError
 
 _CHUNK = 1 << 20

@@ -6,6 +6,7 @@ I images, B images of a global batch, R ranks. A step's place in the run is its 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -99,8 +100,25 @@ class MicroBatch(NamedTuple):
     indices: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes does of the work, and where it begins.
+
+    batch: images of a step over all processes, or of an evaluation's batch. per_device_batch: images of a micro-batch
+    at most; None: the whole share of a step. seed: of the order, and of all that is drawn for an image. rank, world:
+    which of how many processes. start_step: the step to begin with.
+    """
+
+    batch: int = 1
+    per_device_batch: int | None = None
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+    start_step: int = 0
+
+
 class TrainingSampler(Sampler[list[Place]]):
-    """An endless batch sampler: the micro-batches of one rank, from `start_step` on.
+    """An endless batch sampler: the micro-batches of one rank, from share.start_step on.
 
     epoch_batches: the global batches of an epoch, (ceil(I / B), B), such as grouped_batches or shuffled_batches with
     the set's own arguments. Rank r of R takes the r-th equal slice of each, cut into micro-batches of per_device_batch
@@ -111,19 +129,14 @@ class TrainingSampler(Sampler[list[Place]]):
     def __init__(
         self,
         count: int,
-        batch: int,
+        share: Share,
         epoch_batches: Callable[[int], NDArray[np.int64]],
-        *,
-        rank: int = 0,
-        world: int = 1,
-        per_device_batch: int | None = None,
-        start_step: int = 0,
     ) -> None:
         if not count:
             raise ValueError("there are no images to draw from")
-        self.share, self.micro = split_batch(batch, world, per_device_batch)
-        self.first, self.start_step = rank * self.share, start_step
-        self.epoch_batches, self.steps_of_an_epoch = epoch_batches, -(-count // batch)
+        self.share, self.micro = split_batch(share.batch, share.world, share.per_device_batch)
+        self.first, self.start_step = share.rank * self.share, share.start_step
+        self.epoch_batches, self.steps_of_an_epoch = epoch_batches, -(-count // share.batch)
 
     def __iter__(self) -> Iterator[list[Place]]:
         for step, first, indices in self.index_batches():

@@ -25,13 +25,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset
 
-from detres.data.annotations import Problem
 from detres.data.batch_memory import shared_zeros
 from detres.data.classification_loaders import ClassificationSample, collate
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.classified import breaks_off
-from detres.data.loaders import GREY, ImageLoader
-from detres.data.samplers import split_batch
+from detres.data.loading import GREY, ImageLoader
+from detres.data.problems import Problem
+from detres.data.samplers import Share, split_batch
 from detres.data.tar_reading import stream_files, told_of_tar
 from detres.data.tar_shards import LABEL_ENDINGS, image_of, is_wanted, key_and_ending, label_bytes, label_of
 from detres.data.worker_pool import worker_lane
@@ -145,7 +145,7 @@ def _encoded(sample: _Sample, class_count: int) -> EncodedImage:
 
 
 class ShardDataset(IterableDataset[ClassificationBatch]):
-    """One rank's endless micro-batches from `start_step` on, made by any number of workers.
+    """One rank's endless micro-batches from share.start_step on, made by any number of workers.
 
     What is drawn for an image depends on (seed, step, position), as everywhere. An image that cannot be decoded is
     left out and named by undecodable(), and the next one of its micro-batch stands in for it (a grey one where none of
@@ -156,27 +156,22 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         self,
         images: ShardedImages,
         transform: ClassificationTransform,
+        share: Share,
         *,
-        batch: int,
         repeats: int,
-        seed: int,
-        rank: int,
-        world: int,
-        per_device_batch: int | None,
-        start_step: int,
         workers: int,
         strict: bool,
     ) -> None:
-        self.images, self.transform, self.seed, self.strict = images, transform, seed, strict
-        self.share, self.micro = split_batch(batch, world, per_device_batch)
+        self.images, self.transform, self.seed, self.strict = images, transform, share.seed, strict
+        self.share, self.micro = split_batch(share.batch, share.world, share.per_device_batch)
         if self.micro % repeats:
             raise ConfigError(
                 f"data.repeats={repeats}: a device takes {self.micro} images at once, which is no multiple; set "
                 "training.per_device_batch"
             )
-        self.repeats, self.rank, self.world, self.start_step = repeats, rank, world, start_step
+        self.repeats, self.rank, self.world, self.start_step = repeats, share.rank, share.world, share.start_step
         self.rank_lanes = max(workers, 1)
-        self.steps_of_an_epoch = max(len(images) // batch, 1)
+        self.steps_of_an_epoch = max(len(images) // share.batch, 1)
         self._names = shared_zeros(self.rank_lanes, _NAMES_BYTES, dtype=torch.uint8)
 
     def __iter__(self) -> Iterator[ClassificationBatch]:
@@ -245,36 +240,20 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
 def shard_training_loader(
     images: ShardedImages,
     transform: ClassificationTransform,
+    share: Share,
     *,
-    batch: int,
     repeats: int = 1,
-    seed: int = 0,
-    rank: int = 0,
-    world: int = 1,
-    per_device_batch: int | None = None,
-    start_step: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
     strict: bool = False,
 ) -> DataLoader[ClassificationBatch]:
-    """An endless loader of one rank's micro-batches from start_step on; its .dataset is a ShardDataset.
+    """An endless loader of one rank's micro-batches from share.start_step on; its .dataset is a ShardDataset.
 
     No more workers are used than there are shards for them. Raises DataError where there are fewer shards than ranks.
     """
-    if len(images.shards) < world:
-        raise DataError(f"{images.name}: {len(images.shards)} shards cannot be dealt out to {world} ranks; write more")
-    workers = min(workers, len(images.shards) // world)
-    dataset = ShardDataset(
-        images,
-        transform,
-        batch=batch,
-        repeats=repeats,
-        seed=seed,
-        rank=rank,
-        world=world,
-        per_device_batch=per_device_batch,
-        start_step=start_step,
-        workers=workers,
-        strict=strict,
-    )
+    count, world = len(images.shards), share.world
+    if count < world:
+        raise DataError(f"{images.name}: {count} shards cannot be dealt out to {world} ranks; write more")
+    workers = min(workers, count // world)
+    dataset = ShardDataset(images, transform, share, repeats=repeats, workers=workers, strict=strict)
     return ImageLoader(dataset, workers=workers, pin_memory=pin_memory, batch_size=None)

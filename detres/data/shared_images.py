@@ -11,7 +11,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
+from detres.data.problems import Problem
 from detres.files.many import read_all
 
 _CHUNK = 1 << 20

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detres.data.batch_memory import shared_zeros
-from detres.data.loaders import ImageLoader
-from detres.data.samplers import evaluation_indices
+from detres.data.loading import ImageLoader
+from detres.data.samplers import Share, evaluation_indices
 from detres.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -214,23 +214,21 @@ def _joined(group: Sequence[tuple[int, Pixels]]) -> Views:
 
 def view_loader(
     dataset: ViewDataset,
+    share: Share,
     *,
-    batch: int,
-    rank: int = 0,
-    world: int = 1,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[ViewBatch]:
     """A rank's share of all images, each once, in the set's order.
 
-    batch: images loaded together; fewer where their views would take more memory than one may.
+    share.batch: images loaded together; fewer where their views would take more memory than one may.
     """
     fitting = max(_BATCH_BYTES // sum(plan.bytes_per_image for plan in dataset.plans), 1)
     return ImageLoader(
         dataset,
         workers=workers,
         pin_memory=pin_memory,
-        batch_size=min(batch, fitting),
-        sampler=evaluation_indices(len(dataset), rank, world),
+        batch_size=min(share.batch, fitting),
+        sampler=evaluation_indices(len(dataset), share.rank, share.world),
         collate_fn=collate_views,
     )

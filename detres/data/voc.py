@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
 from detres.data.classes import VOC_CLASSES, select_classes
 from detres.data.formats import Format
 from detres.data.indexing import RawImage, index_images, read_all
+from detres.data.problems import Problem
 from detres.data.voc_lists import Pictures, find_list, list_files, read_entries
 from detres.data.voc_xml import VocFile, class_names_of, parse_annotation
 from detres.errors import DataError

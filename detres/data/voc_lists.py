@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from detres.data.annotations import Problem
 from detres.data.image_files import IMAGE_SUFFIXES, is_photograph, names_in
 from detres.data.inside import below, forms_of
+from detres.data.problems import Problem
 from detres.files.many import read_all
 from detres.files.text import MOST_LIST_BYTES, read_lines
 

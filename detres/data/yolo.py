@@ -13,12 +13,13 @@ from typing import Any
 
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml_1_1
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
 from detres.data.classes import class_name, select_classes
 from detres.data.formats import Format
 from detres.data.image_files import is_photograph, list_images, others_problem, printable
 from detres.data.indexing import RawImage, index_images, other_forms
 from detres.data.inside import absolute, below, forms_of
+from detres.data.problems import Problem
 from detres.data.values import whole_number
 from detres.data.yolo_labels import LabelForm, label_file, mirrored_folder, read_labels, shown
 from detres.data.yolo_unused_labels import match_labels

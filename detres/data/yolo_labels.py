@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detres.data.annotations import Problem
 from detres.data.images import read_header
 from detres.data.indexing import RawBox
+from detres.data.problems import Problem
 from detres.data.values import finite_number, whole_number
 from detres.data.yolo_meanings import is_no_polygon, is_rectangle, keypoints_in_box, meaning_of_odd, other_meaning
 from detres.errors import DataError

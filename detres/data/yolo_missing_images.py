@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from detres.data.annotations import Problem
 from detres.data.image_files import is_image, is_other, printable
+from detres.data.problems import Problem
 from detres.data.values import finite_number, whole_number
 from detres.data.yolo_labels import shown
 

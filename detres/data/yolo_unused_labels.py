@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from detres.data.annotations import Problem
 from detres.data.image_files import IMAGE_SUFFIXES, is_hidden, printable
+from detres.data.problems import Problem
 from detres.data.yolo_labels import mirrored_folder, shown
 from detres.data.yolo_missing_images import holds_labels, missing_images
 

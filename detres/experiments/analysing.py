@@ -24,7 +24,8 @@ from detres.classification.testing import member_of
 from detres.config.classification_schema import ClassificationDataConfig
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
-from detres.data.datasets import SplitName
+from detres.data.places import SplitName
+from detres.data.samplers import Share
 from detres.data.views import ViewDataset, ViewPlan, view_loader
 from detres.distributed import local_device
 from detres.experiments.parts import Say
@@ -141,7 +142,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 def _crops(images: ClassifiedImages, plan: ViewPlan, limit: int, batch: int) -> Iterator[Tensor]:
     chosen = np.linspace(0, len(images) - 1, min(limit, len(images))).round().astype(np.int64)
-    for views in view_loader(ViewDataset(images.subset(chosen), (plan,)), batch=batch):
+    for views in view_loader(ViewDataset(images.subset(chosen), (plan,)), Share(batch=batch)):
         yield from (group.pixels for group in (views.views[0] if len(views) else ()))
 
 

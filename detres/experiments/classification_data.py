@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,10 +14,10 @@ from detres.data.classification_transforms import ClassificationTransform
 from detres.data.classified import ClassifiedImages
 from detres.data.crops import AreaCropping, Cropping, PadCropping, ScaleCropping
 from detres.data.device_set import LARGEST_SIDE, DeviceSet, decode_small
-from detres.data.samplers import split_batch
+from detres.data.samplers import Share
 from detres.data.shard_stream import ShardDataset, ShardedImages, shard_training_loader
-from detres.distributed import rank, world_size
 from detres.errors import ConfigError, DataError
+from detres.experiments.sharing import training_share
 from detres.structures import ClassificationBatch
 
 FromStep = Callable[[int], Iterator[ClassificationBatch]]
@@ -38,47 +38,33 @@ def training_batches(
     config: ClassificationConfig, images: ClassifiedImages | ShardedImages, device: torch.device
 ) -> TrainingBatches:
     """Raises ConfigError where the batch cannot be shared out evenly, or the set cannot live on the device as asked."""
-    data, training = config.data, config.training
-    try:
-        share, micro = split_batch(training.batch, world_size(), training.per_device_batch)
-    except ValueError as error:
-        raise ConfigError(
-            f"training.batch={training.batch}, per_device_batch={training.per_device_batch}: {error}"
-        ) from None
-    shared_out = {
-        "batch": training.batch,
-        "repeats": data.repeats,
-        "seed": training.seed,
-        "rank": rank(),
-        "world": world_size(),
-        "per_device_batch": training.per_device_batch,
-    }
-    loading = shared_out | {"workers": data.workers, "pin_memory": device.type == "cuda"}
-    if isinstance(images, ShardedImages):
-        return _streamed(data, images, share // micro, loading)
-    on_device = device_set(data, images, device)
-    if on_device is None:
-        return _read(data, images, share // micro, loading)
-    drawn = {"crop": data.crop, "padding": data.padding, "flip": data.flip}
-    return TrainingBatches(
-        lambda step: on_device.training_batches(**shared_out, **drawn, start_step=step), share // micro
-    )
+    data = config.data
+    share, accumulate = training_share(config)
+    on_device = None if isinstance(images, ShardedImages) else device_set(data, images, device)
+    if on_device is not None:
+        drawn = {"crop": data.crop, "padding": data.padding, "flip": data.flip, "repeats": data.repeats}
+        return TrainingBatches(
+            lambda step: on_device.training_batches(replace(share, start_step=step), **drawn), accumulate
+        )
+    loading = {"repeats": data.repeats, "workers": data.workers, "pin_memory": device.type == "cuda"}
+    read = _streamed if isinstance(images, ShardedImages) else _read
+    return read(data, images, accumulate, share, loading)
 
 
 def _read(
-    data: ClassificationDataConfig, images: ClassifiedImages, accumulate: int, loading: dict[str, Any]
+    data: ClassificationDataConfig, images: ClassifiedImages, accumulate: int, share: Share, loading: dict[str, Any]
 ) -> TrainingBatches:
     """Read in any order by workers."""
-    dataset = ClassificationDataset(images, transform_of(data), seed=loading["seed"], strict=data.strict)
+    dataset = ClassificationDataset(images, transform_of(data), seed=share.seed, strict=data.strict)
 
     def from_step(step: int) -> Iterator[ClassificationBatch]:
-        return iter(classification_training_loader(dataset, **loading, start_step=step))
+        return iter(classification_training_loader(dataset, replace(share, start_step=step), **loading))
 
     return TrainingBatches(from_step, accumulate, lambda: [str(problem) for problem in dataset.undecodable()])
 
 
 def _streamed(
-    data: ClassificationDataConfig, images: ShardedImages, accumulate: int, loading: dict[str, Any]
+    data: ClassificationDataConfig, images: ShardedImages, accumulate: int, share: Share, loading: dict[str, Any]
 ) -> TrainingBatches:
     """Read from their beginnings on by workers, shard after shard."""
     if data.in_memory:
@@ -87,7 +73,8 @@ def _streamed(
     begun: list[ShardDataset] = []
 
     def from_step(step: int) -> Iterator[ClassificationBatch]:
-        loader = shard_training_loader(images, transform, **loading, start_step=step, strict=data.strict)
+        now = replace(share, start_step=step)
+        loader = shard_training_loader(images, transform, now, **loading, strict=data.strict)
         begun.append(loader.dataset)
         return iter(loader)
 

@@ -11,12 +11,13 @@ from torch import Tensor
 from detres.classification.classifier import Classifier
 from detres.classification.testing import Member, member_of, plans_of, predict_views
 from detres.config.classification_schema import ClassificationConfig
-from detres.data.annotations import Problem
 from detres.data.classified import ClassifiedImages
+from detres.data.problems import Problem
 from detres.data.views import ViewDataset, view_loader
-from detres.distributed import gather_to_main, rank, world_size
+from detres.distributed import gather_to_main
 from detres.errors import WeightsError
 from detres.evaluation.accuracy import AccuracyEvaluator
+from detres.experiments.sharing import test_share
 from detres.experiments.told_problems import problem_metrics
 
 Progress = Callable[[int], None]
@@ -60,10 +61,7 @@ def evaluate_members(
     dataset = ViewDataset(images, plans_of(members), strict=not leave_out)
     batches = view_loader(
         dataset,
-        batch=config.test.batch,
-        rank=rank(),
-        world=world_size(),
-        # Pixels that are in memory already are cheaper to cut than to send.
+        test_share(config),
         workers=config.data.workers if images.pixels is None else 0,
         pin_memory=device.type == "cuda",
     )

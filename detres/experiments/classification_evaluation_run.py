@@ -17,8 +17,8 @@ from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import Layer, read_override, resolve
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
-from detres.data.datasets import SplitName
 from detres.data.imagenet_classes import imagenet_synsets
+from detres.data.places import SplitName
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
 from detres.evaluation.classification_files import write_predictions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -10,11 +11,9 @@ from detres.config.schema import Config, DataConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.image_copies import ImageCopy, copies_loader
 from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
-from detres.data.samplers import split_batch
 from detres.data.transforms import DetectionTransform
 from detres.detection.building import padding_multiple
-from detres.distributed import rank, world_size
-from detres.errors import ConfigError
+from detres.experiments.sharing import test_share, training_share
 from detres.structures import DetectionBatch
 
 
@@ -33,28 +32,19 @@ def training_batches(
 
     Raises ConfigError where the batch cannot be shared out evenly.
     """
-    batch, per_device_batch = config.training.batch, config.training.per_device_batch
+    share, accumulate = training_share(config)
 
     def batches_from(step: int) -> Iterator[DetectionBatch]:
         loader = training_loader(
             dataset,
-            batch=batch,
-            seed=config.training.seed,
-            rank=rank(),
-            world=world_size(),
-            per_device_batch=per_device_batch,
-            start_step=step,
+            replace(share, start_step=step),
             pad_to=padding_multiple(config.model),
             workers=config.data.workers,
             pin_memory=device.type == "cuda",
         )
         return iter(loader)
 
-    try:
-        share, micro = split_batch(batch, world_size(), per_device_batch)
-    except ValueError as error:
-        raise ConfigError(f"training.batch={batch}, per_device_batch={per_device_batch}: {error}") from None
-    return batches_from, share // micro
+    return batches_from, accumulate
 
 
 def evaluation_set(config: Config, images: AnnotatedImages, *, strict: bool) -> DetectionDataset:
@@ -67,9 +57,7 @@ def evaluation_batches(config: Config, dataset: DetectionDataset, device: torch.
     """This rank's share of the images, each once."""
     loader = evaluation_loader(
         dataset,
-        batch=config.test.batch,
-        rank=rank(),
-        world=world_size(),
+        test_share(config),
         pad_to=padding_multiple(config.model),
         workers=config.data.workers,
         pin_memory=device.type == "cuda",
@@ -82,12 +70,7 @@ def evaluation_copies(
 ) -> Iterator[tuple[DetectionBatch, ...]]:
     """This rank's share of the images, each once and in all its copies."""
     loader = copies_loader(
-        dataset,
-        copies,
-        rank=rank(),
-        world=world_size(),
-        workers=config.data.workers,
-        pin_memory=device.type == "cuda",
+        dataset, copies, test_share(config), workers=config.data.workers, pin_memory=device.type == "cuda"
     )
     return iter(loader)
 

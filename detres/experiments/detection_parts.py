@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
 from detres.data.datasets import load_dataset
+from detres.data.problems import Problem
 from detres.data.shared_images import shared_images
 from detres.detection.detector_files import settings_of
 from detres.detection.faster_rcnn import FasterRCNN

@@ -10,9 +10,11 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from detres.config.schema import Config, DataConfig
-from detres.data.annotations import UNREADABLE, AnnotatedImages, Problem
-from detres.data.datasets import SplitName, load_split, nothing_to_measure
+from detres.data.annotations import AnnotatedImages
+from detres.data.datasets import load_split, nothing_to_measure
 from detres.data.named_splits import absent_names
+from detres.data.places import SplitName
+from detres.data.problems import UNREADABLE, Problem
 from detres.errors import DataError
 from detres.experiments.assembly import load_once
 from detres.experiments.evaluation_places import default_split

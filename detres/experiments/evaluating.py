@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages, Problem
+from detres.data.annotations import AnnotatedImages
 from detres.data.class_synonyms import same_classes
 from detres.data.coco import coco_ground_truth
 from detres.data.loaders import DetectionDataset
+from detres.data.problems import Problem
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.testing import DetectionTest, Member, is_plain
 from detres.distributed import gather_to_main

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from detres.backbones.architectures import BACKBONES
 from detres.config.loading import Layer
-from detres.data.datasets import SplitName
+from detres.data.places import SplitName
 from detres.errors import WeightsError
 from detres.experiments.parts import Say
 from detres.tables import EVALUATIONS

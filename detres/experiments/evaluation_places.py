@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detres.config.code_names import without_code
 from detres.config.loading import AnyConfig, Layer, load_config, read_layer, resolve
-from detres.data.datasets import SplitName
+from detres.data.places import SplitName
 from detres.errors import ConfigError
 from detres.experiments.run_config import CONFIG_FILE, check_run_config
 from detres.files.checksums import sha256

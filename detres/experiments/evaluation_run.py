@@ -13,8 +13,9 @@ from torch import Tensor
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config, TestConfig
-from detres.data.annotations import UNREADABLE, AnnotatedImages
-from detres.data.datasets import SplitName
+from detres.data.annotations import AnnotatedImages
+from detres.data.places import SplitName
+from detres.data.problems import UNREADABLE
 from detres.detection.detector_files import PREPROCESSING, DetectorSettings
 from detres.detection.published import locate_detector
 from detres.detection.testing import Member, check_classes

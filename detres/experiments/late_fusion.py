@@ -18,7 +18,7 @@ from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config, TestConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.coco import coco_ground_truth
-from detres.data.datasets import SplitName
+from detres.data.places import SplitName
 from detres.detection.fusion import View, fuse
 from detres.errors import ConfigError, DataError
 from detres.evaluation.box_readings import other_reading

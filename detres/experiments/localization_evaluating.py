@@ -12,12 +12,13 @@ from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of
 from detres.config.classification_schema import ClassificationConfig, ClassificationTrainingConfig
 from detres.config.localization_schema import LocalizationConfig
-from detres.data.annotations import Problem
 from detres.data.localized import LocalizedImages
+from detres.data.problems import Problem
 from detres.data.views import ViewBatch, ViewDataset, view_loader
-from detres.distributed import broadcast_from_main, gather_to_main, rank, world_size
+from detres.distributed import broadcast_from_main, gather_to_main
 from detres.evaluation.localization import LocalizationEvaluator, Located
 from detres.experiments.classification_evaluating import class_rows, evaluate_members
+from detres.experiments.sharing import test_share
 from detres.experiments.told_problems import problem_metrics
 from detres.localization.testing import Finder
 
@@ -45,14 +46,7 @@ def measure_localizer(
     boxes = [images.boxes_of(i) for i in range(len(images))]
     evaluator = LocalizationEvaluator(images.class_names, ids, images.labels, boxes)
     dataset = ViewDataset(images, finder.plans, strict=not leave_out)
-    loader = view_loader(
-        dataset,
-        batch=config.test.batch,
-        rank=rank(),
-        world=world_size(),
-        workers=config.data.workers,
-        pin_memory=device.type == "cuda",
-    )
+    loader = view_loader(dataset, test_share(config), workers=config.data.workers, pin_memory=device.type == "cuda")
     for batch in loader:
         if len(batch):
             true = [int(images.labels[places[image_id]]) for image_id in batch.image_ids]

@@ -8,9 +8,9 @@ from typing import Any
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.localization_schema import LocalizationConfig
-from detres.data.datasets import SplitName
 from detres.data.localized import LocalizedImages
 from detres.data.localized_sets import load_localized
+from detres.data.places import SplitName
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError, WeightsError
 from detres.evaluation.metric_file import write_metrics

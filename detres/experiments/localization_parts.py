@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Number
 from typing import Any
 
@@ -19,9 +19,8 @@ from detres.data.localization_loaders import (
 )
 from detres.data.localized import LocalizedImages
 from detres.data.localized_sets import load_localized
-from detres.data.samplers import split_batch
-from detres.distributed import rank, share_buffers, world_size
-from detres.errors import ConfigError, DataError
+from detres.distributed import share_buffers
+from detres.errors import DataError
 from detres.experiments.assembly import load_once
 from detres.experiments.class_names import agreed_class_names
 from detres.experiments.localization_evaluating import measure_localizer
@@ -37,6 +36,7 @@ from detres.experiments.localization_models import (
 from detres.experiments.localization_proposals import CroppingOfProposals, training_proposals
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.same_data import SameData
+from detres.experiments.sharing import training_share
 from detres.experiments.told_problems import problem_lines
 from detres.localization.localizer_files import settings_of
 from detres.localization.testing import Finder
@@ -110,29 +110,18 @@ def training_batches(
     config: LocalizationConfig, dataset: LocalizationDataset, device: torch.device
 ) -> tuple[Callable[[int], Iterator[LocalizationBatch]], int]:
     """From a step to this rank's endless micro-batches, and how many of them make a step."""
-    training = config.training
-    try:
-        share, micro = split_batch(training.batch, world_size(), training.per_device_batch)
-    except ValueError as error:
-        raise ConfigError(
-            f"training.batch={training.batch}, per_device_batch={training.per_device_batch}: {error}"
-        ) from None
+    share, accumulate = training_share(config)
 
     def batches(step: int) -> Iterator[LocalizationBatch]:
         loader = localization_training_loader(
             dataset,
-            batch=training.batch,
-            seed=training.seed,
-            rank=rank(),
-            world=world_size(),
-            per_device_batch=training.per_device_batch,
-            start_step=step,
+            replace(share, start_step=step),
             workers=config.data.workers,
             pin_memory=device.type == "cuda",
         )
         return iter(loader)
 
-    return batches, share // micro
+    return batches, accumulate
 
 
 def load_training_images(config: LocalizationConfig, say: Say = lambda line: None) -> LocalizedImages:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from detres.backbones.weight_files import write_tensors
 from detres.config.localization_schema import LocalizationConfig
-from detres.data.annotations import offsets_of
 from detres.data.localization_loaders import ProposalCropping
 from detres.data.localized import LocalizedImages
+from detres.data.packing import offsets_of
+from detres.data.samplers import Share
 from detres.data.views import ViewDataset, view_loader
 from detres.experiments.assembly import load_once
 from detres.experiments.evaluation_places import default_place, file_digest
@@ -74,7 +75,7 @@ def _made(finder: Finder, config: LocalizationConfig, images: LocalizedImages, d
     """An image that cannot be read has one, the first pixel; training meets it as a grey one."""
     dataset = ViewDataset(images, finder.plans[:1], strict=bool(config.data.strict))
     loader = view_loader(
-        dataset, batch=config.test.batch, workers=config.data.workers, pin_memory=device.type == "cuda"
+        dataset, Share(batch=config.test.batch), workers=config.data.workers, pin_memory=device.type == "cuda"
     )
     places = {images.image_id(i): i for i in range(len(images))}
     found = [np.array([[0, 0, 1, 1]], np.float32)] * len(images)

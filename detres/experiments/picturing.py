@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
-from detres.data.datasets import SplitName
+from detres.data.places import SplitName
 from detres.detection.detector_files import DetectorSettings
 from detres.detection.published import locate_detector
 from detres.errors import ConfigError, DataError

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from detres.data.annotations import HARMLESS, UNREADABLE, Problem
+from detres.data.problems import HARMLESS, UNREADABLE, Problem
 
 _SHOWN = 20
 

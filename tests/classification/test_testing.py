@@ -23,6 +23,7 @@ from detres.classification.testing import (
     softmax_of,
 )
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
+from detres.data.samplers import Share
 from detres.data.views import ViewDataset, ViewPlan, resize_shorter_side, view_loader
 from detres.errors import ConfigError, DataError, WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
@@ -59,7 +60,7 @@ class Pictures:
 
 
 def probabilities(*members: Member, pixels_at_once: int = 1 << 20, precision: str = "float32") -> dict[int, NDArray]:
-    loader = view_loader(ViewDataset(Pictures(), plans_of(members)), batch=3)
+    loader = view_loader(ViewDataset(Pictures(), plans_of(members)), Share(batch=3))
     found = predict_views(members, loader, CPU, precision=precision, pixels_at_once=pixels_at_once)
     return {image_id: row for ids, rows in found for image_id, row in zip(ids, rows, strict=True)}
 
@@ -179,7 +180,7 @@ def test_nothing_to_test_yields_nothing() -> None:
             raise DataError("broken")
 
     member = Member(small_net(), ViewPlan("centre", 64, (72,)))
-    loader = view_loader(ViewDataset(Broken(), plans_of([member])), batch=2)
+    loader = view_loader(ViewDataset(Broken(), plans_of([member])), Share(batch=2))
     assert list(predict_views([member], loader, CPU)) == []
     assert list(predict_views([member], [], CPU)) == []
 

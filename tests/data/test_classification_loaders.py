@@ -1,7 +1,7 @@
 import pickle
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from detres.data.classification_loaders import ClassificationDataset, classification_training_loader
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.crops import AreaCropping
-from detres.data.samplers import Place
+from detres.data.samplers import Place, Share
 from detres.draws import Purpose, key
 from detres.errors import DataError
 from detres.structures import ClassificationBatch
@@ -57,7 +57,7 @@ def _assert_same(first: ClassificationBatch, second: ClassificationBatch) -> Non
 
 
 def test_a_batch_holds_crops_and_their_labels(pictures: Pictures) -> None:
-    batch = next(iter(classification_training_loader(_dataset(pictures), batch=4, seed=3)))
+    batch = next(iter(classification_training_loader(_dataset(pictures), Share(batch=4, seed=3))))
     assert batch.images.shape == (4, 16, 16, 3)
     assert batch.images.dtype == torch.uint8
     numbers = [int(image_id.removeprefix("class/").removesuffix(".png")) for image_id in batch.image_ids]
@@ -67,10 +67,11 @@ def test_a_batch_holds_crops_and_their_labels(pictures: Pictures) -> None:
 
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_batches_do_not_depend_on_the_number_of_workers_or_the_first_step(pictures: Pictures, repeats: int) -> None:
-    common = {"batch": 4, "seed": 3, "repeats": repeats, "per_device_batch": 2}
-    alone = list(islice(classification_training_loader(_dataset(pictures), **common), 14))
+    share = Share(batch=4, seed=3, per_device_batch=2)
+    alone = list(islice(classification_training_loader(_dataset(pictures), share, repeats=repeats), 14))
     before = torch.random.get_rng_state()
-    loader = classification_training_loader(_dataset(pictures), **common, workers=2, start_step=2)
+    later = replace(share, start_step=2)
+    loader = classification_training_loader(_dataset(pictures), later, repeats=repeats, workers=2)
     assert torch.equal(before, torch.random.get_rng_state()), "loading draws from no global generator"
     for one, other in zip(alone[4:], islice(loader, 10), strict=True):
         _assert_same(one, other)
@@ -79,7 +80,7 @@ def test_batches_do_not_depend_on_the_number_of_workers_or_the_first_step(pictur
 
 def test_the_draws_of_an_image_do_not_depend_on_ranks(pictures: Pictures) -> None:
     def first(**more) -> ClassificationBatch:
-        return next(iter(classification_training_loader(_dataset(pictures), batch=4, seed=3, **more)))
+        return next(iter(classification_training_loader(_dataset(pictures), Share(batch=4, seed=3, **more))))
 
     whole, halves = first(), [first(rank=rank, world=2) for rank in range(2)]
     assert halves[0].image_ids + halves[1].image_ids == whole.image_ids
@@ -88,7 +89,7 @@ def test_the_draws_of_an_image_do_not_depend_on_ranks(pictures: Pictures) -> Non
 
 
 def test_repeats_of_an_image_are_drawn_differently(pictures: Pictures) -> None:
-    batch = next(iter(classification_training_loader(_dataset(pictures), batch=6, seed=3, repeats=3)))
+    batch = next(iter(classification_training_loader(_dataset(pictures), Share(batch=6, seed=3), repeats=3)))
     assert batch.image_ids[:2] == batch.image_ids[2:4] == batch.image_ids[4:]
     for one, other in ((0, 2), (0, 4), (2, 4)):
         assert not torch.equal(batch.images[one], batch.images[other])
@@ -99,7 +100,7 @@ def test_an_image_that_breaks_is_left_out_of_training_and_named_and_the_next_sta
     (pictures.root / "4.png").write_bytes(b"broken")
     (pictures.root / "7.png").unlink()
     dataset = _dataset(pictures)
-    batches = list(islice(classification_training_loader(dataset, batch=5, seed=3, workers=1), 2))
+    batches = list(islice(classification_training_loader(dataset, Share(batch=5, seed=3), workers=1), 2))
     shown = Counter(image_id for batch in batches for image_id in batch.image_ids)
     assert [shown[f"class/{number}.png"] for number in range(10)] == [1, 1, 1, 1, 0, 2, 1, 0, 2, 1]
     for batch in batches:
@@ -126,7 +127,7 @@ def _mistake(loader: Iterable[ClassificationBatch]) -> str:
 def test_a_mistake_is_told_without_a_traceback_wherever_it_is_found(pictures: Pictures, workers: int) -> None:
     (pictures.root / "4.png").write_bytes(b"broken")
     dataset = _dataset(pictures, strict=True)
-    told = _mistake(classification_training_loader(dataset, batch=10, workers=workers))
+    told = _mistake(classification_training_loader(dataset, Share(batch=10), workers=workers))
     assert told.startswith("class/4.png: this is no image")
     assert "\n" not in told
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detres.data.annotations import Problem
 from detres.data.classified import UNKNOWN, breaks_off, classified, joined, set_apart, with_classes
 from detres.data.images import read_image
+from detres.data.problems import Problem
 from detres.errors import DataError
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from detres.config.schema import DataConfig
-from detres.data.datasets import datasets_root, find_root, load_dataset, load_split
+from detres.data.datasets import find_root, load_dataset, load_split
+from detres.data.places import datasets_root
 from detres.data.voc_writing import VocObject, write_annotation
 from detres.errors import DataError
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from detres.data.device_set import DeviceSet, crop_and_mirror, decode_small
-from detres.data.samplers import shuffled_batches
+from detres.data.samplers import Share, shuffled_batches
 from detres.errors import ConfigError, DataError
 from detres.structures import ClassificationBatch
 
@@ -20,8 +20,9 @@ def _set(device: str = "cpu") -> DeviceSet:
 
 
 def _take(count: int, device: str = "cpu", **more) -> list[ClassificationBatch]:
-    arguments = {"batch": 12, "crop": 8, "padding": 2, "seed": 4} | more
-    return list(islice(_set(device).training_batches(**arguments), count))
+    shared = {"batch": 12, "seed": 4} | {name: more.pop(name) for name in vars(Share()) if name in more}
+    drawn = {"crop": 8, "padding": 2} | more
+    return list(islice(_set(device).training_batches(Share(**shared), **drawn), count))
 
 
 def _assert_same(first: ClassificationBatch, second: ClassificationBatch) -> None:
@@ -46,7 +47,7 @@ def test_cropping_is_brute_force_cropping() -> None:
 
 def test_outcomes_are_drawn_evenly() -> None:
     one = DeviceSet(PIXELS[:1], np.zeros(1, np.int64), ("a",))
-    batch = next(one.training_batches(batch=8000, crop=8, padding=1, flip=0.5))
+    batch = next(one.training_batches(Share(batch=8000), crop=8, padding=1, flip=0.5))
     counts = batch.images.flatten(1).unique(dim=0, return_counts=True)[1]
     assert len(counts) == 18
     expected = 8000 / 18
@@ -95,7 +96,7 @@ def test_devices_draw_the_same(device: str) -> None:
 
 @pytest.mark.parametrize("device", [GPU])
 def test_batches_are_made_without_waiting_for_the_device(device: str) -> None:
-    batches = _set(device).training_batches(batch=12, crop=8)
+    batches = _set(device).training_batches(Share(batch=12), crop=8)
     next(batches)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -116,9 +117,9 @@ def test_every_image_is_evaluated_once_and_as_it_is(world: int, batch: int) -> N
 
 def test_a_crop_that_does_not_fit_is_refused_before_the_first_batch() -> None:
     with pytest.raises(ConfigError, match=r"data\.crop=13: images of 8x8"):
-        _set().training_batches(batch=12, crop=13, padding=2)
+        _set().training_batches(Share(batch=12), crop=13, padding=2)
     with pytest.raises(ValueError, match="does not split evenly"):
-        _set().training_batches(batch=12, crop=8, world=5)
+        _set().training_batches(Share(batch=12, world=5), crop=8)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from detres.data.annotations import AnnotatedImages
 from detres.data.indexing import RawBox, RawImage, index_images
 from detres.data.loaders import DetectionDataset, collate, evaluation_loader, padded_shapes, training_loader
-from detres.data.samplers import Place
+from detres.data.samplers import Place, Share
 from detres.data.sizes import resize_image
 from detres.data.transforms import DetectionTransform
 from detres.errors import DataError
@@ -45,17 +45,17 @@ def _assert_same(first: DetectionBatch, second: DetectionBatch) -> None:
 
 
 def test_batches_do_not_depend_on_the_number_of_workers_or_the_first_step(images: AnnotatedImages) -> None:
-    alone = list(islice(training_loader(_dataset(images), batch=4, seed=3), 7))
+    alone = list(islice(training_loader(_dataset(images), Share(batch=4, seed=3)), 7))
     before = torch.random.get_rng_state()
-    shared = list(islice(training_loader(_dataset(images), batch=4, seed=3, workers=2, start_step=2), 5))
+    shared = list(islice(training_loader(_dataset(images), Share(batch=4, seed=3, start_step=2), workers=2), 5))
     assert torch.equal(before, torch.random.get_rng_state()), "loading draws from no global generator"
     for one, other in zip(alone[2:], shared, strict=True):
         _assert_same(one, other)
 
 
 def test_the_draws_of_an_image_do_not_depend_on_ranks(images: AnnotatedImages) -> None:
-    whole = next(iter(training_loader(_dataset(images), batch=4, seed=3)))
-    halves = [next(iter(training_loader(_dataset(images), batch=4, seed=3, rank=r, world=2))) for r in range(2)]
+    whole = next(iter(training_loader(_dataset(images), Share(batch=4, seed=3))))
+    halves = [next(iter(training_loader(_dataset(images), Share(batch=4, seed=3, rank=r, world=2)))) for r in range(2)]
     assert halves[0].image_ids + halves[1].image_ids == whole.image_ids
     assert torch.equal(torch.cat([half.sample_keys for half in halves]), whole.sample_keys)
     for i, target in enumerate(halves[0].targets + halves[1].targets):
@@ -64,12 +64,16 @@ def test_the_draws_of_an_image_do_not_depend_on_ranks(images: AnnotatedImages) -
 
 @pytest.mark.parametrize("batch", [1, 2, 8])
 def test_an_evaluation_has_the_same_batches_on_any_number_of_ranks(images: AnnotatedImages, batch: int) -> None:
-    alone = list(evaluation_loader(_dataset(images, training=False), batch=batch, pad_to=8))
+    alone = list(evaluation_loader(_dataset(images, training=False), Share(batch=batch), pad_to=8))
     assert sorted(image_id for each in alone for image_id in each.image_ids) == list(range(9))
     assert len(alone) == {1: 9, 2: 5, 8: 2}[batch], "three images are tall and six are wide"
     for world in (2, 3, 4):
         shares = [
-            list(evaluation_loader(_dataset(images, training=False), batch=batch, pad_to=8, rank=rank, world=world))
+            list(
+                evaluation_loader(
+                    _dataset(images, training=False), Share(batch=batch, rank=rank, world=world), pad_to=8
+                )
+            )
             for rank in range(world)
         ]
         joined = {each.image_ids: each for share in shares for each in share}
@@ -81,8 +85,8 @@ def test_an_evaluation_has_the_same_batches_on_any_number_of_ranks(images: Annot
 
 def test_an_image_is_padded_as_if_it_were_tested_alone(images: AnnotatedImages) -> None:
     dataset = _dataset(images, training=False)
-    alone = {b.image_ids[0]: b for b in evaluation_loader(dataset, batch=1, pad_to=16)}
-    for batch in evaluation_loader(dataset, batch=4, pad_to=16):
+    alone = {b.image_ids[0]: b for b in evaluation_loader(dataset, Share(batch=1), pad_to=16)}
+    for batch in evaluation_loader(dataset, Share(batch=4), pad_to=16):
         for image, image_id in zip(batch.images, batch.image_ids, strict=True):
             assert torch.equal(image, alone[image_id].images[0])
     assert padded_shapes(dataset, 16)[:2].tolist() == [[48, 32], [32, 48]]
@@ -104,7 +108,7 @@ def test_batches_are_padded_at_the_right_and_the_bottom(images: AnnotatedImages)
 def test_an_image_that_breaks_while_training_is_replaced_and_named(images: AnnotatedImages) -> None:
     images.path(4).write_bytes(b"broken")
     dataset = _dataset(images)
-    batches = list(islice(training_loader(dataset, batch=3, seed=3, workers=1), 3))
+    batches = list(islice(training_loader(dataset, Share(batch=3, seed=3), workers=1), 3))
     batch = next(batch for batch in batches if 4 in batch.image_ids)
     place = batch.image_ids.index(4)
     assert len(batch.targets[place]) == 0

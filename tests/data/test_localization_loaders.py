@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from detres.data.annotations import offsets_of
 from detres.data.classified import classified
 from detres.data.crops import Box, ScaleCropping
 from detres.data.localization_loaders import (
@@ -22,7 +21,8 @@ from detres.data.localization_loaders import (
     whole_pixels,
 )
 from detres.data.localized import LocalizedImages
-from detres.data.samplers import Place
+from detres.data.packing import offsets_of
+from detres.data.samplers import Place, Share
 from detres.errors import DataError
 
 SIDE = 32
@@ -110,13 +110,15 @@ def test_every_proposal_is_drawn() -> None:
 
 def test_batches_do_not_depend_on_ranks_or_where_they_begin(images: LocalizedImages) -> None:
     dataset = dataset_of(images, seed=3)
-    whole = iter(localization_training_loader(dataset, batch=4, seed=3))
+    whole = iter(localization_training_loader(dataset, Share(batch=4, seed=3)))
     first, second = next(whole), next(whole)
     assert first.images.dtype == torch.uint8
     assert first.labels.tolist() == [int(images.labels[int(i[0])]) for i in first.image_ids]
-    halves = [next(iter(localization_training_loader(dataset, batch=4, seed=3, rank=r, world=2))) for r in (0, 1)]
+    halves = [
+        next(iter(localization_training_loader(dataset, Share(batch=4, seed=3, rank=r, world=2)))) for r in (0, 1)
+    ]
     torch.testing.assert_close(torch.cat([half.images for half in halves]), first.images)
-    resumed = next(iter(localization_training_loader(dataset, batch=4, seed=3, start_step=1)))
+    resumed = next(iter(localization_training_loader(dataset, Share(batch=4, seed=3, start_step=1))))
     torch.testing.assert_close(resumed.images, second.images)
     assert resumed.sample_keys.tolist() == second.sample_keys.tolist()
     assert [t.boxes.tolist() for t in resumed.targets] == [t.boxes.tolist() for t in second.targets]

@@ -5,6 +5,7 @@ import pytest
 
 from detres.data.samplers import (
     Place,
+    Share,
     TrainingSampler,
     batches_of_one_shape,
     evaluation_indices,
@@ -16,7 +17,8 @@ RATIOS = np.random.default_rng(0).choice([0.6, 0.75, 1.0, 1.5], size=103)
 
 
 def _sampler(ratios: np.ndarray, batch: int, seed: int = 0, **more) -> TrainingSampler:
-    return TrainingSampler(len(ratios), batch, lambda epoch: grouped_batches(ratios, batch, seed, epoch), **more)
+    share = Share(batch, seed=seed, **more)
+    return TrainingSampler(len(ratios), share, lambda epoch: grouped_batches(ratios, batch, seed, epoch))
 
 
 def _take(sampler: TrainingSampler, count: int) -> list[list[Place]]:
@@ -143,7 +145,8 @@ def test_repeats_are_shared_out_over_ranks() -> None:
     def batches(epoch: int) -> np.ndarray:
         return shuffled_batches(60, 12, 2, epoch, repeats=3)
 
-    shares = [next(TrainingSampler(60, 12, batches, rank=rank, world=3).index_batches()).indices for rank in range(3)]
+    ranks = [Share(12, rank=rank, world=3) for rank in range(3)]
+    shares = [next(TrainingSampler(60, rank, batches).index_batches()).indices for rank in ranks]
     for share in shares:
         np.testing.assert_array_equal(share, shares[0])
         assert len(set(share.tolist())) == 4

@@ -8,6 +8,7 @@ import torch
 
 from detres.data.classification_transforms import ClassificationTransform
 from detres.data.crops import PadCropping
+from detres.data.samplers import Share
 from detres.data.shard_stream import ShardedImages, read_lane, shard_training_loader
 from detres.errors import ConfigError, DataError
 from detres.structures import ClassificationBatch
@@ -33,7 +34,8 @@ def images(tmp_path: Path, write_shard: Callable[..., Path], jpeg: Callable[[int
 
 
 def _take(images: ShardedImages, count: int, **options: object) -> list[ClassificationBatch]:
-    loader = shard_training_loader(images, TRANSFORM, **({"batch": 4} | options))
+    shared = {"batch": 4} | {name: options.pop(name) for name in vars(Share()) if name in options}
+    loader = shard_training_loader(images, TRANSFORM, Share(**shared), **options)
     return list(islice(iter(loader), count))
 
 
@@ -99,7 +101,7 @@ def test_repeats_stand_in_one_batch_and_are_drawn_differently(images: ShardedIma
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_image_is_left_out_and_named_and_the_next_stands_in(images: ShardedImages, workers: int) -> None:
-    loader = shard_training_loader(images, TRANSFORM, batch=4, workers=workers)
+    loader = shard_training_loader(images, TRANSFORM, Share(batch=4), workers=workers)
     batches = list(islice(iter(loader), 16))
     shown = [batch.image_ids for batch in batches]
     assert not any("0.tar/k05" in ids for ids in shown)
@@ -127,8 +129,8 @@ def test_a_shard_that_cannot_be_read_is_named(images: ShardedImages, tmp_path: P
 
 def test_more_ranks_than_shards_are_refused_and_more_workers_do_no_harm(images: ShardedImages) -> None:
     with pytest.raises(DataError, match="4 shards cannot be dealt out to 5 ranks"):
-        shard_training_loader(images, TRANSFORM, batch=10, world=5)
-    assert shard_training_loader(images, TRANSFORM, batch=8, world=4, workers=3).num_workers == 1
+        shard_training_loader(images, TRANSFORM, Share(batch=10, world=5))
+    assert shard_training_loader(images, TRANSFORM, Share(batch=8, world=4), workers=3).num_workers == 1
 
 
 def test_shards_without_images_are_refused(tmp_path: Path, write_shard: Callable[..., Path]) -> None:

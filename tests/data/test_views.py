@@ -9,6 +9,7 @@ import torchvision.transforms as T
 from numpy.typing import NDArray
 from PIL import Image
 
+from detres.data.samplers import Share
 from detres.data.views import (
     ViewDataset,
     ViewPlan,
@@ -107,7 +108,7 @@ def test_over_the_ranks_every_image_comes_once_and_unreadable_ones_are_named(wor
     plans = (ViewPlan("five", 24, (32,)), ViewPlan("whole", 24, (16, 24)))
     for rank in range(3):
         dataset = ViewDataset(images, plans)
-        for batch in view_loader(dataset, batch=4, rank=rank, world=3, workers=workers):
+        for batch in view_loader(dataset, Share(batch=4, rank=rank, world=3), workers=workers):
             seen += batch.image_ids
             of_crops, of_wholes = batch.views
             assert len(of_crops) == 1
@@ -134,12 +135,12 @@ def test_a_batch_of_nothing_is_empty() -> None:
 
 def test_many_large_views_are_loaded_a_few_at_a_time() -> None:
     dense = ViewPlan("whole", 224, (224, 256, 384, 480, 640))
-    assert view_loader(ViewDataset(Pictures(), [ViewPlan("centre", 224, (256,))]), batch=64).batch_size == 64
-    assert view_loader(ViewDataset(Pictures(), [dense]), batch=64).batch_size < 20
-    assert view_loader(ViewDataset(Pictures(), [dense] * 99), batch=64).batch_size == 1
+    assert view_loader(ViewDataset(Pictures(), [ViewPlan("centre", 224, (256,))]), Share(batch=64)).batch_size == 64
+    assert view_loader(ViewDataset(Pictures(), [dense]), Share(batch=64)).batch_size < 20
+    assert view_loader(ViewDataset(Pictures(), [dense] * 99), Share(batch=64)).batch_size == 1
 
 
 def test_loading_draws_nothing_from_the_global_generator() -> None:
     before = torch.random.get_rng_state()
-    list(view_loader(ViewDataset(Pictures(), [ViewPlan("centre", 24)]), batch=4))
+    list(view_loader(ViewDataset(Pictures(), [ViewPlan("centre", 24)]), Share(batch=4)))
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -15,7 +15,7 @@ from detres.config.classification_schema import (
     ClassificationTestConfig,
     ClassificationTrainingConfig,
 )
-from detres.data.annotations import Problem
+from detres.data.problems import Problem
 from detres.errors import DataError, WeightsError
 from detres.experiments.classification_evaluating import class_rows, measure_classifier
 

@@ -17,8 +17,9 @@ from typing import Any
 from detres.config.difference import check_resumable
 from detres.config.loading import AnyConfig, Layer, load_config
 from detres.data.classification_sets import load_classified
-from detres.data.datasets import SplitName, load_dataset
+from detres.data.datasets import load_dataset
 from detres.data.localized_sets import load_localized
+from detres.data.places import SplitName
 from detres.errors import ConfigError, DataError
 from detres.experiments.evaluation_places import default_split
 from detres.experiments.reproduction.beginnings import layer_of_beginning

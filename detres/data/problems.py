@@ -1,0 +1,67 @@
+"""What is wrong with a data set, in words that commands print and tests count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from detres.errors import readable
+
+ProblemKind = Literal[
+    "image missing",
+    "image unreadable",
+    "size disagrees",
+    "turned by EXIF",
+    "annotation missing",
+    "annotation malformed",
+    "box without area",
+    "box outside the image",
+    "unknown class",
+    "unknown image",
+    "empty supercategory",
+    "set without annotations",
+    "image without class",
+    "image repeated",
+    "file not read",
+    "name outside the set",
+    "picture in doubt",
+    "label of other meaning",
+    "class named twice",
+    "class names look alike",
+    "boxes look like shares",
+    "image id twice",
+    "image name unusable",
+    "category id twice",
+    "category repeated",
+    "box stands twice",
+    "image breaks off",
+    "written otherwise",
+    "nothing to learn from",
+    "nothing to measure",
+]
+
+
+# What is said, but costs nothing: strict accepts it.
+HARMLESS: frozenset[ProblemKind] = frozenset(
+    {"empty supercategory", "set without annotations", "file not read", "written otherwise", "class names look alike"}
+)
+
+
+# Of an image that is not there to be looked at.
+UNREADABLE: frozenset[ProblemKind] = frozenset({"image missing", "image unreadable"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a data set, and what was done about it. file: relative to the set's root.
+
+    costs_image: whether a whole image is left out for it.
+    """
+
+    kind: ProblemKind
+    file: str
+    detail: str
+    costs_image: bool = False
+
+    def __str__(self) -> str:
+        return readable(f"{self.kind}: {self.file}: {self.detail}")
