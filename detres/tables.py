@@ -69,6 +69,15 @@ LOCALIZATION_FORMATS: Table = Table(
     }
 )
 
+# What moves the weights: (parameter groups, lr, and by keyword what it heeds of momentum, nesterov and betas).
+OPTIMIZERS: Table = Table(
+    {
+        "sgd": "detres.training.optimizers:sgd",
+        "adamw": "detres.training.optimizers:adamw",
+        "lamb": "detres.training.optimizers:lamb",
+    }
+)
+
 # How the rate changes: (training.schedules.Rates, its own parameters by keyword) -> training.schedules.Schedule.
 SCHEDULES: Table = Table(
     {
@@ -89,13 +98,21 @@ LAYOUTS: Table = Table(
     }
 )
 
-# A norm behind a convolution: (channels, eps) -> nn.Module.
+# The norm behind a backbone's convolutions: (channels, eps=…) -> nn.Module.
 NORMS: Table = Table(
     {
-        "batch": "detres.backbones.norms:batch_norm",
+        "batch": "torch.nn:BatchNorm2d",
         "frozen": "detres.backbones.norms:FrozenBatchNorm",
-        "sync": "detres.backbones.norms:sync_norm",
+        "sync": "torch.nn:SyncBatchNorm",
         "group": "detres.backbones.norms:group_norm",
+    }
+)
+
+# The norm behind the convolutions of an FPN and of a box head, if there is one: (channels) -> nn.Module.
+HEAD_NORMS: Table = Table(
+    {
+        "batch": "torch.nn:BatchNorm2d",
+        "group": "detres.detection.box_heads:group_norm",
     }
 )
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from detres.tables import NORMS
+
 Norm = Literal["batch", "frozen", "sync", "group"]
 
 GROUPS = 32  # of group norm: Wu & He 2018, figure 1
@@ -48,18 +50,15 @@ class FrozenBatchNorm(nn.Module):
 
 
 def make_norm(kind: Norm, channels: int, eps: float) -> nn.Module:
-    """The norm behind a convolution of so many channels."""
-    match kind:
-        case "batch":
-            return nn.BatchNorm2d(channels, eps=eps)
-        case "frozen":
-            return FrozenBatchNorm(channels, eps=eps)
-        case "sync":
-            return nn.SyncBatchNorm(channels, eps=eps)
-        case "group":
-            # The CIFAR nets start with 16 channels, fewer than the groups.
-            return nn.GroupNorm(min(GROUPS, channels), channels, eps=eps)
-    raise ValueError(f"norm {kind!r} is none of batch, frozen, sync, group")
+    """The norm behind a convolution of so many channels. Raises ValueError where there is none of this name."""
+    if kind not in NORMS:
+        raise ValueError(f"norm {kind!r} is none of {', '.join(NORMS)}")
+    return NORMS[kind](channels, eps=eps)
+
+
+def group_norm(channels: int, *, eps: float) -> nn.GroupNorm:
+    # The CIFAR nets start with 16 channels, fewer than the groups.
+    return nn.GroupNorm(min(GROUPS, channels), channels, eps=eps)
 
 
 def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from detres.config.sections import (
     Weights4,
     one_as_list,
 )
-from detres.tables import DETECTION_FORMATS, FUSIONS
+from detres.tables import DETECTION_FORMATS, FUSIONS, HEAD_NORMS, LAYOUTS
 
 
 def _check_groups(section: Any, norm: str, channels: int) -> Any:
@@ -34,7 +34,7 @@ def _check_groups(section: Any, norm: str, channels: int) -> Any:
 
 class FpnConfig(Section):
     channels: int = Field(default=256, ge=1)
-    norm: Literal["none", "batch", "group"] = "none"
+    norm: Annotated[str, OneOf(HEAD_NORMS, besides=("none",))] = "none"
 
     @model_validator(mode="after")
     def _groups_divide(self) -> Self:
@@ -122,7 +122,7 @@ class RoiConfig(Section):
     head_conv_channels: int = Field(default=256, ge=1)
     head_fcs: int = Field(default=2, ge=1)
     head_fc_channels: int = Field(default=1024, ge=1)
-    head_norm: Literal["none", "batch", "group"] = "none"
+    head_norm: Annotated[str, OneOf(HEAD_NORMS, besides=("none",))] = "none"
     canonical_size: float = Field(default=224.0, gt=0.0)
     """An RoI of this size reads from canonical_level (FPN, equation 1)."""
     canonical_level: int = 4
@@ -147,7 +147,7 @@ class DetectorBackboneConfig(BackboneConfig):
 
 
 class ModelConfig(Section):
-    layout: Literal["c4", "dc5", "fpn"] = "fpn"
+    layout: Annotated[str, OneOf(LAYOUTS)] = "fpn"
     backbone: DetectorBackboneConfig = DetectorBackboneConfig()
     fpn: FpnConfig = FpnConfig()
     anchors: AnchorsConfig = AnchorsConfig()

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from detres.config.choices import OneOf
 from detres.files.places import is_address, what_is_wrong_with
-from detres.tables import SCHEDULES
+from detres.tables import NORMS, OPTIMIZERS, SCHEDULES
 
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -70,7 +70,7 @@ class BackboneConfig(Section):
     were trained, else end."""
     stride_in: Literal["1x1", "3x3"] | None = None
     """Which convolution of a bottleneck strides; null: as the weights were trained, else 3x3."""
-    norm: Literal["batch", "frozen", "sync", "group"] | None = None
+    norm: Annotated[str, OneOf(NORMS)] | None = None
     """null: frozen where statistics were loaded, batch elsewhere."""
     frozen_stages: int = Field(default=0, ge=0, le=5)
     """0 nothing, 1 the stem, 2 the stem and c2, and so on."""
@@ -102,9 +102,6 @@ class TrainingConfig(Section):
     eval_every: int | None = Field(default=None, ge=1)
     allow_other_images: bool = False
     """Let --resume go on although the images are not those the run was begun with; it then ends as another run."""
-
-
-OPTIMIZERS = ("sgd", "adamw", "lamb")
 
 
 class OptimizerConfig(Section):

@@ -6,21 +6,21 @@ R RoIs, C channels. Every head takes (R, C, pool, pool), gives (R, out_channels)
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "group": lambda channels: nn.GroupNorm(32, channels),
-}
+from detres.tables import HEAD_NORMS
 
 
 def conv_block(channels_in: int, channels_out: int, *, norm: str = "none", kernel: int = 3) -> nn.Sequential:
     """A convolution that keeps the map's size, with a norm behind it unless norm is "none" (then with a bias)."""
     conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=norm == "none")
-    return nn.Sequential(conv) if norm == "none" else nn.Sequential(conv, NORMS[norm](channels_out))
+    return nn.Sequential(conv) if norm == "none" else nn.Sequential(conv, HEAD_NORMS[norm](channels_out))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(32, channels)
 
 
 class StageHead(nn.Module):

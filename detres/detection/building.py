@@ -7,10 +7,11 @@ from torch import nn
 from detres.config.schema import BoxLossConfig, ModelConfig, TestConfig
 from detres.detection.anchors import AnchorGrid, default_sizes
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.layouts import LAYOUTS, HeadOptions, Layout
+from detres.detection.layouts import HeadOptions, Layout
 from detres.detection.losses import BoxLoss
 from detres.detection.roi_heads import RoIHeads, RoIPooler
 from detres.detection.rpn import RPN
+from detres.tables import LAYOUTS
 
 
 def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> FasterRCNN:

@@ -109,7 +109,6 @@ def fpn(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channel
     return Layout(backbone, neck, head.build(fpn_channels, pool), neck.specs, len(specs), pool)
 
 
-LAYOUTS = {"c4": c4, "dc5": dc5, "fpn": fpn}
 OUTPUTS = {"c4": ("c4", "c5"), "dc5": ("c5",), "fpn": ("c2", "c3", "c4", "c5")}
 """Of a ResNet, and of whatever takes its place."""
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from detres.errors import ConfigError
+from detres.lookup import heeded
+from detres.tables import OPTIMIZERS
 
 
 def build_optimizer(
@@ -36,15 +38,24 @@ def build_optimizer(
         raise ConfigError(
             "the model has nothing to train: every parameter is frozen; lower model.backbone.frozen_stages"
         )
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
-    if name == "lamb":
-        from timm.optim import Lamb  # importing timm takes a second
+    if name not in OPTIMIZERS:
+        return _build_timm(name, groups, lr=lr, momentum=momentum)
+    build = OPTIMIZERS[name]
+    return build(groups, lr, **heeded(build, {"momentum": momentum, "nesterov": nesterov, "betas": betas}))
 
-        return Lamb(groups, lr=lr, betas=betas)
-    return _build_timm(name, groups, lr=lr, momentum=momentum)
+
+def sgd(groups: list[dict], lr: float, *, momentum: float, nesterov: bool) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+
+
+def adamw(groups: list[dict], lr: float, *, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
+
+
+def lamb(groups: list[dict], lr: float, *, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    from timm.optim import Lamb  # importing timm takes a second
+
+    return Lamb(groups, lr=lr, betas=betas)
 
 
 def _build_timm(name: str, groups: list[dict], *, lr: float, momentum: float) -> torch.optim.Optimizer:
@@ -53,7 +64,8 @@ def _build_timm(name: str, groups: list[dict], *, lr: float, momentum: float) ->
     own = name.removeprefix("timm/")
     if own == name or own not in list_optimizers():
         known = ", ".join(list_optimizers())
-        raise ConfigError(f"optimizer.name={name}: there are sgd, adamw, lamb, and timm/NAME with one of {known}")
+        ours = ", ".join(OPTIMIZERS)
+        raise ConfigError(f"optimizer.name={name}: there are {ours}, and timm/NAME with one of {known}")
     return create_optimizer_v2(groups, own, lr=lr, momentum=momentum)
 
 
