@@ -98,6 +98,9 @@ class TrainingConfig(Section):
     keep_every: int | None = Field(default=None, ge=1)
     """Steps of which a checkpoint is kept for good; null: last and best only."""
     eval_every: int | None = Field(default=None, ge=1)
+    logs: Annotated[tuple[str, ...], BeforeValidator(one_as_list)] = ("json", "tensorboard")
+    """Where the run is told of: json and text (metrics.jsonl and log.txt, which every run has), tensorboard, csv,
+    wandb, mlflow, or module:callable."""
     allow_other_images: bool = False
     """Let --resume go on although the images are not those the run was begun with; it then ends as another run."""
 

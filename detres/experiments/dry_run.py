@@ -12,6 +12,7 @@ from detres.distributed import local_device
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.parts import Say
 from detres.experiments.tasks import TASKS
+from detres.training.loggers import make_loggers
 from detres.training.loop import Batch
 
 
@@ -29,6 +30,7 @@ def dry_run(
     there; else a missing set is only said. So are published weights that are not at hand: a dry run downloads nothing.
     """
     where = local_device(device)
+    make_loggers(config.training.logs)  # What cannot be made is told; a dry run starts none.
     say(dump_config(config).rstrip())
     parts = TASKS[config.task].dry_parts(config, weights, where, say, data_is_stated)
     say_schedule(config, say)
