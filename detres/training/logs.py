@@ -77,7 +77,8 @@ class Logs:
 
     def _log(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
         self._step = step
-        self._each("metrics", lambda logger: logger.metrics(kind, step, values))
+        # A copy each: what a logger of others does to its own changes no other's, nor what the run is judged by.
+        self._each("metrics", lambda logger: logger.metrics(kind, step, dict(values)))
         self._tell_of_disk()
 
     def _painters(self) -> list[Logger]:

@@ -165,6 +165,25 @@ def test_equal_loggers_are_told_apart(tmp_path):
     assert names(two) == ["start", "train"]
 
 
+def test_what_a_logger_does_to_its_values_is_its_own_affair(tmp_path):
+    class Meddler(Recorder):
+        def metrics(self, kind, step, values):
+            values.clear()
+
+    after, metrics = Recorder(), {"AP": 0.5}
+    logs = Logs(RunStart(tmp_path), [Meddler(), after], None)
+    logs.evaluation(1, metrics)
+    assert metrics == after.calls[-1][3] == {"AP": 0.5}
+    logs.close()
+
+
+def test_ranks_but_the_main_one_tell_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr("detres.training.logs.is_main", lambda: False)
+    recorder, screen = Painter(), io.StringIO()
+    go_through(tmp_path, [recorder], screen)
+    assert (recorder.calls, screen.getvalue(), list(tmp_path.iterdir())) == ([], "", [])
+
+
 def test_what_cannot_be_drawn_is_told_once(tmp_path):
     def draw():
         yield "val/0", PICTURE
