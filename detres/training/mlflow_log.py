@@ -56,7 +56,7 @@ class MlflowLog:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "detres")
         known = self._client.get_experiment_by_name(name)
         experiment = known.experiment_id if known else self._client.create_experiment(name)
-        begun = self._client.create_run(experiment, run_name=run.folder.name).info.run_id
+        begun = self._client.create_run(experiment, run_name=run.folder.resolve().name).info.run_id
         parameter = self._mlflow.entities.Param
         rows = [parameter(key, str(value)[:_LONGEST_PARAMETER]) for key, value in _flat(run.config)]
         for first in range(0, len(rows), _MOST_PARAMETERS):

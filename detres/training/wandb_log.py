@@ -28,7 +28,7 @@ class WandbLog:
         id_file = run.folder / "wandb_id.txt"
         self._run = self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "detres"),
-            name=run.folder.name,
+            name=run.folder.resolve().name,
             id=_kept_id(id_file, run),
             resume="allow",
             dir=str(run.folder),

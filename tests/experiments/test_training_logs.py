@@ -117,6 +117,17 @@ def test_what_is_no_logger_is_refused_before_anything_is_made(tiny_classes: Any,
     assert not run_folder.exists()
 
 
+def test_another_rank_makes_none_and_raises_what_the_main_one_does(
+    tiny_classes: Any, run_folder: Path, own: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detres.experiments.training.is_main", lambda: False)
+    monkeypatch.setattr("detres.experiments.training.broadcast_from_main", lambda _: ConfigError("the main one's"))
+    config = load_config(tiny_classes.cfg, ["training.logs=[no_such_module:X]"])
+    with pytest.raises(ConfigError, match="the main one's"):
+        train(config, run_folder, device="cpu")
+    assert not run_folder.exists()
+
+
 def test_pictures_of_an_evaluation_are_handed_to_who_takes_them(tiny: Any, run_folder: Path, own: Any) -> None:
     taken = []
 

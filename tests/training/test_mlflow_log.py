@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -75,6 +76,12 @@ def test_a_run_that_goes_on_is_the_same_and_one_that_begins_anew_another(calls, 
     assert use(tmp_path) != first
     assert len([call for call in calls if call[0] == "create_run"]) == 2
     assert len([call for call in calls if call[0] == "create_experiment"]) == 1
+
+
+def test_a_run_in_the_folder_one_is_in_has_that_folders_name(calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    use(Path("."))
+    assert [option["run_name"] for name, _, option in calls if name == "create_run"] == [tmp_path.name]
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -74,6 +75,12 @@ def test_a_run_that_goes_on_has_the_same_id_and_one_that_begins_anew_another(cal
     assert [each["id"] for each in options] == [None, first, None]
     assert [each["project"] for each in options] == ["detres", "detres", "mine"]
     assert (tmp_path / "wandb_id.txt").read_text().strip() != first
+
+
+def test_a_run_in_the_folder_one_is_in_has_that_folders_name(calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    use(Path("."))
+    assert calls[0][1]["name"] == tmp_path.name
 
 
 @pytest.mark.slow
