@@ -89,6 +89,18 @@ SCHEDULES: Table = Table(
     }
 )
 
+# Whom a run tells of itself: () -> training.logger.Logger.
+LOGGERS: Table = Table(
+    {
+        "json": "detres.training.metric_log:MetricLog",
+        "text": "detres.training.text_log:TextLog",
+        "tensorboard": "detres.training.tensorboard_log:TensorBoardLog",
+        "csv": "detres.training.csv_log:CsvLog",
+        "wandb": "detres.training.wandb_log:WandbLog",
+        "mlflow": "detres.training.mlflow_log:MlflowLog",
+    }
+)
+
 # Where a detector's features come from: (backbone, …) -> detection.layouts.Layout.
 LAYOUTS: Table = Table(
     {

@@ -19,6 +19,7 @@ KeyPath = tuple[str, ...]
 # Keys whose value may be module:callable.
 _NAMES: tuple[KeyPath, ...] = (("model", "backbone", "name"), ("data", "format"), ("schedule", "name"))
 _AUGMENT = ("data", "augment")
+_LOGS = ("training", "logs")
 _SPLITS = (("data", "train"), ("data", "val"), ("data", "test"))
 
 
@@ -44,9 +45,9 @@ def code_names(values: Any) -> list[CodeName]:
     stated = {key: _get(values, key) for key in _NAMES}
     found = [CodeName(key, name) for key, name in stated.items() if isinstance(name, str) and ":" in name]
     found += _augmentations(_get(values, _AUGMENT))
+    found += [CodeName(_LOGS, name) for name in _listed(values, _LOGS) if isinstance(name, str) and ":" in name]
     for key in _SPLITS:
-        stated = _get(values, key)
-        for text in [stated] if isinstance(stated, str) else stated if isinstance(stated, list | tuple) else ():
+        for text in _listed(values, key):
             found += [CodeName(key, shard) for shard in (programs_in(text) if isinstance(text, str) else ())]
     return found
 
@@ -68,6 +69,12 @@ def _augmentations(stated: Any) -> Iterator[CodeName]:
     elif isinstance(stated, Sequence) and not isinstance(stated, str):
         for each in stated:
             yield from _augmentations(each)
+
+
+def _listed(values: Any, path: KeyPath) -> Sequence[Any]:
+    """The entries of a list, of which one may stand alone."""
+    stated = _get(values, path)
+    return [stated] if isinstance(stated, str) else stated if isinstance(stated, list | tuple) else ()
 
 
 def _get(values: Any, path: KeyPath) -> Any:

@@ -19,6 +19,8 @@ MAY_CHANGE = frozenset(
         "training.checkpoint_every",
         "training.keep_every",
         "training.eval_every",
+        "training.logs",
+        "training.log_pictures",
         "training.allow_other_images",
         "data.workers",
         "data.strict",

@@ -263,6 +263,8 @@ class TestConfig(Section):
 class DetectionTrainingConfig(TrainingConfig):
     best_metric: Literal["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "mAP50", "mAP50_07"] = "AP"
     """The key of metrics.json that decides which checkpoint is best."""
+    log_pictures: int = Field(default=0, ge=0)
+    """Images of an evaluation that loggers which take pictures get, ground truth beside predictions."""
 
 
 class Config(ExperimentConfig):

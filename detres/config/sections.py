@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from detres.config.choices import OneOf
 from detres.files.places import is_address, what_is_wrong_with
-from detres.tables import NORMS, OPTIMIZERS, SCHEDULES
+from detres.tables import LOGGERS, NORMS, OPTIMIZERS, SCHEDULES
 
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -100,6 +100,12 @@ class TrainingConfig(Section):
     keep_every: int | None = Field(default=None, ge=1)
     """Steps of which a checkpoint is kept for good; null: last and best only."""
     eval_every: int | None = Field(default=None, ge=1)
+    logs: Annotated[tuple[Annotated[str, OneOf(LOGGERS, own=True)], ...], BeforeValidator(one_as_list)] = (
+        "json",
+        "tensorboard",
+    )
+    """Where the run is told of: json and text (metrics.jsonl and log.txt, which every run has), tensorboard, csv,
+    wandb, mlflow, or module:callable."""
     allow_other_images: bool = False
     """Let --resume go on although the images are not those the run was begun with; it then ends as another run."""
 

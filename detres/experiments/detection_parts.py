@@ -22,6 +22,7 @@ from detres.experiments.detection_models import build_detector, prepare_detector
 from detres.experiments.detection_weights import detector_from_weights, detector_of_checkpoint
 from detres.experiments.evaluated_sets import load_measured
 from detres.experiments.evaluating import map_classes, measure
+from detres.experiments.logged_pictures import LoggedPictures
 from detres.experiments.parts import Say, Start, TrainingParts
 from detres.experiments.same_data import SameData
 from detres.experiments.told_problems import problem_lines
@@ -46,7 +47,8 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
     found: dict[Problem, None] = {}
-    evaluate = _evaluator(model, config, images, device, say, found, same)
+    shown = LoggedPictures(config.training.log_pictures)
+    evaluate = _evaluator(model, config, images, device, say, found, shown, same)
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata() | same.to_metadata(),
@@ -55,6 +57,7 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
         evaluate=evaluate,
         warnings=lambda: list(map(str, (*dataset.undecodable(), *dataset.filled(), *found))),
         best_counts=same.best_counts,
+        pictures=shown if config.training.log_pictures else None,
     )
 
 
@@ -76,13 +79,14 @@ def _evaluator(
     device: torch.device,
     say: Say,
     found: dict[Problem, None],
+    shown: LoggedPictures,
     same: SameData,
 ) -> Evaluate | None:
     """Measures on val, or on test where there is no val; None where there is neither, or nothing is annotated.
 
     learned: the images that are trained on, whose problems were said. found: gets what turns out to be wrong with
     images when they are decoded. Those that cannot be are left out: a run of days does not end for one of them, and
-    eval_det refuses them.
+    eval_det refuses them. shown: remembers what is drawn of the evaluation.
     """
     data = config.data
     split = "val" if data.val or data.val_fraction else "test" if data.test else None
@@ -105,6 +109,7 @@ def _evaluator(
         if measured is None:
             return None
         found.update(dict.fromkeys(measured.found))
+        shown.remember(split, images, measured)
         return measured.metrics
 
     return evaluate

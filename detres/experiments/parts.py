@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 if TYPE_CHECKING:
+    from detres.training.logs import Pictures
     from detres.training.loop import Batch
     from detres.training.running import Evaluate
 
@@ -31,7 +32,7 @@ class TrainingParts:
     """What is trained, on what, and how it is measured.
 
     model: on its device. metadata: of every model.safetensors of the run. batches: from a step to this rank's endless
-    micro-batches. accumulate: how many of them make a step. evaluate, finish: as Run has them.
+    micro-batches. accumulate: how many of them make a step. evaluate, finish, pictures: as Run has them.
     publish: called on the main rank with a checkpoint's folder whenever it is the one that the run is judged by.
     warnings: what turned out to be wrong with the data, asked for when the run ends. best_counts: whether the best
     evaluation so far was of the same images as those to come.
@@ -46,6 +47,7 @@ class TrainingParts:
     publish: Callable[[Path], None] | None = None
     warnings: Callable[[], list[str]] = list
     best_counts: bool = True
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from detres.files.whole import write_whole
 from detres.tables import TRAININGS
 from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint, has_checksum
 from detres.training.ema import MovingAverage
+from detres.training.logger import Logger
+from detres.training.loggers import check_logger, make_loggers
 from detres.training.metric_log import what_is_lost
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
@@ -38,18 +41,23 @@ def train(
     resume: bool = False,
     device: str | None = None,
     terminal: TextIO | None = None,
+    logs: Sequence[Logger] = (),
     say: Say = lambda line: None,
 ) -> Path:
     """Train the config's model; returns the run's folder, runs/RECIPE unless `out` names another.
 
     weights: a model of the same task to start from; classes are matched by name. resume: go on where the folder has a
-    checkpoint. terminal: where progress is shown. say: told what was loaded and left out, a line at a time.
+    checkpoint. terminal: where progress is shown. logs: told of the run on the main rank, besides those of
+    training.logs. say: told what was loaded and left out, a line at a time.
     Raises UserError; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
     """
     where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
     with process_group(where), ExitStack() as stack:
         if not is_main():
             say = _in_silence
+        loggers = _loggers_on_main(config, logs)
+        if "json" not in config.training.logs:
+            say("training.logs: metrics.jsonl is written all the same; --resume, doctor and analyze read it")
         found = _found_on_main(run, resume, stack)
         if found:
             _check_config(run, config, say)
@@ -77,7 +85,7 @@ def train(
                     f"{run}: {lines} lines were logged here and no checkpoint is left, so it begins at step 0; the "
                     "lines are kept in metrics.before.jsonl"
                 )
-        finished = _run(parts, config, run, where, found, terminal, say)
+        finished = _run(parts, config, run, where, found, loggers, terminal, say)
         if is_main() and parts.publish is not None:
             patiently(
                 partial(parts.publish, find_checkpoint(run)), run, "what is made of the best checkpoint", tell=say
@@ -93,6 +101,7 @@ def _run(
     folder: Path,
     device: torch.device,
     checkpoint: Path | None,
+    loggers: Sequence[Logger],
     terminal: TextIO | None,
     say: Say,
 ) -> Finished:
@@ -114,16 +123,41 @@ def _run(
         publish=parts.publish,
         metadata=parts.metadata,
         best_counts=parts.best_counts,
+        pictures=parts.pictures,
+        config=config.model_dump(mode="json"),
     )
     ema = MovingAverage(parts.model, training.ema) if training.ema else None
     optimizer, schedule = optimizer_of(parts.model, config), schedule_of(config)
     try:
         return run_training(
-            plan, model, optimizer, schedule, parts.batches, ema=ema, checkpoint=checkpoint, terminal=terminal
+            plan,
+            model,
+            optimizer,
+            schedule,
+            parts.batches,
+            ema=ema,
+            checkpoint=checkpoint,
+            logs=loggers,
+            terminal=terminal,
         )
     finally:  # Said however the run ends; each rank's own workers have met their own.
         for warning in parts.warnings():
             say(f"warning: {warning}")
+
+
+def _loggers_on_main(config: AnyConfig, own: Sequence[Logger]) -> list[Logger]:
+    """Those of the config and the caller's own; none on other ranks, which raise what the main one raises."""
+    loggers: list[Logger] = []
+    error = None
+    if is_main():
+        try:
+            given = [check_logger(logger, f"logs[{place}]") for place, logger in enumerate(own)]
+            loggers = [*make_loggers(config.training.logs), *given]
+        except UserError as refusal:
+            error = refusal
+    if (told := broadcast_from_main(error)) is not None:
+        raise told
+    return loggers
 
 
 def _found_on_main(run: Path, resume: bool, stack: ExitStack) -> Path | None:

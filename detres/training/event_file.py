@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from detres.training.waiting_file import WaitingFile
 
 
@@ -19,27 +23,25 @@ class EventFile:
     def __init__(self, folder: Path, step: int) -> None:
         now = time.time()
         name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
-        self._file = WaitingFile(folder / name)
+        self.file = WaitingFile(folder / name)
         self._add(wall_time=now, file_version="brain.Event:2")
         if step:
             # SessionLog.START, which tells readers to drop what they have from this step on.
             self._add(wall_time=now, step=step + 1, session_log={"status": 1})
-
-    @property
-    def path(self) -> Path:
-        return self._file.path
-
-    @property
-    def error(self) -> OSError | None:
-        return self._file.error
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
             summary = {"value": [{"tag": name, "simple_value": value}]}
             self._add(wall_time=time.time(), step=step, summary=summary)
 
+    def write_picture(self, name: str, rgb: NDArray[np.uint8], step: int) -> None:
+        """rgb: (H, W, 3)."""
+        png = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
+        image = {"height": rgb.shape[0], "width": rgb.shape[1], "colorspace": 3, "encoded_image_string": png}
+        self._add(wall_time=time.time(), step=step, summary={"value": [{"tag": name, "image": image}]})
+
     def close(self) -> None:
-        self._file.close()
+        self.file.close()
 
     def _add(self, **event: Any) -> None:
         # Their imports take a while, and only a run needs them.
@@ -48,4 +50,4 @@ class EventFile:
 
         record = io.BytesIO()
         RecordWriter(record).write(Event(**event).SerializeToString())
-        self._file.write(record.getvalue())
+        self.file.write(record.getvalue())

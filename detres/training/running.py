@@ -9,8 +9,8 @@ anywhere between them does what is left when it goes on, so that it ends as one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,8 @@ from detres.training.checkpoints import existing_checkpoint, link_checkpoint, lo
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
-from detres.training.logs import Logs
+from detres.training.logger import Logger, RunStart
+from detres.training.logs import Logs, Pictures
 from detres.training.loop import Batch, StepReport, train_steps
 from detres.training.run_state import Best, RunState
 from detres.training.schedules import Schedule
@@ -66,6 +67,8 @@ class Run:
     publish: called on the main rank with the folder of every new best checkpoint.
     metadata: goes into every model.safetensors, which shall be enough to rebuild the model.
     best_counts: whether what a checkpoint was found to be worth still holds, as it does of the same images only.
+    pictures: of the last evaluation, by name, for loggers; asked on the main rank, where one takes pictures.
+    config: resolved, for loggers.
     """
 
     folder: Path
@@ -82,6 +85,8 @@ class Run:
     publish: Callable[[Path], None] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     best_counts: bool = True
+    pictures: Pictures | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_training(
@@ -93,12 +98,13 @@ def run_training(
     *,
     ema: MovingAverage | None = None,
     checkpoint: Path | None = None,
+    logs: Sequence[Logger] = (),
     terminal: TextIO | None = None,
 ) -> Finished:
     """Train to the run's last step, from `checkpoint` where it goes on from one (resuming.py finds it).
 
     model, optimizer, ema: as train_steps takes them. make_batches: this rank's endless micro-batches from the first of
-    a step on. terminal: where to show progress; None: nowhere.
+    a step on. logs: told of it on the main rank. terminal: where to show progress; None: nowhere.
     Raises UserError where the checkpoint cannot be read, or none be written; NonFiniteLoss; Interrupted.
     """
     state = RunState(model, optimizer, schedule, ema)
@@ -108,11 +114,11 @@ def run_training(
             state.forget_evaluations()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        logs = Logs(run.folder, run.steps, state, terminal)
-        stack.callback(logs.close)
-        keeper = _Keeper(run, state, model, logs, interrupts)
+        told = Logs(RunStart(run.folder, run.config, run.steps, state.step, state.evaluated), logs, terminal)
+        stack.callback(told.close)
+        keeper = _Keeper(run, state, model, told, interrupts)
         if checkpoint is not None:
-            logs.event(state.step, f"goes on from {checkpoint}")
+            told.event(state.step, f"goes on from {checkpoint}")
         keeper.catch_up()
         reports = train_steps(
             model,
@@ -134,7 +140,7 @@ def run_training(
             for report in reports:
                 keeper.after_step(report)
         except NonFiniteLoss as error:
-            logs.event(error.step, error.what)
+            told.event(error.step, error.what)
             raise NonFiniteLoss(error.what, error.step, error.image_ids, existing_checkpoint(run.folder)) from None
     return Finished(state.step, state.best)
 
@@ -211,6 +217,8 @@ class _Keeper:
             # Not what only the end of the run asked for, lest a run that is made longer had other rates.
             self.state.schedule.observe(step, metrics)
         self.logs.evaluation(step, metrics)
+        if self.run.pictures is not None:
+            self.logs.pictures(step, self.run.pictures)
         self.state.judge(metrics, self.run.best_metric)
         self._save()
 
@@ -246,9 +254,8 @@ class _Keeper:
                 )
 
     def _tell(self, line: str) -> None:
-        """A line about a disk that refuses, which may be the one that the logs lie on."""
-        with suppress(OSError):
-            self.logs.event(self.state.step, line)
+        """A line about a disk that refuses."""
+        self.logs.event(self.state.step, line)
 
     def _folder(self, name: str) -> Path:
         return self.run.folder / "checkpoints" / name

@@ -8,51 +8,44 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detres.training.loop import StepReport
-from detres.training.report_lines import evaluation_line, losses_text, report_line
+from detres.training.logger import Kind, Logger, RunStart
+from detres.training.report_lines import line_of, losses_text
 
 
-class Terminal(Protocol):
-    """What a run tells its user while it goes on."""
+class Terminal(Logger, Protocol):
+    """What a run tells its user while it goes on: also of steps that leave no line."""
 
-    def report(self, report: StepReport) -> None: ...
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None: ...
-    def event(self, step: int, message: str) -> None: ...
-    def close(self) -> None: ...
+    def completed(self, step: int) -> None: ...
 
 
-def open_terminal(stream: TextIO, *, steps: int, step: int = 0) -> Terminal:
-    """A bar where `stream` is a terminal, else lines; steps: the length of the run, step: where it goes on from."""
-    return LiveBar(stream, steps, step) if stream.isatty() else Lines(stream, steps)
+def open_terminal(stream: TextIO) -> Terminal:
+    """A bar where `stream` is a terminal, else lines."""
+    return LiveBar(stream) if stream.isatty() else Lines(stream)
 
 
 class Lines:
-    """One line a report that was read from the device."""
+    """One line for everything that is told."""
 
-    def __init__(self, stream: TextIO, steps: int) -> None:
-        self._stream, self._steps = stream, steps
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-    def report(self, report: StepReport) -> None:
-        if report.losses is not None:
-            self._say(report_line(report, self._steps))
+    def start(self, run: RunStart) -> None:
+        self._steps = run.steps
 
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
-        self._say(evaluation_line(step, metrics))
+    def completed(self, step: int) -> None:
+        pass  # most steps have no line
 
-    def event(self, step: int, message: str) -> None:
-        self._say(f"step {step} {message}")
+    def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
+        print(line_of(kind, step, values, self._steps), file=self._stream, flush=True)
 
-    def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
-    def close(self) -> None:
+    def finish(self) -> None:
         pass  # the stream is its owner's
 
 
 class LiveBar:
     """Losses, speed and time left on one living line; what is said scrolls above it."""
 
-    def __init__(self, stream: TextIO, steps: int, step: int) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._progress = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -63,23 +56,22 @@ class LiveBar:
             console=Console(file=stream),
             speed_estimate_period=300,
         )
-        self._task = self._progress.add_task("", total=steps, completed=step, speed="", losses="")
+
+    def start(self, run: RunStart) -> None:
+        self._steps = run.steps
+        self._task = self._progress.add_task("", total=run.steps, completed=run.step, speed="", losses="")
         self._progress.start()
 
-    def report(self, report: StepReport) -> None:
-        self._progress.update(self._task, completed=report.step)
-        if report.losses is not None:
-            speed = f"{report.seconds:.2f} s/step"
-            self._progress.update(self._task, speed=speed, losses=losses_text(report))
+    def completed(self, step: int) -> None:
+        self._progress.update(self._task, completed=step)
 
-    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
-        self._say(evaluation_line(step, metrics))
+    def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
+        if kind == "train":
+            speed = f"{values['seconds_per_step']:.2f} s/step"
+            self._progress.update(self._task, speed=speed, losses=losses_text(values))
+        else:
+            said = line_of(kind, step, values, self._steps)
+            self._progress.console.print(said, markup=False, highlight=False)
 
-    def event(self, step: int, message: str) -> None:
-        self._say(f"step {step} {message}")
-
-    def _say(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
-
-    def close(self) -> None:
+    def finish(self) -> None:
         self._progress.stop()

@@ -72,19 +72,25 @@ def test_a_data_file_names_no_command_as_a_shard(
     assert not made.exists()
 
 
+@pytest.mark.parametrize("key", ["data.augment", "training.logs"])
 def test_a_runs_config_names_no_code_when_the_run_goes_on(
-    refused: Refused, tmp_path: Path, made: Path, trained: Path
+    refused: Refused, tmp_path: Path, made: Path, trained: Path, key: str
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    _changed(run, "data.augment", [{"os:mkdir": {"path": str(made)}}])
+    _changed(run, key, [{"os:mkdir": {"path": str(made)}}] if key == "data.augment" else ["os:mkdir"])
     message = refused("train_det", "--resume", "--out", run, *QUICK)
-    assert "config.yaml: data.augment names code to run (os:mkdir)" in message
+    assert f"config.yaml: {key} names code to run (os:mkdir)" in message
     assert not made.exists()
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("data.augment", [{"os:mkdir": {"path": "x"}}]), ("model.backbone.name", "os:mkdir")]
+    ("key", "value"),
+    [
+        ("data.augment", [{"os:mkdir": {"path": "x"}}]),
+        ("model.backbone.name", "os:mkdir"),
+        ("training.logs", ["os:getcwd"]),
+    ],
 )
 def test_an_evaluation_takes_nothing_from_a_runs_config_that_would_run(
     done: Callable[..., str], tmp_path: Path, trained: Path, key: str, value: Any

@@ -19,7 +19,9 @@ HIDDEN_PIPE = {"task": "classification", "data": {"val": ["{pip,pipe}{e,}:touch 
 JOINED_PIPE = {"task": "classification", "data": {"train": "a.tar::pipe:touch x"}}
 PROGRAM = {"task": "classification", "data": {"train": ["gs://bucket/a.tar"]}}
 QUOTED = {"task": "classification", "data": {"train": ["https://x/a.tar';touch x;'"]}}
-ALL = (AUGMENT, NESTED, BACKBONE, PIPE, HIDDEN_PIPE, JOINED_PIPE, PROGRAM, QUOTED)
+LOGS = {"training": {"logs": ["json", "os:system"]}}
+LOG = {"training": {"logs": "os:system"}}
+ALL = (LOGS, LOG, AUGMENT, NESTED, BACKBONE, PIPE, HIDDEN_PIPE, JOINED_PIPE, PROGRAM, QUOTED)
 
 
 @pytest.mark.parametrize("values", ALL)
@@ -66,6 +68,8 @@ def test_an_override_and_a_named_file_are_the_users_and_a_runs_file_is_not(tmp_p
         {"data": {"train": ["https://host/a-{000..100}.tar?x=1&y=2"]}},
         {"model": {"backbone": {"name": "timm/resnet18"}}},
         {"model": {"backbone": 3}, "data": [1]},
+        {"training": {"logs": ["json", 3, {"a": "b:c"}]}},
+        {"training": {"logs": 3}},
         None,
     ],
 )
@@ -76,3 +80,4 @@ def test_other_values_name_none(values: Any) -> None:
 def test_code_is_taken_out_and_the_rest_stays() -> None:
     both = {"model": {"backbone": {"name": "os:system", "norm": "batch"}}, **AUGMENT}
     assert without_code(both) == {"model": {"backbone": {"norm": "batch"}}, "data": {}}
+    assert without_code({"training": {"logs": ["os:system"], "steps": 3}}) == {"training": {"steps": 3}}

@@ -11,8 +11,8 @@ def test_equal_configs_do_not_differ():
 
 
 def test_length_workers_and_logging_may_change():
-    new = Config(training={"steps": 7, "log_every": 3, "checkpoint_every": 2}, data={"workers": 9})
-    assert len(config_difference(Config(), new)) == 4
+    new = Config(training={"steps": 7, "log_every": 3, "checkpoint_every": 2, "logs": ["csv"]}, data={"workers": 9})
+    assert len(config_difference(Config(), new)) == 5
     check_resumable(Config(), new, "runs/x")
 
 

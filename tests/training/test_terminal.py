@@ -1,9 +1,11 @@
 import io
+from pathlib import Path
 
-from detres.training.loop import StepReport
+from detres.training.logger import RunStart
 from detres.training.terminal import open_terminal
 
-REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, {"top1_error": 0.31}, 1.5, 0.21, 0.01)
+VALUES = {"lr": 0.02, "loss_rpn_box": 0.031, "loss": 0.842, "top1_error": 0.31, "gradient_norm": 1.5}
+TIMING = {"seconds_per_step": 0.21, "waiting_for_data": 0.01}
 
 
 class Screen(io.StringIO):
@@ -12,12 +14,13 @@ class Screen(io.StringIO):
 
 
 def tell(stream) -> str:
-    terminal = open_terminal(stream, steps=1220)
-    terminal.report(StepReport(1199, 0.02))
-    terminal.report(REPORT)
-    terminal.evaluation(1200, {"AP": 0.41234, "APs": None, "per_class": {}})
-    terminal.event(1200, "[a word]")
-    terminal.close()
+    terminal = open_terminal(stream)
+    terminal.start(RunStart(Path("run"), steps=1220))
+    terminal.completed(1200)
+    terminal.metrics("train", 1200, VALUES | TIMING)
+    terminal.metrics("eval", 1200, {"AP": 0.41234, "APs": None, "per_class": {}})
+    terminal.metrics("event", 1200, {"message": "[a word]"})
+    terminal.finish()
     return stream.getvalue()
 
 

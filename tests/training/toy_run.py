@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,8 @@ from detres.structures import ClassificationBatch
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import Interrupted
+from detres.training.logger import Logger
+from detres.training.loggers import make_loggers
 from detres.training.optimizers import build_optimizer
 from detres.training.reactive_schedules import build_schedule
 from detres.training.resuming import checkpoint_to_resume, settle
@@ -97,6 +99,7 @@ def train_toy(
     best_metric: str = "top1_error",
     schedule: dict[str, object] | None = None,
     log: int = 3,
+    logs: Sequence[Logger] = (),
     **arguments: object,
 ) -> Finished:
     if is_main():
@@ -135,6 +138,7 @@ def train_toy(
         lambda step: toy_batches(step, accumulate, kill_at if kill_rank in (None, rank()) else None),
         ema=average,
         checkpoint=checkpoint_to_resume(Path(run), resume),
+        logs=[*make_loggers(()), *logs],
     )
 
 
