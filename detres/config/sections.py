@@ -46,6 +46,7 @@ def _local(place: str) -> str:
 Names = Annotated[tuple[Annotated[str, AfterValidator(_possible)], ...], BeforeValidator(one_as_list)]
 # The folder of a set.
 Root = Annotated[str, AfterValidator(_local)]
+LoggerNames = Annotated[tuple[Annotated[str, OneOf(LOGGERS, own=True)], ...], BeforeValidator(one_as_list)]
 # Pixels.
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(one_as_list), AfterValidator(_some)]
 
