@@ -10,26 +10,28 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from torch import Tensor, nn
 
 from detres.backbones.described import check_described, check_extents
 from detres.backbones.metadata import WeightsMetadata
-from detres.config.classification_schema import ClassifierConfig
-from detres.config.localization_schema import LocalizerConfig
 from detres.config.problems import in_a_line
-from detres.config.schema import ModelConfig
 from detres.config.sections import Section
 from detres.errors import WeightsError
 from detres.files.strict_json import parse_json
 from detres.training.checkpoints import read_metadata, read_safetensors
 from detres.version import __version__
 
+if TYPE_CHECKING:
+    from detres.config.classification_schema import ClassifierConfig
+    from detres.config.localization_schema import LocalizerConfig
+    from detres.config.schema import ModelConfig
+
 METADATA_KEY = "detres"
 _SHOWN = 1000  # characters of what a file says, in messages
 
-Model = TypeVar("Model", bound=ModelConfig | ClassifierConfig | LocalizerConfig)
+Model = TypeVar("Model", bound="ModelConfig | ClassifierConfig | LocalizerConfig")
 Data = TypeVar("Data", bound=Section)
 Test = TypeVar("Test", bound=Section)
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from detres.config.loading import AnyConfig, dump_config
+from detres.config.sections import TrainingConfig
 from detres.distributed import local_device
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.parts import Say
 from detres.tables import DRY_RUNS
-from detres.training.loggers import make_loggers
 
 if TYPE_CHECKING:
     from detres.training.loop import Batch
@@ -33,7 +33,10 @@ def dry_run(
     there; else a missing set is only said. So are published weights that are not at hand: a dry run downloads nothing.
     """
     where = local_device(device)
-    make_loggers(config.training.logs)  # What cannot be made is told; a dry run starts none.
+    if others := set(config.training.logs) - set(TrainingConfig().logs):
+        from detres.training.loggers import make_loggers
+
+        make_loggers(sorted(others))  # What cannot be made is told; a dry run starts none.
     say(dump_config(config).rstrip())
     parts = DRY_RUNS[config.task](config, weights, where, say, data_is_stated)
     say_schedule(config, say)

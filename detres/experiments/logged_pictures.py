@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from detres.data.annotations import AnnotatedImages
 from detres.experiments.evaluating import Measured
-from detres.report.drawing import draw_comparison
 from detres.structures import Detections
 
 
@@ -39,6 +38,8 @@ class LoggedPictures:
 
     def __call__(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """(SPLIT/PLACE, uint8 RGB) of each. Raises DataError where an image can no longer be read."""
+        from detres.report.drawing import draw_comparison  # of the report, which few runs need
+
         for place, entries in self._entries.items():
             found = self._detections(entries, self._images.size(place))
             rgb, target = self._images.pixels(place), self._images.target(place)
