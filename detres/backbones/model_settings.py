@@ -20,7 +20,7 @@ from detres.config.problems import in_a_line
 from detres.config.sections import Section
 from detres.errors import WeightsError
 from detres.files.strict_json import parse_json
-from detres.training.checkpoints import read_metadata, read_safetensors
+from detres.training.checkpoint_reading import read_metadata, read_safetensors
 from detres.version import __version__
 
 if TYPE_CHECKING:

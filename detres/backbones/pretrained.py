@@ -13,7 +13,8 @@ from detres.backbones.weight_files import WeightsFile, not_finite, read_weights,
 from detres.backbones.weight_tags import fetch, find_published, is_tag
 from detres.errors import WeightsError
 from detres.files.places import local_place
-from detres.training.checkpoints import MODEL_FILE, find_checkpoint
+from detres.training.checkpoint_reading import find_checkpoint
+from detres.training.checkpoints import MODEL_FILE
 
 _COUNTER = "num_batches_tracked"  # of trainable batch norm: bookkeeping, not a weight
 

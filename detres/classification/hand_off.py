@@ -11,7 +11,7 @@ from pathlib import Path
 
 from detres.backbones.weight_files import write_tensors
 from detres.classification.classifier_files import ClassifierSettings
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 BACKBONE_FILE = "backbone.safetensors"
 

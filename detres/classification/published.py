@@ -25,7 +25,7 @@ from detres.config.classification_schema import (
 from detres.config.sections import BackboneConfig
 from detres.data.imagenet_classes import imagenet_synsets
 from detres.errors import WeightsError
-from detres.training.checkpoints import find_weights_file
+from detres.training.checkpoint_reading import find_weights_file
 
 _PUBLISHERS = ("torchvision", "timm")
 

@@ -12,7 +12,7 @@ from detres.backbones.weight_tags import PublishedWeights, fetch, weights_cache
 from detres.detection.converted import Stated, write_converted
 from detres.detection.torchvision_weights import read_torchvision
 from detres.errors import WeightsError
-from detres.training.checkpoints import find_weights_file
+from detres.training.checkpoint_reading import find_weights_file
 
 # Their names, and the eps their backbones were trained with: the file does not hold it.
 _PUBLISHED = {"fasterrcnn_resnet50_fpn": 0.0, "fasterrcnn_resnet50_fpn_v2": 1e-5}

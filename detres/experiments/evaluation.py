@@ -13,7 +13,7 @@ from detres.data.places import SplitName
 from detres.errors import WeightsError
 from detres.experiments.parts import Say
 from detres.tables import EVALUATIONS
-from detres.training.checkpoints import find_weights_file, read_metadata
+from detres.training.checkpoint_reading import find_weights_file, read_metadata
 
 
 def evaluate(

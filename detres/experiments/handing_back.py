@@ -20,7 +20,7 @@ from detres.detection.handing_back import HandedBack
 from detres.detection.torchvision_back import to_torchvision
 from detres.errors import ConfigError, WeightsError
 from detres.files.whole import whole_file, write_whole
-from detres.training.checkpoints import find_weights_file
+from detres.training.checkpoint_reading import find_weights_file
 
 Write = Callable[[HandedBack, BinaryIO], None]
 

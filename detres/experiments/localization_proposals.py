@@ -21,7 +21,7 @@ from detres.experiments.assembly import load_once
 from detres.experiments.evaluation_places import default_place, file_digest
 from detres.experiments.parts import Say
 from detres.localization.testing import Finder
-from detres.training.checkpoints import read_safetensors
+from detres.training.checkpoint_reading import read_safetensors
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from detres.backbones.model_settings import METADATA_KEY
 from detres.errors import ConfigError
 from detres.experiments.parts import Say, Start
-from detres.training.checkpoints import read_metadata
+from detres.training.checkpoint_reading import read_metadata
 
 # Beside the text of every model: what was trained and evaluated on.
 DATA_KEY = "detres_data"

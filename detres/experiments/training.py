@@ -23,7 +23,8 @@ from detres.files.names import safe_name
 from detres.files.patience import patiently
 from detres.files.whole import write_whole
 from detres.tables import TRAININGS
-from detres.training.checkpoints import MODEL_FILE, completed_steps, find_checkpoint, has_checksum
+from detres.training.checkpoint_reading import completed_steps, find_checkpoint, has_checksum
+from detres.training.checkpoints import MODEL_FILE
 from detres.training.ema import MovingAverage
 from detres.training.logger import Logger
 from detres.training.loggers import check_logger, make_loggers

@@ -19,7 +19,7 @@ from detres.config.localization_schema import LocalizationDataConfig, Localizati
 from detres.errors import WeightsError
 from detres.localization.building import assemble, build_trunk
 from detres.localization.localizers import ClassRpnLocalizer, Localizer
-from detres.training.checkpoints import find_weights_file
+from detres.training.checkpoint_reading import find_weights_file
 
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("crop", "proposals")

@@ -16,7 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from detres.errors import ConfigError, WeightsError
 from detres.system_errors import out_of_memory
-from detres.training.checkpoints import Checkpoint, Tell, save_checkpoint
+from detres.training.checkpoint_reading import Checkpoint
+from detres.training.checkpoints import Tell, save_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.optimizers import load_optimizer
 from detres.training.reactive_schedules import lower_is_better

@@ -21,7 +21,8 @@ from torch import nn
 
 from detres.distributed import barrier, broadcast_from_main, is_main
 from detres.files.patience import patiently
-from detres.training.checkpoints import existing_checkpoint, link_checkpoint, load_checkpoint, step_name
+from detres.training.checkpoint_reading import existing_checkpoint, load_checkpoint
+from detres.training.checkpoints import link_checkpoint, step_name
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from detres.commands.main import main
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 Train = Callable[..., tuple[int, str]]
 

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from detres.commands.main import main
-from detres.training.checkpoints import load_checkpoint, save_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
+from detres.training.checkpoints import save_checkpoint
 from detres.training.resuming import checkpoint_to_resume
 
 

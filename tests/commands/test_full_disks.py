@@ -18,7 +18,7 @@ from detres.commands.main import main
 from detres.errors import ConfigError, UserError
 from detres.experiments.output_folders import make_folder
 from detres.files.whole import whole_file
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="the system has no limits of files")
 

@@ -22,7 +22,7 @@ from pycocotools.cocoeval import COCOeval
 from safetensors import safe_open
 
 from detres.commands.main import main
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 Done = Callable[..., str]
 

@@ -16,7 +16,7 @@ from detres.classification.classifier_files import ClassifierSettings
 from detres.config.loading import load_config
 from detres.detection.detector_files import DetectorSettings
 from detres.experiments.training import train
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 # With all that calls the compiled net otherwise than a training step: averages, evaluations, statistics counted anew.
 CLASSIFIER = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 pytestmark = [
     pytest.mark.slow,

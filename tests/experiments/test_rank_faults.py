@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,7 +17,7 @@ from detres.config.loading import load_config
 from detres.data.datasets import load_dataset
 from detres.experiments.detection_data import training_batches, training_set
 from detres.structures import DetectionTarget
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 
 @pytest.fixture(scope="module")

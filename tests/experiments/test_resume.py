@@ -14,7 +14,7 @@ import torch
 
 from detres.config.loading import load_config
 from detres.experiments.training import train
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 # Every source of a difference at once: drawn sizes and pictures, moving statistics, averaged weights, two micro-batches
 # a step, a rate that moves.

@@ -17,7 +17,7 @@ from detres.config.loading import load_config
 from detres.errors import ConfigError
 from detres.experiments.same_data import DATA_KEY
 from detres.experiments.training import train
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 
 SMALL = (
     "model.layout=fpn",

@@ -12,7 +12,7 @@ import torch
 import detres.experiments.training as training
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.config.loading import load_config
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 from detres.training.running import Run
 
 OVERRIDES = (

@@ -14,15 +14,8 @@ from safetensors.torch import save_file
 from detres.errors import UserError, WeightsError
 from detres.files import patience
 from detres.training import checkpoints
-from detres.training.checkpoints import (
-    existing_checkpoint,
-    find_checkpoint,
-    link_checkpoint,
-    load_checkpoint,
-    read_safetensors,
-    save_checkpoint,
-    step_name,
-)
+from detres.training.checkpoint_reading import existing_checkpoint, find_checkpoint, load_checkpoint, read_safetensors
+from detres.training.checkpoints import link_checkpoint, save_checkpoint, step_name
 from detres.training.resuming import settle
 
 

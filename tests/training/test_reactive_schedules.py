@@ -6,7 +6,7 @@ import torch
 
 from detres.errors import ConfigError
 from detres.training import schedules
-from detres.training.checkpoints import load_checkpoint
+from detres.training.checkpoint_reading import load_checkpoint
 from detres.training.reactive_schedules import PlateauSchedule, WarmupUntil, build_schedule
 from detres.training.schedules import Rates, constant, cosine
 

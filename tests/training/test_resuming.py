@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from detres.errors import ConfigError
-from detres.training.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
+from detres.training.checkpoint_reading import find_checkpoint, load_checkpoint
+from detres.training.checkpoints import save_checkpoint
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 
 

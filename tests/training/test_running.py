@@ -12,7 +12,7 @@ from detres.errors import ConfigError
 from detres.files import patience
 from detres.files.whole import write_whole
 from detres.training import checkpoints, run_state
-from detres.training.checkpoints import existing_checkpoint, load_checkpoint
+from detres.training.checkpoint_reading import existing_checkpoint, load_checkpoint
 from detres.training.interrupts import Interrupted
 
 

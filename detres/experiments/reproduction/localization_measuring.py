@@ -17,7 +17,8 @@ from detres.experiments.reproduction.localization_tables import CLASSIFIER
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_localization_test
 from detres.files.whole import write_whole
-from detres.training.checkpoints import MODEL_FILE, existing_checkpoint, find_checkpoint
+from detres.training.checkpoint_reading import existing_checkpoint, find_checkpoint
+from detres.training.checkpoints import MODEL_FILE
 
 _RECORD = "reproduced.json"
 

@@ -26,7 +26,8 @@ from detres.experiments.reproduction.beginnings import layer_of_beginning
 from detres.experiments.reproduction.rows import Row, Table
 from detres.experiments.reproduction.smoke import smoke_layers
 from detres.experiments.run_config import run_config
-from detres.training.checkpoints import MODEL_FILE, completed_steps, existing_checkpoint
+from detres.training.checkpoint_reading import completed_steps, existing_checkpoint
+from detres.training.checkpoints import MODEL_FILE
 from detres.training.metric_log import read_metrics
 
 _LOADERS = {"classification": load_classified, "detection": load_dataset, "localization": load_localized}
