@@ -18,12 +18,17 @@ KeyPath = tuple[str, ...]
 
 _BACKBONE = ("model", "backbone", "name")
 _AUGMENT = ("data", "augment")
+_LOSSES = (
+    *(("model", "rpn", "objectness_loss"), ("model", "rpn", "box_loss"), ("model", "roi", "box_loss")),
+    ("model", "rcnn", "box_loss"),
+)
+"""Groups that name a loss; in a localization config as well."""
 _SPLITS = (("data", "train"), ("data", "val"), ("data", "test"))
 
 
 @dataclass(frozen=True)
 class CodeName:
-    """A value that names code: at which key, what is run, and with what (its arguments, as text)."""
+    """A value that names code: at which key or group, what is run, and with what (its arguments, as text)."""
 
     key: KeyPath
     name: str
@@ -43,6 +48,7 @@ def code_names(values: Any) -> list[CodeName]:
     backbone = _get(values, _BACKBONE)
     found = [CodeName(_BACKBONE, backbone)] if isinstance(backbone, str) and ":" in backbone else []
     found += _augmentations(_get(values, _AUGMENT))
+    found += [name for group in _LOSSES for name in _loss(group, _get(values, group))]
     for key in _SPLITS:
         stated = _get(values, key)
         for text in [stated] if isinstance(stated, str) else stated if isinstance(stated, list | tuple) else ():
@@ -51,10 +57,17 @@ def code_names(values: Any) -> list[CodeName]:
 
 
 def without_code(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values without those keys that name code."""
+    """The values without those keys and groups that name code."""
     for key in {name.key for name in code_names(values)}:
         values = _without(values, key)
     return values
+
+
+def _loss(group: KeyPath, stated: Any) -> Iterator[CodeName]:
+    """The group as a whole, which without its name would be another loss with options of this one."""
+    name = stated.get("name") if isinstance(stated, Mapping) else None
+    if isinstance(name, str) and ":" in name:
+        yield CodeName(group, name, _as_text(stated.get("options") or {}))
 
 
 def _augmentations(stated: Any) -> Iterator[CodeName]:
@@ -62,11 +75,15 @@ def _augmentations(stated: Any) -> Iterator[CodeName]:
     if isinstance(stated, Mapping):
         for name, arguments in stated.items():
             if isinstance(name, str) and ":" in name:
-                yield CodeName(_AUGMENT, name, json.dumps(arguments, sort_keys=True, default=repr))
+                yield CodeName(_AUGMENT, name, _as_text(arguments))
             yield from _augmentations(arguments)
     elif isinstance(stated, Sequence) and not isinstance(stated, str):
         for each in stated:
             yield from _augmentations(each)
+
+
+def _as_text(arguments: Any) -> str:
+    return json.dumps(arguments, sort_keys=True, default=repr)
 
 
 def _get(values: Any, path: KeyPath) -> Any:

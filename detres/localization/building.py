@@ -8,7 +8,7 @@ from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.building import Choices, build_network
 from detres.backbones.resnet import ResNet
 from detres.config.localization_schema import LocalizerConfig
-from detres.detection.losses import BoxLoss
+from detres.detection.losses import BoxLoss, ObjectnessLoss
 from detres.errors import ConfigError
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 
@@ -27,13 +27,30 @@ def assemble(trunk: ResNet, config: LocalizerConfig, class_names: Sequence[str])
     """The localizer of the config's stage on this trunk; its own layers are drawn from torch's generator."""
     if config.stage == "rcnn":
         options = config.rcnn.model_dump(include={"codec_weights"})
-        return RcnnLocalizer(trunk, class_names, **options, box_loss=BoxLoss(**config.rcnn.box_loss.model_dump()))
-    options = config.rpn.model_dump(exclude={"box_loss"})
+        return RcnnLocalizer(trunk, class_names, **options, **_losses(config))
+    options = config.rpn.model_dump(exclude={"objectness_loss", "box_loss"})
     return ClassRpnLocalizer(
         trunk,
         class_names,
         sizes=config.anchors.sizes,
         ratios=config.anchors.ratios,
         **options,
-        box_loss=BoxLoss(**config.rpn.box_loss.model_dump()),
+        **_losses(config),
     )
+
+
+def learn_by(model: Localizer, config: LocalizerConfig) -> None:
+    """As of detection/building.py."""
+    part = model.rpn if isinstance(model, ClassRpnLocalizer) else model
+    for name, loss in _losses(config).items():
+        setattr(part, name, loss)
+
+
+def _losses(config: LocalizerConfig) -> dict[str, BoxLoss | ObjectnessLoss]:
+    """The arguments of the stage's network that are losses."""
+    if config.stage == "rcnn":
+        return {"box_loss": BoxLoss(**config.rcnn.box_loss.model_dump(), where="model.rcnn.box_loss")}
+    return {
+        "objectness_loss": ObjectnessLoss(**config.rpn.objectness_loss.model_dump(), where="model.rpn.objectness_loss"),
+        "box_loss": BoxLoss(**config.rpn.box_loss.model_dump(), where="model.rpn.box_loss"),
+    }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from detres.backbones.resnet import ResNet
 from detres.boxes import CodecWeights, decode_boxes
 from detres.detection.anchors import AnchorGrid
-from detres.detection.losses import BoxLoss
+from detres.detection.losses import BoxLoss, ObjectnessLoss
 from detres.localization.class_rpn import Candidates, ClassRPN
 from detres.localization.per_class import PerClassLinear
 from detres.structures import LocalizationBatch
@@ -56,6 +56,7 @@ class ClassRpnLocalizer(Localizer):
         batch_per_image: int = 8,
         positive_fraction: float = 0.5,
         codec_weights: CodecWeights = (1.0, 1.0, 1.0, 1.0),
+        objectness_loss: ObjectnessLoss | None = None,
         box_loss: BoxLoss | None = None,
     ) -> None:
         super().__init__(trunk, class_names)
@@ -70,6 +71,7 @@ class ClassRpnLocalizer(Localizer):
             batch_per_image=batch_per_image,
             positive_fraction=positive_fraction,
             codec_weights=codec_weights,
+            objectness_loss=objectness_loss,
             box_loss=box_loss,
         )
 
