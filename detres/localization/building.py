@@ -8,8 +8,10 @@ from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.building import Choices, build_network
 from detres.backbones.resnet import ResNet
 from detres.config.localization_schema import LocalizerConfig
+from detres.detection.anchors import AnchorGrid
 from detres.detection.losses import BoxLoss, ObjectnessLoss
 from detres.errors import ConfigError
+from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 
 
@@ -28,15 +30,10 @@ def assemble(trunk: ResNet, config: LocalizerConfig, class_names: Sequence[str])
     if config.stage == "rcnn":
         options = config.rcnn.model_dump(include={"codec_weights"})
         return RcnnLocalizer(trunk, class_names, **options, **_losses(config))
-    options = config.rpn.model_dump(exclude={"objectness_loss", "box_loss"})
-    return ClassRpnLocalizer(
-        trunk,
-        class_names,
-        sizes=config.anchors.sizes,
-        ratios=config.anchors.ratios,
-        **options,
-        **_losses(config),
-    )
+    spec, options = trunk.specs["c5"], config.rpn.model_dump(exclude={"objectness_loss", "box_loss"})
+    grid = AnchorGrid([config.anchors.sizes], [spec.stride], ratios=config.anchors.ratios)
+    rpn = ClassRPN(spec.channels, grid.per_cell, len(class_names), **options, **_losses(config))
+    return ClassRpnLocalizer(trunk, class_names, grid=grid, rpn=rpn)
 
 
 def learn_by(model: Localizer, config: LocalizerConfig) -> None:
