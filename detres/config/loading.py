@@ -278,8 +278,8 @@ def _short(path: Path) -> str:
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    if "options" in into and values.get("name", into.get("name")) != into.get("name"):
-        into["options"] = {}  # They are of the one that is named no more.
+    if "name" in values and "options" in values:
+        into["options"] = {}  # Beside the name they belong to, they are all of them: others are of another name.
     for key, value in values.items():
         if isinstance(value, Mapping):
             if not isinstance(into.get(key), dict):

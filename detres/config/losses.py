@@ -43,7 +43,7 @@ class LossConfig(Section):
     name: str
     weight: float = Field(default=1.0, ge=0.0)
     options: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of the loss's own, by name; another name begins without them."""
+    """Parameters of the loss's own, by name; stated beside the loss's name, they are all that it has."""
 
     @property
     def is_code(self) -> bool:

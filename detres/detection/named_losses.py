@@ -65,7 +65,9 @@ def _find(name: str, table: Mapping[str, str], options: Mapping[str, Any], where
     for key in options if inspect.Parameter.VAR_KEYWORD not in kinds else ():
         if key not in own:
             close = nearest(key, own, 1)
-            mend = f"did you mean {close[0]}?" if close else f"{name} takes {', '.join(own) or 'none'}"
+            of_another = f"; where it is another loss's, say {where}={{name: {name}, options: {{}}}}"
+            takes = f"{name} takes {', '.join(own) or 'none'}{of_another}"
+            mend = f"did you mean {close[0]}?" if close else takes
             raise ConfigError(f"{where}.options.{key} is unknown; {mend}")
     try:
         signature.bind(*[None] * inputs, **options)

@@ -27,13 +27,18 @@ def test_what_no_loss_is_called_is_refused_with_the_names(override: str, said: s
         resolve([read_override(override)])
 
 
-def test_options_stay_with_the_loss_they_were_said_of() -> None:
+def test_options_beside_a_name_are_all_of_them_and_others_join() -> None:
     focal = {"model": {"rpn": {"objectness_loss": {"name": "mine:focal", "options": {"gamma": 2.0}}}}}
     mine = Layer("mine", focal, trusted=True)
     same = resolve([mine, read_override("model.rpn.objectness_loss.weight=2")]).model.rpn.objectness_loss
     assert (same.name, same.weight, same.options) == ("mine:focal", 2.0, {"gamma": 2.0})
-    other = resolve([mine, read_override("model.rpn.objectness_loss.name=mine:other")]).model.rpn.objectness_loss
-    assert (other.name, other.options) == ("mine:other", {})
+    key = "model.rpn.objectness_loss"
+    # In whatever order: nothing that was said is lost without a word.
+    for texts in ([f"{key}.options.alpha=1", f"{key}.name=mine:other"], [f"{key}.name=mine:other"]):
+        joined = resolve([mine, *map(read_override, texts)]).model.rpn.objectness_loss
+        assert (joined.name, joined.options) == ("mine:other", {"gamma": 2.0} | ({"alpha": 1} if texts[1:] else {}))
+    anew = resolve([mine, read_override(f"{key}={{name: mine:other, options: {{}}}}")]).model.rpn.objectness_loss
+    assert (anew.name, anew.options) == ("mine:other", {})
 
 
 def test_losses_that_are_code_are_the_usual_ones_where_nothing_is_trained() -> None:

@@ -130,7 +130,7 @@ def test_an_evaluation_leaves_the_loss_of_a_file_out_and_a_training_asks_whose_i
         resolve([layer])
     named = Layer("mine", {"model": {"rpn": {"objectness_loss": OWN_LOSS}}}, trusted=True)
     assert resolve([named, layer]).model.rpn.objectness_loss == config.model.rpn.objectness_loss
-    other = resolve([layer, read_override("model.rpn.objectness_loss.name=cross_entropy")])
+    other = resolve([layer, read_override("model.rpn.objectness_loss={name: cross_entropy, options: {}}")])
     assert other.model.rpn.objectness_loss == Config().model.rpn.objectness_loss
 
 
