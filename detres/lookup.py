@@ -34,15 +34,18 @@ class Table(Mapping[str, T], Generic[T]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def check(self, name: object, *besides: str) -> str:
-        """The name, where it is one of the table's, or of those besides. Raises ValueError with all that there are."""
+    def check(self, name: object, *besides: str, also: str = "") -> str:
+        """The name, where it is one of the table's, or of those besides. also: what else may be named.
+
+        Raises ValueError with all that there are.
+        """
         known = (*besides, *self._places)
         if isinstance(name, str) and name in known:
             return name
         close = difflib.get_close_matches(str(name).casefold(), known, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
         shown = repr(name) if len(repr(name)) <= 80 else f"{repr(name)[:77]}..."
-        raise ValueError(f"got {shown}, expected one of {', '.join(known)}{meant}")
+        raise ValueError(f"got {shown}, expected one of {', '.join(known)}{also}{meant}")
 
 
 def find(place: str) -> Any:

@@ -16,21 +16,26 @@ def find_own(name: str, key: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{key} {name}: {error}; module:callable names something that can be imported") from error
+        raise ConfigError(
+            f"{key} {name} cannot be imported: {error}; module:callable names something that can be"
+        ) from error
     except Exception as error:
         own_failed(error, f"{key} {name}: to import it")
 
 
 def call_own(own: Callable[..., Any], what: str, *arguments: Any, **options: Any) -> Any:
-    """Call it. what: the key and the name. Raises ConfigError where it raises anything."""
+    """Call it. what: how it is called, for messages. Raises ConfigError where it raises anything."""
     try:
         return own(*arguments, **options)
     except Exception as error:
-        own_failed(error, f"{what}: called with {', '.join(options) or 'nothing'}, it")
+        own_failed(error, what)
 
 
-def own_failed(error: Exception, what: str) -> NoReturn:
-    """Tell of code that is the user's in a line; what ours or the machine says by way of it stays as it is."""
+def own_failed(error: Exception, what: str, caller: str = __file__) -> NoReturn:
+    """Tell of code that is the user's in a line; what ours or the machine says by way of it stays as it is.
+
+    caller: our file in which it is called.
+    """
     if isinstance(error, UserError) or out_of_memory(error):
         raise error
-    raise ConfigError(f"{what} raised {raised_in(error, __file__)}; mend it, or name another") from error
+    raise ConfigError(f"{what} raised {raised_in(error, caller)}; mend it, or name another") from error

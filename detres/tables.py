@@ -110,6 +110,15 @@ LAYOUTS: Table = Table(
     }
 )
 
+# How predicted boxes, and an anchor's logit, are held against what they should be: detection/named_losses.py.
+BOX_LOSSES: Table = Table(
+    {
+        "smooth_l1": "detres.detection.losses:smooth_l1",
+        "giou": "detres.detection.losses:giou",
+    }
+)
+OBJECTNESS_LOSSES: Table = Table({"cross_entropy": "detres.detection.losses:binary_cross_entropy"})
+
 # The norm behind a backbone's convolutions: (channels, eps=…) -> nn.Module.
 NORMS: Table = Table(
     {

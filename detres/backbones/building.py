@@ -283,7 +283,9 @@ def _build_timm(name: str, choices: Choices) -> nn.Module:
 
 
 def _build_own(name: str, choices: Choices) -> nn.Module:
-    backbone = call_own(find_own(name, "backbone"), f"backbone {name}", **choices.made())
+    made = choices.made()
+    called = f"backbone {name}: called with {', '.join(made) or 'nothing'}, it"
+    backbone = call_own(find_own(name, "backbone"), called, **made)
     lacking = [part for part in ("specs", "pixel_stats", "normalize") if not hasattr(backbone, part)]
     if lacking:
         raise ConfigError(f"backbone {name}: what it returns lacks {', '.join(lacking)}; see detres.backbones.resnet")

@@ -26,7 +26,7 @@ class OneOf:
         """The name. Raises ValueError with those that there are."""
         if self.own and isinstance(name, str) and ":" in name:
             return name
-        return self.table.check(name, *self.besides)
+        return self.table.check(name, *self.besides, also=", or module:callable" if self.own else "")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check, json_schema_input_schema=handler(source))

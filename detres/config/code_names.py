@@ -20,12 +20,17 @@ KeyPath = tuple[str, ...]
 _NAMES: tuple[KeyPath, ...] = (("model", "backbone", "name"), ("data", "format"), ("schedule", "name"))
 _AUGMENT = ("data", "augment")
 _LOGS = ("training", "logs")
+_LOSSES = (
+    *(("model", "rpn", "objectness_loss"), ("model", "rpn", "box_loss"), ("model", "roi", "box_loss")),
+    ("model", "rcnn", "box_loss"),
+)
+"""Groups that name a loss; in a localization config as well."""
 _SPLITS = (("data", "train"), ("data", "val"), ("data", "test"))
 
 
 @dataclass(frozen=True)
 class CodeName:
-    """A value that names code: at which key, what is run, and with what (its arguments, as text)."""
+    """A value that names code: at which key or group, what is run, and with what (its arguments, as text)."""
 
     key: KeyPath
     name: str
@@ -46,6 +51,7 @@ def code_names(values: Any) -> list[CodeName]:
     found = [CodeName(key, name) for key, name in stated.items() if isinstance(name, str) and ":" in name]
     found += _augmentations(_get(values, _AUGMENT))
     found += [CodeName(_LOGS, name) for name in _listed(values, _LOGS) if isinstance(name, str) and ":" in name]
+    found += [name for group in _LOSSES for name in _loss(group, _get(values, group))]
     for key in _SPLITS:
         for text in _listed(values, key):
             found += [CodeName(key, shard) for shard in (programs_in(text) if isinstance(text, str) else ())]
@@ -53,10 +59,17 @@ def code_names(values: Any) -> list[CodeName]:
 
 
 def without_code(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values without those keys that name code."""
+    """The values without those keys and groups that name code."""
     for key in {name.key for name in code_names(values)}:
         values = _without(values, key)
     return values
+
+
+def _loss(group: KeyPath, stated: Any) -> Iterator[CodeName]:
+    """The group as a whole, which without its name would be another loss with options of this one."""
+    name = stated.get("name") if isinstance(stated, Mapping) else None
+    if isinstance(name, str) and ":" in name:
+        yield CodeName(group, name, _as_text(stated.get("options") or {}))
 
 
 def _augmentations(stated: Any) -> Iterator[CodeName]:
@@ -64,7 +77,7 @@ def _augmentations(stated: Any) -> Iterator[CodeName]:
     if isinstance(stated, Mapping):
         for name, arguments in stated.items():
             if isinstance(name, str) and ":" in name:
-                yield CodeName(_AUGMENT, name, json.dumps(arguments, sort_keys=True, default=repr))
+                yield CodeName(_AUGMENT, name, _as_text(arguments))
             yield from _augmentations(arguments)
     elif isinstance(stated, Sequence) and not isinstance(stated, str):
         for each in stated:
@@ -75,6 +88,10 @@ def _listed(values: Any, path: KeyPath) -> Sequence[Any]:
     """The entries of a list, of which one may stand alone."""
     stated = _get(values, path)
     return [stated] if isinstance(stated, str) else stated if isinstance(stated, list | tuple) else ()
+
+
+def _as_text(arguments: Any) -> str:
+    return json.dumps(arguments, sort_keys=True, default=repr)
 
 
 def _get(values: Any, path: KeyPath) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from detres.config.code_names import code_names
+from detres.config.code_names import CodeName, code_names
 from detres.config.problems import describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.sections import ExperimentConfig, Section
@@ -148,7 +148,7 @@ def _task_in(layers: Sequence[Layer]) -> str:
 
 def _refuse_foreign_code(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
     named = code_names(values)
-    own = {name for layer in layers if layer.trusted for name in code_names(layer.values)} if named else set()
+    own = _own_code(layers) if named else set()
     problems = []
     for name in named:
         if name not in own:
@@ -156,6 +156,14 @@ def _refuse_foreign_code(values: Mapping[str, Any], layers: Sequence[Layer]) -> 
             problems.append(_locate(name.key, said, [layer for layer in layers if not layer.trusted]))
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _own_code(layers: Sequence[Layer]) -> set[CodeName]:
+    """What the user's own layers name, each by itself and all of them together: one may name, another add options."""
+    trusted, together = [layer.values for layer in layers if layer.trusted], {}
+    for values in trusted:
+        _merge(together, values)
+    return {name for values in (*trusted, together) for name in code_names(values)}
 
 
 def read_layer(path: Path) -> Layer:
@@ -268,6 +276,8 @@ def _short(path: Path) -> str:
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    if "name" in values and "options" in values:
+        into["options"] = {}  # Beside the name they belong to, they are all of them: others are of another name.
     for key, value in values.items():
         if isinstance(value, Mapping):
             if not isinstance(into.get(key), dict):

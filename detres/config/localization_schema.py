@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from detres.config.choices import OneOf
 from detres.config.classification_schema import Share, SideRange
-from detres.config.schema import BoxLossConfig
+from detres.config.losses import BoxLossConfig
+from detres.config.schema import AnchorLearningConfig
 from detres.config.sections import (
     BackboneConfig,
     ExperimentConfig,
@@ -31,22 +32,11 @@ class LocalizerAnchorsConfig(Section):
     """Height over width."""
 
 
-class ClassRpnConfig(Section):
+class ClassRpnConfig(AnchorLearningConfig):
     channels: int = Field(default=512, ge=1)
     """Of the 3x3 convolution before the two siblings."""
-    positive_iou: float = Field(default=0.7, ge=0.0, le=1.0)
-    negative_iou: float = Field(default=0.3, ge=0.0, le=1.0)
     batch_per_image: int = Field(default=8, ge=2)
     """Anchors sampled from an image."""
-    positive_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
-    codec_weights: Weights4 = (1.0, 1.0, 1.0, 1.0)
-    box_loss: BoxLossConfig = BoxLossConfig()
-
-    @model_validator(mode="after")
-    def _thresholds_fit(self) -> Self:
-        if self.negative_iou > self.positive_iou:
-            raise ValueError(f"negative_iou={self.negative_iou} is above positive_iou={self.positive_iou}")
-        return self
 
 
 class RcnnConfig(Section):

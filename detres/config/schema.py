@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from detres.config.choices import OneOf
+from detres.config.losses import BoxLossConfig, ObjectnessLossConfig
 from detres.config.sections import (
     BackboneConfig,
     ExperimentConfig,
@@ -63,20 +64,27 @@ class AnchorsConfig(Section):
         return self
 
 
-class BoxLossConfig(Section):
-    name: Literal["smooth_l1", "giou"] = "smooth_l1"
-    beta: float = Field(default=0.0, ge=0.0)
-    """Where smooth L1 turns from square to linear, in units of the offsets; 0 is plain L1."""
-    weight: float = Field(default=1.0, ge=0.0)
+class AnchorLearningConfig(Section):
+    """What anchors are learned from and by, whatever they are of: objects (RPN), or objects of a class (ClassRPN)."""
 
-
-class RpnConfig(Section):
-    convs: int = Field(default=1, ge=1)
     positive_iou: float = Field(default=0.7, ge=0.0, le=1.0)
     negative_iou: float = Field(default=0.3, ge=0.0, le=1.0)
     batch_per_image: int = Field(default=256, ge=1)
     """Anchors sampled from an image."""
     positive_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
+    codec_weights: Weights4 = (1.0, 1.0, 1.0, 1.0)
+    objectness_loss: ObjectnessLossConfig = ObjectnessLossConfig()
+    box_loss: BoxLossConfig = BoxLossConfig()
+
+    @model_validator(mode="after")
+    def _thresholds_fit(self) -> Self:
+        if self.negative_iou > self.positive_iou:
+            raise ValueError(f"negative_iou={self.negative_iou} is above positive_iou={self.positive_iou}")
+        return self
+
+
+class RpnConfig(AnchorLearningConfig):
+    convs: int = Field(default=1, ge=1)
     pre_nms_train: int = Field(default=2000, ge=1)
     """Proposals of a level kept before NMS."""
     pre_nms_test: int = Field(default=1000, ge=1)
@@ -86,16 +94,8 @@ class RpnConfig(Section):
     nms: float = Field(default=0.7, ge=0.0, le=1.0)
     min_size: float = Field(default=0.0, ge=0.0)
     """Proposals with a side shorter than this are dropped, in pixels; those without area always are."""
-    codec_weights: Weights4 = (1.0, 1.0, 1.0, 1.0)
-    box_loss: BoxLossConfig = BoxLossConfig()
     normalizer: Literal["constant", "samples"] = "constant"
     """Divide losses by batch_per_image times images, or by the samples there were in a micro-batch, over all ranks."""
-
-    @model_validator(mode="after")
-    def _thresholds_fit(self) -> Self:
-        if self.negative_iou > self.positive_iou:
-            raise ValueError(f"negative_iou={self.negative_iou} is above positive_iou={self.positive_iou}")
-        return self
 
 
 class RoiConfig(Section):

@@ -43,7 +43,7 @@ def find_format(table: Table, name: str) -> Format:
     if not callable(own):
         kind = type(own).__name__
         raise ConfigError(f"data.format {name}: it is a {kind}, expected a Format or a function that loads")
-    return Format(functools.wraps(own)(functools.partial(call_own, own, f"data.format {name}")))
+    return Format(functools.wraps(own)(functools.partial(call_own, own, f"data.format {name}: it")))
 
 
 def load_by(chosen: Format, root: Path, split: str, keys: Mapping[str, Any]) -> Any:

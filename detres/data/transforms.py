@@ -9,7 +9,6 @@ M boxes of an image. A *draw key* is the integer (draws.py) that stands for one 
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 import random
@@ -25,7 +24,8 @@ from numpy.typing import NDArray
 from detres.config.problems import nearest
 from detres.data.augmentation_trial import said_by, try_augmentations
 from detres.data.sizes import Rounding, resize_image, resized_size
-from detres.errors import ConfigError, DataError, UserError, raised_in
+from detres.errors import ConfigError, DataError, UserError
+from detres.own_code import find_own, own_failed
 from detres.structures import DetectionTarget
 from detres.system_errors import out_of_memory
 
@@ -151,9 +151,7 @@ def build_augmentation(entry: Augmentation, where: str) -> Any:
     except (ValueError, TypeError, UserWarning) as error:
         raise ConfigError(f"{where}: {name} refuses {arguments}: {error}") from None
     except Exception as error:
-        if isinstance(error, UserError) or out_of_memory(error):
-            raise
-        raise ConfigError(f"{where}: {name} raised {raised_in(error, __file__)}; mend it") from error
+        own_failed(error, f"{where}: {name}", __file__)
     _check_boxes_follow(name, transform, where)
     return transform
 
@@ -167,13 +165,7 @@ def _albumentations() -> Any:
 
 def _find(name: str, where: str) -> Callable[..., Any]:
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{where}: {name} cannot be imported: {error}") from None
-        except Exception as error:
-            raise ConfigError(f"{where}: to import {name} raised {raised_in(error, __file__)}; mend it") from error
+        return find_own(name, f"{where}:")
     library = _albumentations()
     kinds = (library.BasicTransform, library.BaseCompose)
     if _is_transform(getattr(library, name, None), kinds):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import nn
 
-from detres.config.schema import BoxLossConfig, ModelConfig, TestConfig
+from detres.config.losses import BoxLossConfig, ObjectnessLossConfig
+from detres.config.schema import ModelConfig, TestConfig
 from detres.detection.anchors import AnchorGrid, default_sizes
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.layouts import HeadOptions, Layout
-from detres.detection.losses import BoxLoss
+from detres.detection.losses import BoxLoss, ObjectnessLoss
 from detres.detection.roi_heads import RoIHeads, RoIPooler
 from detres.detection.rpn import RPN
 from detres.tables import LAYOUTS
@@ -42,6 +45,16 @@ def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> Faste
     )
 
 
+def learn_by(model: FasterRCNN, config: ModelConfig) -> None:
+    """Let a model that was rebuilt from a file, which runs no code, learn by the losses of a config, which may be code.
+
+    Raises ConfigError where one cannot be used.
+    """
+    model.rpn.objectness_loss = _objectness_loss(config.rpn.objectness_loss)
+    model.rpn.box_loss = _box_loss(config.rpn.box_loss, "rpn")
+    model.roi.box_loss = _box_loss(config.roi.box_loss, "roi")
+
+
 def padding_multiple(model: ModelConfig) -> int:
     """32 on FPN, as in torchvision and detectron2, so that each level halves the one before; others need no padding."""
     return model.pad_to or (32 if model.layout == "fpn" else 1)
@@ -60,8 +73,12 @@ def _layout(backbone: nn.Module, model: ModelConfig) -> Layout:
     )
 
 
-def _box_loss(config: BoxLossConfig) -> BoxLoss:
-    return BoxLoss(config.name, config.beta, config.weight)
+def _box_loss(config: BoxLossConfig, part: Literal["rpn", "roi"]) -> BoxLoss:
+    return BoxLoss(config.name, config.beta, config.weight, config.options, f"model.{part}.box_loss")
+
+
+def _objectness_loss(config: ObjectnessLossConfig) -> ObjectnessLoss:
+    return ObjectnessLoss(config.name, config.weight, config.options, "model.rpn.objectness_loss")
 
 
 def _rpn(layout: Layout, anchors: AnchorGrid, model: ModelConfig) -> RPN:
@@ -81,7 +98,8 @@ def _rpn(layout: Layout, anchors: AnchorGrid, model: ModelConfig) -> RPN:
         nms=rpn.nms,
         min_size=rpn.min_size,
         codec_weights=rpn.codec_weights,
-        box_loss=_box_loss(rpn.box_loss),
+        objectness_loss=_objectness_loss(rpn.objectness_loss),
+        box_loss=_box_loss(rpn.box_loss, "rpn"),
         normalizer=rpn.normalizer,
     )
 
@@ -109,7 +127,7 @@ def _roi_heads(layout: Layout, model: ModelConfig, test: TestConfig) -> RoIHeads
         positive_fraction=roi.positive_fraction,
         codec_weights=roi.codec_weights,
         class_agnostic=roi.class_agnostic,
-        box_loss=_box_loss(roi.box_loss),
+        box_loss=_box_loss(roi.box_loss, "roi"),
         normalizer=roi.normalizer,
         min_size=roi.min_size,
         score=test.score,

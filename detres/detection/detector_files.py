@@ -10,6 +10,7 @@ from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.model_settings import ModelSettings
 from detres.backbones.network import Network
 from detres.backbones.pretrained import metadata_of
+from detres.config.losses import without_own_losses
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.building import assemble
 from detres.detection.faster_rcnn import FasterRCNN
@@ -59,7 +60,7 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
                 frozen_stages=section.frozen_stages,
                 metadata=self.backbone,
             )
-        return assemble(backbone, self.model, self.test)
+        return assemble(backbone, without_own_losses(self.model), self.test)
 
     def with_model(self, model: ModelConfig, test: TestConfig, where: str) -> DetectorSettings:
         """The same weights in the model that a config asks for: other classes, proposals or thresholds.

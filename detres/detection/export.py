@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from detres.backbones.norms import fold_norms
 from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.head_uses import check_uses
 from detres.errors import ConfigError
 
 
@@ -20,8 +21,9 @@ def export_detector(model: FasterRCNN, image_size: tuple[int, int], *, batch: in
     image_size: padded height and width, multiples of model.pad_to. batch: N.
     The program takes and returns what FasterRCNN.predict_tensors does, on the model's device; smaller images are
     padded with zeros to image_size, and `sizes` says how large they are. It holds a copy of the weights, norms folded.
-    Raises ConfigError for a size that does not fit, and for roi_align=rows.
+    Raises ConfigError for a size that does not fit, for roi_align=rows, and for a RoI head that does not export.
     """
+    check_uses(model.roi, ["export"])
     height, width = image_size
     fitting = tuple(max(1, -(-side // model.pad_to)) * model.pad_to for side in image_size)
     if fitting != (height, width):

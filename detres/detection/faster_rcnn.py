@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from detres.detection.anchors import AnchorGrid
+from detres.detection.head_uses import check_uses
 from detres.detection.layouts import Layout
+from detres.detection.region_sources import BatchPyramid
 from detres.detection.roi_heads import RoIHeads
 from detres.detection.rpn import RPN
 from detres.structures import DetectionBatch, Detections
@@ -42,7 +44,11 @@ class FasterRCNN(nn.Module):
         self.memory_format = torch.channels_last
 
     def forward(self, batch: DetectionBatch) -> dict[str, Tensor]:
-        """The four losses by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box (scalars)."""
+        """The four losses by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box (scalars).
+
+        Raises ConfigError for a RoI head that cannot be trained.
+        """
+        check_uses(self.roi, ["training"])
         pyramid = self.pyramid(batch.images, batch.sizes)
         anchors = self.anchors(pyramid, batch.images.shape[1:3])
 
@@ -52,9 +58,8 @@ class FasterRCNN(nn.Module):
         anchor_samples = self.rpn.sample(anchors, batch.targets, batch.sample_keys)
         losses = self.rpn.losses(objects, anchors, batch.targets, anchor_samples)
 
-        rois, roi_samples = self.roi.sample(proposals, batch.targets, batch.sample_keys)
-        logits, deltas = self.roi(pyramid, rois, batch.sizes)
-        return losses | self.roi.losses(logits, deltas, rois, batch.targets, roi_samples)
+        source = BatchPyramid(pyramid, batch.sizes)
+        return losses | self.roi.learn(source, proposals, batch.targets, batch.sample_keys)
 
     @torch.no_grad()
     def predict(self, batch: DetectionBatch) -> list[Detections]:
@@ -75,8 +80,7 @@ class FasterRCNN(nn.Module):
         D is the most detections of an image that roi.max_detections allows, and rows from counts on are zeros.
         """
         pyramid, proposals = self.propose(images, sizes)
-        logits, deltas = self.roi(pyramid, proposals, sizes)
-        found = self.roi.detections(logits, deltas, proposals, sizes)
+        found = self.roi.detections(BatchPyramid(pyramid, sizes), proposals)
         boxes, scores, labels = (self._stack(rows) for rows in zip(*found, strict=True))
         # A detection's score is above the floor, and so above that of the padding.
         return boxes, scores, labels, (scores > 0).sum(dim=1)

@@ -23,7 +23,7 @@ from detres.errors import WeightsError
 # What changes no detection: how it is trained, which implementation runs, what the comparison names otherwise.
 ONLY_TRAINED_WITH = {
     *("positive_iou", "negative_iou", "negative_iou_low", "batch_per_image", "positive_fraction", "pre_nms_train"),
-    *("post_nms_train", "box_loss", "normalizer", "roi_align"),
+    *("post_nms_train", "objectness_loss", "box_loss", "normalizer", "roi_align"),
 }
 # Differences this small move no detection that can be seen.
 _NEGLIGIBLE = {"model.roi.level_eps": 1e-5, "model.rpn.min_size": 0.01, "model.roi.min_size": 0.01}

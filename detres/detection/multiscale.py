@@ -33,14 +33,14 @@ def suitable_scales(regions: Tensor, scales: Tensor) -> Tensor:
 def read_suitable_scales(features_at: Sequence[Callable[[Tensor], Tensor]], regions: Tensor, lower: Tensor) -> Tensor:
     """The element-wise maximum of each region's features at two scales.
 
-    features_at: for each scale a function (P', 4) -> (P', C). regions: (P, 4). lower: (P,), see suitable_scales.
-    Returns (P, C).
+    features_at: for each scale a function (P', 4) -> (P', ...). regions: (P, 4). lower: (P,), see suitable_scales.
+    Returns (P, ...), such as (P, C).
     """
     merged: Tensor | None = None
     for scale, features_of in enumerate(features_at):
         index = ((lower == scale) | (lower == scale - 1)).nonzero().squeeze(1)
         features = features_of(regions[index])
         if merged is None:
-            merged = features.new_full((regions.shape[0], features.shape[1]), -torch.inf)
+            merged = features.new_full((regions.shape[0], *features.shape[1:]), -torch.inf)
         merged[index] = torch.maximum(merged[index], features)
     return merged

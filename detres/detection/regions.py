@@ -6,7 +6,7 @@ P regions, K classes, S scales, M members of an ensemble, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from detres.boxes import clip_boxes
-from detres.detection.context import with_context
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.multiscale import read_suitable_scales, suitable_scales
+from detres.detection.region_sources import PyramidReader
 from detres.structures import DetectionBatch
 
 # Regions pooled at once: their features are all that grows with the number of regions.
@@ -70,12 +70,53 @@ class Frame:
         return torch.stack([self.width - x2, y1, self.width - x1, y2], dim=-1)
 
 
+@dataclass(frozen=True)
+class ImageCopies:
+    """Copies of one image as the source of its regions, which are in pixels of its file.
+
+    size: (2,) height and width of the file. frames: of each copy, by its place. pyramids: of those that regions are
+    read from. scales: their places, sizes ascending; with several, each region is read from the two that suit its size.
+    base: the place of the copy in whose pixels deltas become boxes.
+    """
+
+    size: Tensor
+    frames: Mapping[int, Frame]
+    pyramids: Mapping[int, Sequence[Tensor]]
+    scales: Sequence[int]
+    base: int
+
+    @property
+    def sizes(self) -> Tensor:
+        return self.size[None]
+
+    def features(self, read: PyramidReader, regions: Sequence[Tensor]) -> Tensor:
+        (of_image,) = regions
+        if len(self.scales) == 1:
+            return self._features_at(self.scales[0], read, of_image)
+        scales = torch.stack([self.frames[place].scale.prod().sqrt() for place in self.scales])
+        return read_suitable_scales(
+            [lambda boxes, place=place: self._features_at(place, read, boxes) for place in self.scales],
+            of_image,
+            suitable_scales(of_image, scales),
+        )
+
+    def to_model_pixels(self, boxes: Tensor) -> Tensor:
+        return self.frames[self.base].to_copy(boxes)
+
+    def from_model_pixels(self, boxes: Tensor) -> Tensor:
+        return self.frames[self.base].to_file(boxes)
+
+    def _features_at(self, place: int, read: PyramidReader, regions: Tensor) -> Tensor:
+        pyramid, frame = self.pyramids[place], self.frames[place]
+        return torch.cat([read(pyramid, [frame.to_copy(part)]) for part in regions.split(_AT_ONCE)])
+
+
 class ImageReader:
     """One detector on copies of one image: each copy's feature pyramid is computed once.
 
     copies: batches of one image. mirrored: whether each of them is. scales: the places of those that regions are read
-    from, their sizes ascending; with several, each region is read from the two that suit its size. base: the place of
-    the one whose proposals are taken, and in whose pixels boxes are decoded.
+    from, as ImageCopies has them. base: the place of the one whose proposals are taken, and in whose pixels boxes are
+    decoded.
     """
 
     def __init__(
@@ -87,50 +128,27 @@ class ImageReader:
         scales: Sequence[int],
         base: int,
     ) -> None:
-        self._model = model
         dtype = model.rpn.objectness.weight.dtype
         dtype = dtype if dtype == torch.float64 else torch.float32
-        self._frames = {p: Frame.of(copies[p], mirrored[p], dtype) for p in (*scales, base)}
-        self._scales, self._base = tuple(scales), base
+        frames = {p: Frame.of(copies[p], mirrored[p], dtype) for p in (*scales, base)}
         self.size = copies[base].original_sizes[0]
-        self.min_size = model.roi.min_size / self._frames[base].scale
-        self._pyramids: dict[int, list[Tensor]] = {}
+        self.min_size = model.roi.min_size / frames[base].scale
+        pyramids: dict[int, list[Tensor]] = {}
         pyramid, (found,) = model.propose(copies[base].images, copies[base].sizes)
         if base in scales:
-            self._pyramids[base] = pyramid
+            pyramids[base] = pyramid
         del pyramid
         for place in scales:
             if place != base:
-                self._pyramids[place] = model.pyramid(copies[place].images, copies[place].sizes)
-        self._proposals = clip_boxes(self._frames[base].to_file(found.to(dtype)), self.size)
+                pyramids[place] = model.pyramid(copies[place].images, copies[place].sizes)
+        self._roi, self._copies = model.roi, ImageCopies(self.size, frames, pyramids, tuple(scales), base)
+        self._proposals = clip_boxes(frames[base].to_file(found.to(dtype)), self.size)
 
     def proposals(self) -> Tensor:
         return self._proposals
 
     def read(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        roi, frame = self._model.roi, self._frames[self._base]
-        if roi.global_context:
-            features = with_context(lambda boxes: self._features(boxes[0]), [regions], self.size[None])
-        else:
-            features = self._features(regions)
-        boxes, scores = roi.decode(*roi.classify(features), frame.to_copy(regions))
-        return frame.to_file(boxes), scores
-
-    def _features(self, regions: Tensor) -> Tensor:
-        """(P, 4) -> (P, C), of the copies that suit each region."""
-        if len(self._scales) == 1:
-            return self._features_at(self._scales[0], regions)
-        scales = torch.stack([self._frames[place].scale.prod().sqrt() for place in self._scales])
-        return read_suitable_scales(
-            [lambda boxes, place=place: self._features_at(place, boxes) for place in self._scales],
-            regions,
-            suitable_scales(regions, scales),
-        )
-
-    def _features_at(self, place: int, regions: Tensor) -> Tensor:
-        pyramid, frame = self._pyramids[place], self._frames[place]
-        parts = [self._model.roi.features(pyramid, [frame.to_copy(part)]) for part in regions.split(_AT_ONCE)]
-        return torch.cat(parts)
+        return self._roi.look(self._copies, [regions])
 
 
 class Ensemble:

@@ -1,13 +1,16 @@
 """The Fast R-CNN part: every proposal is pooled, classified and moved.
 
+Whatever asks for the classes and boxes of regions (plain, refined, multi-scale and ensemble tests, exports, training)
+asks one method, `RoIHeads.read`; `look` makes boxes of what it says.
 N images, L levels, R RoIs of all images together, K classes (background is K), D detections of an image.
 What `predict_tensors` runs counts rows by shape[0]: in an export a count is a symbol, and len() wants a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +18,10 @@ from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, box_area, decode_boxes
 from detres.detection.context import with_context
+from detres.detection.head_uses import HeadUse, check_uses
 from detres.detection.losses import BoxLoss, Normalizer, normalizer
 from detres.detection.matching import Sample, match, sample
+from detres.detection.region_sources import BatchPyramid, RegionSource
 from detres.detection.roi_align import roi_align
 from detres.detection.suppression import candidates, suppress
 from detres.structures import DetectionTarget
@@ -92,7 +97,12 @@ class RoIHeads(nn.Module):
 
     Source: Girshick 2015, section 2; sampling as Ren et al. 2015. head declares out_channels. global_context: the
     features of the whole image join those of each of its RoIs (context.py).
+    A subclass that says something else of regions overrides `read`, or `look` where boxes are not made of one set of
+    deltas; what it learns by, `learn`. What it cannot take part in it states in `unfit_for`.
     """
+
+    unfit_for: ClassVar[Mapping[HeadUse, str]] = {}
+    """Uses of a detector that this head takes no part in, each with the reason, which the refusal gives."""
 
     def __init__(
         self,
@@ -115,6 +125,7 @@ class RoIHeads(nn.Module):
         max_detections: int = 100,
     ) -> None:
         super().__init__()
+        check_uses(self, ["global context"] if global_context else [])
         self.pooler, self.head, self.num_classes = pooler, head, num_classes
         self.global_context = global_context
         channels = head.out_channels * (2 if global_context else 1)
@@ -130,14 +141,34 @@ class RoIHeads(nn.Module):
         self.box_loss, self.normalizer = box_loss or BoxLoss(), normalizer
         self.min_size, self.score, self.nms, self.max_detections = min_size, score, nms, max_detections
 
-    def forward(self, pyramid: Sequence[Tensor], proposals: Sequence[Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """proposals: N tensors (P, 4). sizes: (N, 2), unpadded height and width of the images.
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "forward" in vars(cls):
+            raise TypeError(f"{cls.__name__}: override read; forward is a short way to it, which tests do not take")
 
-        Returns logits (R, K + 1) and deltas (R, 1 or K, 4), float32 or wider.
+    def forward(self, pyramid: Sequence[Tensor], proposals: Sequence[Tensor], sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """`read`, of a batch's pyramid. proposals: N tensors (P, 4). sizes: (N, 2), unpadded height and width."""
+        return self.read(BatchPyramid(pyramid, sizes), proposals)
+
+    def read(self, source: RegionSource, regions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Classes and boxes of regions: everything that is ever said of one comes from here.
+
+        regions: N tensors (P, 4) in the source's pixels.
+        Returns logits (R, K + 1) and deltas (R, 1 or K, 4), float32 or wider; the deltas are of the regions in the
+        pixels that the model sees.
         """
+        features_of = partial(source.features, self.features)
         if not self.global_context:
-            return self.classify(self.features(pyramid, proposals))
-        return self.classify(with_context(lambda regions: self.features(pyramid, regions), proposals, sizes))
+            return self.classify(features_of(regions))
+        return self.classify(with_context(features_of, regions, source.sizes))
+
+    def look(self, source: RegionSource, regions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """What every test asks: the box of each region for each class, (R, K, 4), and its score, (R, K).
+
+        Boxes are in the source's pixels, as regions are, and not clipped.
+        """
+        boxes, scores = self.decode(*self.read(source, regions), source.to_model_pixels(torch.cat(list(regions))))
+        return source.from_model_pixels(boxes), scores
 
     def features(self, pyramid: Sequence[Tensor], regions: Sequence[Tensor]) -> Tensor:
         """What the head makes of each region: N tensors (P, 4) -> (R, head.out_channels)."""
@@ -150,6 +181,18 @@ class RoIHeads(nn.Module):
         if logits.dtype != torch.float64:
             logits, deltas = logits.float(), deltas.float()
         return logits, deltas.unflatten(1, (-1, 4))
+
+    def learn(
+        self,
+        source: RegionSource,
+        proposals: Sequence[Tensor],
+        targets: Sequence[DetectionTarget],
+        sample_keys: Tensor,
+    ) -> dict[str, Tensor]:
+        """`losses` of samples drawn from the proposals."""
+        rois, samples = self.sample(proposals, targets, sample_keys)
+        logits, deltas = self.read(source, rois)
+        return self.losses(logits, deltas, rois, targets, samples)
 
     def sample(
         self, proposals: Sequence[Tensor], targets: Sequence[DetectionTarget], sample_keys: Tensor
@@ -203,15 +246,13 @@ class RoIHeads(nn.Module):
         classes = F.cross_entropy(logits, labels, reduction="sum")
         return {"loss_roi_class": classes / divisor, "loss_roi_box": box / divisor}
 
-    def detections(
-        self, logits: Tensor, deltas: Tensor, proposals: Sequence[Tensor], sizes: Tensor
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Boxes (D, 4), scores (D,) and labels (D,) of each image, best first; sizes: (N, 2) to clip to."""
+    def detections(self, source: RegionSource, proposals: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Boxes (D, 4) within the image, scores (D,) and labels (D,) of each image, best first, by one look."""
         counts = [p.shape[0] for p in proposals]
-        boxes, scores = self.decode(logits, deltas, torch.cat(list(proposals)))
+        boxes, scores = self.look(source, proposals)
         return [
             self._suppress(*of_image, size)
-            for *of_image, size in zip(boxes.split(counts), scores.split(counts), sizes, strict=True)
+            for *of_image, size in zip(boxes.split(counts), scores.split(counts), source.sizes, strict=True)
         ]
 
     def decode(self, logits: Tensor, deltas: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, clip_boxes, decode_boxes
-from detres.detection.losses import BoxLoss, Normalizer, normalizer
+from detres.detection.losses import BoxLoss, Normalizer, ObjectnessLoss, normalizer
 from detres.detection.matching import Sample, match, sample
 from detres.detection.suppression import suppress
 from detres.structures import DetectionTarget
@@ -50,6 +49,7 @@ class RPN(nn.Module):
         nms: float = 0.7,
         min_size: float = 0.0,
         codec_weights: CodecWeights = (1.0, 1.0, 1.0, 1.0),
+        objectness_loss: ObjectnessLoss | None = None,
         box_loss: BoxLoss | None = None,
         normalizer: Normalizer = "constant",
     ) -> None:
@@ -65,7 +65,8 @@ class RPN(nn.Module):
         self.pre_nms = {True: pre_nms_train, False: pre_nms_test}
         self.post_nms = {True: post_nms_train, False: post_nms_test}
         self.nms, self.min_size, self.codec_weights = nms, min_size, codec_weights
-        self.box_loss, self.normalizer = box_loss or BoxLoss(), normalizer
+        self.objectness_loss, self.box_loss = objectness_loss or ObjectnessLoss(), box_loss or BoxLoss()
+        self.normalizer = normalizer
 
     def forward(self, pyramid: Sequence[Tensor]) -> RpnOutput:
         """pyramid: L tensors (N, C, H, W)."""
@@ -134,7 +135,7 @@ class RPN(nn.Module):
         targets: Sequence[DetectionTarget],
         samples: Sequence[Sample],
     ) -> dict[str, Tensor]:
-        """loss_rpn_objectness (binary cross-entropy) and loss_rpn_box over the samples, which may be injected."""
+        """loss_rpn_objectness and loss_rpn_box over the samples, which may be injected."""
         logits, deltas = torch.cat(output.objectness_logits, 1), torch.cat(output.deltas, 1)
         all_anchors = torch.cat(list(anchors)).to(deltas.dtype)
         chosen_logits = torch.cat([row[s.index] for row, s in zip(logits, samples, strict=True)])
@@ -147,7 +148,7 @@ class RPN(nn.Module):
             torch.cat(goals).to(deltas.dtype),
             self.codec_weights,
         )
-        objectness = F.binary_cross_entropy_with_logits(chosen_logits, is_object.to(logits.dtype), reduction="sum")
+        objectness = self.objectness_loss(chosen_logits, is_object)
         divisor = normalizer(
             self.normalizer,
             samples=torch.tensor(len(is_object), device=logits.device),

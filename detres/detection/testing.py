@@ -6,7 +6,7 @@ Several readings (scales and mirrors, each by itself) are merged as whole detect
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,6 +16,7 @@ from detres.config.schema import DataConfig, TestConfig
 from detres.data.image_copies import ImageCopy
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.fusion import View, fuse, vote_boxes
+from detres.detection.head_uses import HeadUse, check_uses
 from detres.detection.refinement import read_repeatedly
 from detres.detection.regions import Ensemble, ImageReader, RegionReader
 from detres.detection.suppression import candidates, suppress
@@ -49,16 +50,38 @@ def voting_of(test: TestConfig) -> str:
     return test.vote or ("score" if test.refine else "none")
 
 
+def uses_of(test: TestConfig, members: int) -> Iterator[HeadUse]:
+    """What a test does beyond a plain one, for RoI heads that take no part in it."""
+    if members > 1:
+        yield "ensemble"
+    if test.refine:
+        yield "refinement"
+    if voting_of(test) != "none":
+        yield "voting"
+    if _reads_scales_together(test):
+        if len(test.scales) > 1:
+            yield "maxout"
+    elif test.flip or len(test.scales) > 1:
+        yield "merging"
+
+
+def _reads_scales_together(test: TestConfig) -> bool:
+    """By maxout; else each scale and mirror is a reading, and what they find is merged."""
+    return not test.flip and test.fusion in (None, "maxout")
+
+
 class DetectionTest:
     """Called with the copies of one image, as `copies` says they are made; gives its detections.
 
-    Raises ConfigError where the members do not detect the same classes.
+    Raises ConfigError where the members do not detect the same classes, or a RoI head takes no part in such a test.
     """
 
     __test__ = False  # pytest collects classes by this name
 
     def __init__(self, members: Sequence[Member], test: TestConfig) -> None:
         check_classes(members)
+        for member in members:
+            check_uses(member.model.roi, uses_of(test, len(members)))
         self._test, self._voting = test, voting_of(test)
         self.copies, self._readings = _plan(members, test)
 
@@ -115,7 +138,7 @@ def _plan(members: Sequence[Member], test: TestConfig) -> tuple[tuple[ImageCopy,
         return copies.setdefault(_copy_for(member, side, mirrored), len(copies))
 
     readings = []
-    if not test.flip and test.fusion in (None, "maxout"):
+    if _reads_scales_together(test):
         bases = [place_of(member) for member in members]
         scales = [tuple(place_of(member, side) for side in test.scales) for member in members]
         readings = [

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from detres.config.loading import Layer, leaves, resolve_by
+from detres.config.losses import without_own_losses
 from detres.config.schema import Config, TestConfig
 from detres.detection.detector_files import PREPROCESSING, DetectorSettings
 from detres.detection.handing_back import ONLY_TRAINED_WITH
 from detres.errors import ConfigError
 
-# How a detector is trained, by the last part of a key; which implementation of RoIAlign runs may be asked for.
+# How a detector is trained, by a part of a key; which implementation of RoIAlign runs may be asked for.
 _TRAINED_BY = (ONLY_TRAINED_WITH - {"roi_align"}) | {"weights", "frozen_stages", "zero_init_last", "allow_mismatch"}
 _ELSEWHERE = {
     "test.batch": "how many images are computed at once is said where they are given (--batch, predict_many)",
@@ -28,7 +29,7 @@ def told_otherwise(settings: DetectorSettings, layers: Sequence[Layer], where: s
     if not layers:
         return settings
     own = {
-        "model": settings.model.model_dump(mode="json"),
+        "model": without_own_losses(settings.model).model_dump(mode="json"),
         "data": settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
         "test": settings.test.model_dump(mode="json"),
     }
@@ -56,7 +57,7 @@ def _why_idle(key: str, test: TestConfig) -> str | None:
         return "the file names its classes itself"
     if group == "data" and rest not in (*PREPROCESSING, "max_pixels"):
         return "it is of a data set, and here are images"
-    if group not in ("model", "data", "test") or rest.rpartition(".")[2] in _TRAINED_BY or ".box_loss." in f".{rest}.":
+    if group not in ("model", "data", "test") or not _TRAINED_BY.isdisjoint(rest.split(".")):
         return "it is of training"
     if key == "test.refine_nms" and not test.refine:
         return "test.refine is 0"

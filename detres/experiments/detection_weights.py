@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.config.schema import Config
+from detres.detection.building import learn_by
 from detres.detection.detector_files import DetectorSettings
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.detection.published import locate_detector
@@ -34,6 +35,7 @@ def detector_from_weights(
         # Whoever laid the file's model over the config has asked whose word its code is (experiments/weights.py).
         own_code, changed = config.model.backbone.name, settings.with_model(named, config.test, str(path))
         model = changed.build(str(path), own_code=own_code)
+    learn_by(model, config.model)
     for line in transfer_detector(model, tensors, theirs, str(path)).lines():
         say(line)
     return model
@@ -41,4 +43,6 @@ def detector_from_weights(
 
 def detector_of_checkpoint(config: Config, file: Path) -> FasterRCNN:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
-    return DetectorSettings.read(file)[1].build(str(file), own_code=config.model.backbone.name)
+    model = DetectorSettings.read(file)[1].build(str(file), own_code=config.model.backbone.name)
+    learn_by(model, config.model)
+    return model

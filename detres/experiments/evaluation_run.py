@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from detres.config.loading import Layer, read_override, resolve
+from detres.config.losses import without_own_losses
 from detres.config.schema import Config, TestConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.places import SplitName
@@ -174,7 +175,7 @@ def evaluation_config(
     """
     fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
     own = {
-        "model": settings.model.model_dump(mode="json"),
+        "model": without_own_losses(settings.model).model_dump(mode="json"),
         "data": fed,
         "test": settings.test.model_dump(mode="json"),
         "training": {"compile": False},

@@ -8,6 +8,7 @@ from typing import Any
 
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.localization_schema import LocalizationConfig
+from detres.config.losses import without_own_losses
 from detres.data.localized import LocalizedImages
 from detres.data.localized_sets import load_localized
 from detres.data.places import SplitName
@@ -89,7 +90,7 @@ def evaluation_config(
         raise ConfigError(f"--cfg {cfg}: a {base.task} config, and {file} is a localizer; name one of localization")
     own = {
         "task": "localization",
-        "model": settings.model.model_dump(mode="json"),
+        "model": without_own_losses(settings.model).model_dump(mode="json"),
         "data": settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING)),
         "test": settings.test.model_dump(mode="json"),
         "training": {"compile": False},

@@ -14,7 +14,7 @@ from detres.data.views import ViewPlan
 from detres.errors import ConfigError, WeightsError
 from detres.experiments.assembly import memory_format_of, seeded
 from detres.experiments.parts import Say
-from detres.localization.building import assemble, build_trunk
+from detres.localization.building import assemble, build_trunk, learn_by
 from detres.localization.localizer_files import LocalizerSettings, locate_localizer, transfer_localizer
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 from detres.localization.testing import Finder
@@ -38,14 +38,17 @@ def localizer_from_weights(
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
         model = replace(settings, model=named).build(str(path))
+    learn_by(model, config.model)
     for line in transfer_localizer(model, tensors, settings, str(path)).lines():
         say(line)
     return model
 
 
-def localizer_of_checkpoint(file: Path) -> Localizer:
+def localizer_of_checkpoint(config: LocalizationConfig, file: Path) -> Localizer:
     """The model a checkpoint describes, weights not loaded yet; what it was begun from need not be there any more."""
-    return LocalizerSettings.read(file)[1].build(str(file))
+    model = LocalizerSettings.read(file)[1].build(str(file))
+    learn_by(model, config.model)
+    return model
 
 
 def prepare_localizer(model: Localizer, config: LocalizationConfig, device: torch.device) -> Localizer:

@@ -53,7 +53,7 @@ def localization_parts(config: LocalizationConfig, start: Start, device: torch.d
     same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, LOCALIZATION_FORMATS)
     if start.checkpoint is not None:
-        model = localizer_of_checkpoint(start.checkpoint)
+        model = localizer_of_checkpoint(config, start.checkpoint)
     elif start.weights is not None:
         model = localizer_from_weights(config, names, start.weights, say)
     else:

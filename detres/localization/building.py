@@ -8,8 +8,10 @@ from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.building import Choices, build_network
 from detres.backbones.resnet import ResNet
 from detres.config.localization_schema import LocalizerConfig
-from detres.detection.losses import BoxLoss
+from detres.detection.anchors import AnchorGrid
+from detres.detection.losses import BoxLoss, ObjectnessLoss
 from detres.errors import ConfigError
+from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 
 
@@ -27,13 +29,25 @@ def assemble(trunk: ResNet, config: LocalizerConfig, class_names: Sequence[str])
     """The localizer of the config's stage on this trunk; its own layers are drawn from torch's generator."""
     if config.stage == "rcnn":
         options = config.rcnn.model_dump(include={"codec_weights"})
-        return RcnnLocalizer(trunk, class_names, **options, box_loss=BoxLoss(**config.rcnn.box_loss.model_dump()))
-    options = config.rpn.model_dump(exclude={"box_loss"})
-    return ClassRpnLocalizer(
-        trunk,
-        class_names,
-        sizes=config.anchors.sizes,
-        ratios=config.anchors.ratios,
-        **options,
-        box_loss=BoxLoss(**config.rpn.box_loss.model_dump()),
-    )
+        return RcnnLocalizer(trunk, class_names, **options, **_losses(config))
+    spec, options = trunk.specs["c5"], config.rpn.model_dump(exclude={"objectness_loss", "box_loss"})
+    grid = AnchorGrid([config.anchors.sizes], [spec.stride], ratios=config.anchors.ratios)
+    rpn = ClassRPN(spec.channels, grid.per_cell, len(class_names), **options, **_losses(config))
+    return ClassRpnLocalizer(trunk, class_names, grid=grid, rpn=rpn)
+
+
+def learn_by(model: Localizer, config: LocalizerConfig) -> None:
+    """As of detection/building.py."""
+    part = model.rpn if isinstance(model, ClassRpnLocalizer) else model
+    for name, loss in _losses(config).items():
+        setattr(part, name, loss)
+
+
+def _losses(config: LocalizerConfig) -> dict[str, BoxLoss | ObjectnessLoss]:
+    """The arguments of the stage's network that are losses."""
+    if config.stage == "rcnn":
+        return {"box_loss": BoxLoss(**config.rcnn.box_loss.model_dump(), where="model.rcnn.box_loss")}
+    return {
+        "objectness_loss": ObjectnessLoss(**config.rpn.objectness_loss.model_dump(), where="model.rpn.objectness_loss"),
+        "box_loss": BoxLoss(**config.rpn.box_loss.model_dump(), where="model.rpn.box_loss"),
+    }

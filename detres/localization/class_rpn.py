@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, decode_boxes
-from detres.detection.losses import BoxLoss
+from detres.detection.losses import BoxLoss, ObjectnessLoss
 from detres.detection.matching import Sample, match, sample
 from detres.localization.per_class import PerClassLinear
 from detres.structures import DetectionTarget
@@ -48,6 +47,7 @@ class ClassRPN(nn.Module):
         batch_per_image: int = 8,
         positive_fraction: float = 0.5,
         codec_weights: CodecWeights = (1.0, 1.0, 1.0, 1.0),
+        objectness_loss: ObjectnessLoss | None = None,
         box_loss: BoxLoss | None = None,
     ) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ClassRPN(nn.Module):
         self.per_cell, self.codec_weights = anchors_per_cell, codec_weights
         self.positive_iou, self.negative_iou = positive_iou, negative_iou
         self.batch_per_image, self.positive_fraction = batch_per_image, positive_fraction
-        self.box_loss = box_loss or BoxLoss()
+        self.objectness_loss, self.box_loss = objectness_loss or ObjectnessLoss(), box_loss or BoxLoss()
 
     def forward(self, cells: Tensor) -> Tensor:
         """What the siblings read: the trunk's map (N, C, H, W) -> (N, channels, H, W)."""
@@ -89,7 +89,7 @@ class ClassRPN(nn.Module):
         targets: Sequence[DetectionTarget],
         samples: Sequence[Sample],
     ) -> dict[str, Tensor]:
-        """loss_rpn_objectness (binary cross-entropy of each image's own class) and loss_rpn_box over the samples.
+        """loss_rpn_objectness (of each image's own class) and loss_rpn_box over the samples.
 
         features: what forward returned. anchors: (T, 4). labels: (N,). Both are divided by batch_per_image × N.
         """
@@ -101,7 +101,7 @@ class ClassRPN(nn.Module):
         read = features.flatten(2)[images, :, cells]  # (M, channels)
         logits, deltas = self.logits(read, rows)[:, 0], self.deltas(read[positive], rows[positive])
         goals = [target.boxes[each.matched[each.positive]] for target, each in zip(targets, samples, strict=True)]
-        objectness = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="sum")
+        objectness = self.objectness_loss(logits, positive)
         box = self.box_loss(
             deltas, anchors[index[positive]].to(deltas.dtype), torch.cat(goals).to(deltas.dtype), self.codec_weights
         )

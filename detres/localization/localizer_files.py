@@ -16,6 +16,7 @@ from detres.backbones.model_settings import ModelSettings, load_strictly
 from detres.backbones.pretrained import metadata_of
 from detres.backbones.weight_formats import is_safetensors_file
 from detres.config.localization_schema import LocalizationDataConfig, LocalizationTestConfig, LocalizerConfig
+from detres.config.losses import without_own_losses
 from detres.errors import WeightsError
 from detres.localization.building import assemble, build_trunk
 from detres.localization.localizers import ClassRpnLocalizer, Localizer
@@ -49,7 +50,7 @@ class LocalizerSettings(ModelSettings[LocalizerConfig, LocalizationDataConfig, L
             checkpoint_blocks=self.model.checkpoint_blocks,
             metadata=self.backbone,
         )
-        return assemble(build_trunk(section.name, choices), self.model, self.class_names)
+        return assemble(build_trunk(section.name, choices), without_own_losses(self.model), self.class_names)
 
 
 def settings_of(

@@ -40,38 +40,12 @@ class Localizer(nn.Module):
 class ClassRpnLocalizer(Localizer):
     """Slides the per-class RPN over the last map of the whole image: 7×7 cells of a 224×224 crop.
 
-    sizes: square roots of the anchors' areas, pixels. ratios: height over width. rpn: the arguments of ClassRPN.
+    grid: of one level, that map. rpn: reads it, for each of class_names.
     """
 
-    def __init__(
-        self,
-        trunk: ResNet,
-        class_names: Sequence[str],
-        *,
-        sizes: Sequence[float],
-        ratios: Sequence[float],
-        channels: int = 512,
-        positive_iou: float = 0.7,
-        negative_iou: float = 0.3,
-        batch_per_image: int = 8,
-        positive_fraction: float = 0.5,
-        codec_weights: CodecWeights = (1.0, 1.0, 1.0, 1.0),
-        box_loss: BoxLoss | None = None,
-    ) -> None:
+    def __init__(self, trunk: ResNet, class_names: Sequence[str], *, grid: AnchorGrid, rpn: ClassRPN) -> None:
         super().__init__(trunk, class_names)
-        self.grid = AnchorGrid([sizes], [trunk.specs["c5"].stride], ratios=ratios)
-        self.rpn = ClassRPN(
-            self.channels,
-            self.grid.per_cell,
-            len(self.class_names),
-            channels=channels,
-            positive_iou=positive_iou,
-            negative_iou=negative_iou,
-            batch_per_image=batch_per_image,
-            positive_fraction=positive_fraction,
-            codec_weights=codec_weights,
-            box_loss=box_loss,
-        )
+        self.grid, self.rpn = grid, rpn
 
     def forward(self, batch: LocalizationBatch) -> dict[str, Tensor]:
         """The losses of ClassRPN.losses over the batch."""

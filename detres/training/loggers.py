@@ -35,4 +35,4 @@ def check_logger(logger: Any, where: str) -> Logger:
 def _make(name: str) -> Logger:
     what = f"training.logs: {name}"
     make = find_own(name, "training.logs:") if ":" in name else LOGGERS[name]
-    return check_logger(call_own(make, what), what)
+    return check_logger(call_own(make, f"{what}: called with nothing, it"), what)

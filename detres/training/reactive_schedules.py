@@ -48,7 +48,7 @@ def build_schedule(
         if option not in parameters:
             raise ConfigError(f"schedule.options.{option}: schedule {name} has no such parameter; leave it out")
     rates = Rates(lr, steps, warmup_steps, warmup_factor, metric)
-    schedule = call_own(entry, f"schedule.name {name}", rates, **parameters) if own else entry(rates, **parameters)
+    schedule = call_own(entry, f"schedule.name {name}: it", rates, **parameters) if own else entry(rates, **parameters)
     if warmup_error is not None:
         schedule = WarmupUntil(schedule, warmup_error, factor=warmup_factor, window=warmup_window)
     return schedule

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from detres.config.code_names import code_names, without_code
-from detres.config.loading import Layer, load_config, read_override, resolve
+from detres.config.code_names import CodeName, code_names, without_code
+from detres.config.loading import SCHEMAS, Layer, layer_of, load_config, read_override, resolve
+from detres.config.problems import all_keys
 from detres.errors import ConfigError
 
 AUGMENT = {"data": {"augment": [{"os:system": {"command": "true"}}]}}
@@ -21,7 +22,9 @@ PROGRAM = {"task": "classification", "data": {"train": ["gs://bucket/a.tar"]}}
 QUOTED = {"task": "classification", "data": {"train": ["https://x/a.tar';touch x;'"]}}
 LOGS = {"training": {"logs": ["json", "os:system"]}}
 LOG = {"training": {"logs": "os:system"}}
-ALL = (LOGS, LOG, AUGMENT, NESTED, BACKBONE, PIPE, HIDDEN_PIPE, JOINED_PIPE, PROGRAM, QUOTED)
+LOSS = {"model": {"rpn": {"objectness_loss": {"name": "os:system", "options": {"command": "true"}}}}}
+LOCALIZER_LOSS = {"task": "localization", "model": {"rcnn": {"box_loss": {"name": "os:system"}}}}
+ALL = (LOGS, LOG, LOSS, LOCALIZER_LOSS, AUGMENT, NESTED, BACKBONE, PIPE, HIDDEN_PIPE, JOINED_PIPE, PROGRAM, QUOTED)
 
 
 @pytest.mark.parametrize("values", ALL)
@@ -44,6 +47,23 @@ def test_other_arguments_of_the_users_own_code_are_not_his() -> None:
     theirs = {"data": {"augment": [{"os:system": {"command": "false"}}]}}
     with pytest.raises(ConfigError, match="names code to run"):
         resolve([Layer("mine.yaml", AUGMENT, trusted=True), Layer("theirs", theirs)])
+
+
+def test_options_of_others_for_the_users_own_loss_are_not_his() -> None:
+    own = Layer("mine.yaml", LOSS, trusted=True)
+    key = "model.rpn.objectness_loss.options"
+    with pytest.raises(ConfigError, match="names code to run"):
+        resolve([own, Layer("theirs", {"model": {"rpn": {"objectness_loss": {"options": {"command": "false"}}}}})])
+    config = resolve([own, read_override(f"{key}.command=false"), read_override(f"{key}.more=1")])
+    assert config.model.rpn.objectness_loss.options == {"command": False, "more": 1}
+
+
+@pytest.mark.parametrize("task", ["detection", "localization"])
+def test_every_loss_that_a_config_names_is_asked_whose_code_it_is(task: str) -> None:
+    groups = [path for path in all_keys(SCHEMAS[task]) if path[-1].endswith("_loss")]
+    assert groups
+    for path in groups:
+        assert code_names(layer_of("theirs", path, {"name": "os:system"}).values) == [CodeName(path, "os:system", "{}")]
 
 
 def test_code_of_others_that_is_replaced_does_not_matter() -> None:
@@ -78,6 +98,8 @@ def test_other_values_name_none(values: Any) -> None:
 
 
 def test_code_is_taken_out_and_the_rest_stays() -> None:
-    both = {"model": {"backbone": {"name": "os:system", "norm": "batch"}}, **AUGMENT}
-    assert without_code(both) == {"model": {"backbone": {"norm": "batch"}}, "data": {}}
+    loss = {"name": "os:system", "options": {"command": "true"}, "weight": 2.0}
+    model = {"backbone": {"name": "os:system", "norm": "batch"}, "rpn": {"convs": 2, "box_loss": loss}}
+    kept = {"model": {"backbone": {"norm": "batch"}, "rpn": {"convs": 2}}, "data": {}}
+    assert without_code({"model": model, **AUGMENT}) == kept
     assert without_code({"training": {"logs": ["os:system"], "steps": 3}}) == {"training": {"steps": 3}}

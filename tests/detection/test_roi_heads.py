@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops.poolers import LevelMapper, MultiScaleRoIAlign
 
 from detres.detection.matching import NEGATIVE, Sample
+from detres.detection.region_sources import BatchPyramid
 from detres.detection.roi_heads import RoIHeads, RoIPooler
 from detres.structures import DetectionTarget
 
@@ -104,9 +105,8 @@ def test_detections_by_hand() -> None:
     model = heads(score=0.3, nms=0.5, max_detections=2)
     proposals = [torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 40, 30], [60, 0, 70, 10]])]
     probability = torch.tensor([[0.8, 0.1, 0.0, 0.1], [0.5, 0.4, 0.0, 0.1], [0.0, 0.0, 0.6, 0.4], [0.1, 0.1, 0.1, 0.7]])
-    ((boxes, scores, labels),) = model.detections(
-        probability.log(), torch.zeros(4, 1, 4), proposals, torch.tensor([[25, 100]])
-    )
+    model.read = lambda source, regions: (probability.log(), torch.zeros(4, 1, 4))
+    ((boxes, scores, labels),) = model.detections(BatchPyramid([], torch.tensor([[25, 100]])), proposals)
     # The second RoI loses class 0 to the first by NMS and class 1 to the limit of two; the third is clipped.
     assert boxes.tolist() == [[0, 0, 10, 10], [20, 20, 40, 25]]
     assert scores.tolist() == pytest.approx([0.8, 0.6])

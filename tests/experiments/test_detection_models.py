@@ -1,20 +1,23 @@
 """A detector comes from its config, and its file alone brings it back as it was."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from detres.backbones import build_backbone
-from detres.config.loading import Layer, resolve
+from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config
 from detres.detection.detector_files import DetectorSettings, settings_of
 from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError, WeightsError
 from detres.experiments.detection_models import build_detector
-from detres.experiments.detection_weights import detector_from_weights
+from detres.experiments.detection_weights import detector_from_weights, detector_of_checkpoint
+from detres.experiments.evaluation_run import evaluation_config
+from detres.experiments.weights import model_layer
 from detres.structures import DetectionBatch, DetectionTarget, PixelStats
 
 
@@ -32,6 +35,14 @@ def saved(model: FasterRCNN, config: Config, path: Path) -> Path:
 def own_backbone(**options: object) -> nn.Module:
     """What a user's module:callable may return."""
     return build_backbone("resnet18", **options)
+
+
+def shouted_objectness(logits: Tensor, is_object: Tensor, loudness: float) -> Tensor:
+    """A loss of a user's."""
+    return loudness * (logits - is_object).square().sum()
+
+
+OWN_LOSS = {"name": f"{__name__}:shouted_objectness", "options": {"loudness": 3.0}}
 
 
 def test_class_names_come_from_model_data_or_the_format() -> None:
@@ -97,6 +108,35 @@ def test_code_of_the_user_s_is_run_only_where_a_config_names_it(tmp_path: Path) 
     with pytest.raises(WeightsError, match="a weights file never runs code"):
         settings.build(str(path))
     assert isinstance(settings.build(str(path), own_code=name), FasterRCNN)
+
+
+def test_a_loss_of_the_user_s_is_run_where_a_config_names_it_and_from_no_file(tmp_path: Path) -> None:
+    config = config_of({"name": "resnet18"}, rpn={"objectness_loss": OWN_LOSS})
+    path = saved(build_detector(config, ["cat"]), config, tmp_path / "own.safetensors")
+    by_file = DetectorSettings.load(path)[0].rpn.objectness_loss
+    resumed = detector_of_checkpoint(config, path).rpn.objectness_loss
+    tuned = detector_from_weights(config, ["cat"], path).rpn.objectness_loss
+    logits, is_object = torch.tensor([1.0, 3.0]), torch.tensor([True, False])
+    assert by_file(logits, is_object).item() == pytest.approx(cross_entropy(1.0, 1) + cross_entropy(3.0, 0))
+    assert resumed(logits, is_object).item() == tuned(logits, is_object).item() == 3.0 * 9.0
+
+
+def test_an_evaluation_leaves_the_loss_of_a_file_out_and_a_training_asks_whose_it_is(tmp_path: Path) -> None:
+    config = config_of({"name": "resnet18"}, rpn={"objectness_loss": OWN_LOSS})
+    path = saved(build_detector(config, ["cat"]), config, tmp_path / "own.safetensors")
+    evaluated = evaluation_config(DetectorSettings.read(path)[1], path, config, [], [])
+    assert evaluated.model.rpn.objectness_loss == Config().model.rpn.objectness_loss
+    layer = model_layer(path, "detection")[1]
+    with pytest.raises(ConfigError, match=r"model\.rpn\.objectness_loss names code to run .*state it there"):
+        resolve([layer])
+    named = Layer("mine", {"model": {"rpn": {"objectness_loss": OWN_LOSS}}}, trusted=True)
+    assert resolve([named, layer]).model.rpn.objectness_loss == config.model.rpn.objectness_loss
+    other = resolve([layer, read_override("model.rpn.objectness_loss={name: cross_entropy, options: {}}")])
+    assert other.model.rpn.objectness_loss == Config().model.rpn.objectness_loss
+
+
+def cross_entropy(logit: float, is_object: int) -> float:
+    return math.log(1 + math.exp(-logit if is_object else logit))
 
 
 @pytest.mark.parametrize("name", ["resnet18", f"{__name__}:own_backbone"])

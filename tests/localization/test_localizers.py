@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.boxes import encode_boxes
+from detres.detection.anchors import AnchorGrid
+from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import ClassRpnLocalizer, RcnnLocalizer
 from detres.structures import DetectionTarget, FeatureSpec, LocalizationBatch
 
@@ -52,6 +54,11 @@ def rcnn() -> RcnnLocalizer:
     return RcnnLocalizer(Trunk(), NAMES)
 
 
+def rpn_localizer() -> ClassRpnLocalizer:
+    grid = AnchorGrid([(16.0, 32.0)], [32], ratios=(1.0,))
+    return ClassRpnLocalizer(Trunk(), NAMES, grid=grid, rpn=ClassRPN(6, grid.per_cell, len(NAMES), channels=8))
+
+
 def test_the_rcnn_learns_the_class_of_the_image_and_the_box_of_positives(
     rcnn: RcnnLocalizer, batch: LocalizationBatch
 ) -> None:
@@ -84,13 +91,13 @@ def test_a_proposal_that_is_not_moved_is_the_whole_square(rcnn: RcnnLocalizer, b
 
 
 def test_the_rpn_answers_for_every_anchor_of_any_image_size() -> None:
-    model = ClassRpnLocalizer(Trunk(), NAMES, sizes=(16.0, 32.0), ratios=(1.0,), channels=8)
+    model = rpn_localizer()
     found = model.candidates(torch.zeros(2, 64, 96, 3, dtype=torch.uint8), torch.tensor([[0], [2]]))
     assert (found.scores.shape, found.boxes.shape) == ((2, 1, 2 * 3 * 2), (2, 1, 12, 4))
 
 
 def test_the_rpns_losses_have_the_names_of_every_rpn(batch: LocalizationBatch) -> None:
-    model = ClassRpnLocalizer(Trunk(), NAMES, sizes=(16.0, 32.0), ratios=(1.0,), channels=8)
+    model = rpn_localizer()
     losses = model(batch)
     assert list(losses) == ["loss_rpn_objectness", "loss_rpn_box"]
     assert losses["loss_rpn_objectness"].item() == pytest.approx(0.693, abs=0.05)

@@ -55,9 +55,12 @@ def test_ones_own_is_called_by_its_place(own):
     [
         (
             "no_such_module:X",
-            r"training.logs: no_such_module:X: No module named 'no_such_module'; module:callable names",
+            r"training.logs: no_such_module:X cannot be imported: No module named 'no_such_module'",
         ),
-        ("own_loggers:Absent", r"own_loggers:Absent: module 'own_loggers' has no attribute 'Absent'"),
+        (
+            "own_loggers:Absent",
+            r"own_loggers:Absent cannot be imported: module 'own_loggers' has no attribute 'Absent'",
+        ),
         (
             "own_loggers:broken",
             r"ZeroDivisionError: division by zero \(.*own_loggers.py:\d+\); mend it, or name another",
