@@ -41,6 +41,14 @@ _OF_BOXES: frozenset[ProblemKind] = frozenset(
     }
 )
 
+# What a set of one's own looks like below its root, by format.
+_LAYOUTS = {
+    "coco": "an instances JSON lies with its images beside it, in images/ or in a folder of the JSON's ending",
+    "yolo": "images/, labels/ and a data.yaml or a classes.txt lie",
+    "folder": "train/ and val/ hold a folder of images a class",
+    "webdataset": "tar files of KEY.jpg with KEY.cls (or KEY.json) lie beside a classes.txt",
+}
+
 SplitName = Literal["train", "val", "test"]
 
 
@@ -136,7 +144,7 @@ def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | Non
     raise DataError(
         f"data.root: the {kind} set was looked for at {', '.join(map(str, candidates))} and is not there. Set "
         "data.root=FOLDER, or DETRES_DATASETS to the folder that holds your sets; "
-        + (mend or "see datasets/README.md for the layout it expects")
+        + (mend or f"there, {_LAYOUTS[kind]}")
     )
 
 
@@ -158,12 +166,16 @@ def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:
 
 
 def datasets_root() -> Path:
-    """The folder that holds data sets: DETRES_DATASETS, else datasets/ here, else the clone's, else datasets/ here."""
+    """The folder that holds data sets: DETRES_DATASETS, else datasets/ here, else the clone's, else datasets/ here.
+
+    A folder `datasets` beside an installed detres is another project's package of that name, not a clone's.
+    """
     named = os.environ.get("DETRES_DATASETS")
     if named:
         return Path(named).expanduser()
-    here, clone = Path.cwd() / "datasets", Path(__file__).parents[2] / "datasets"
-    return clone if clone.is_dir() and not here.is_dir() else here
+    here, clone = Path.cwd() / "datasets", Path(__file__).parents[2]
+    in_clone = (clone / "pyproject.toml").is_file() and (clone / "datasets").is_dir()
+    return clone / "datasets" if in_clone and not here.is_dir() else here
 
 
 def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> AnnotatedImages:

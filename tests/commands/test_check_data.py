@@ -42,7 +42,7 @@ def test_a_test_that_is_named_and_absent_hides_nothing(done: Done, tiny_copy: Pa
     assert "train: coco-train, 7 images" in told
     assert "test: cannot be used: " in told
     assert "test.json: there is no such annotation file" in told
-    assert "prepare_coco" not in told
+    assert "detres prepare coco" not in told
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -87,7 +87,7 @@ def test_missing_data_are_told_where_they_were_looked_for_and_how_to_get_them(re
         message = refused(*start, f"data.root={root}", *more, kind="DataError")
         assert f"looked for at {root}" in message
         assert "data.root=FOLDER" in message
-        assert "prepare_coco" in message
+        assert "detres prepare coco" in message
 
 
 def test_a_split_that_the_data_have_not_is_told_with_those_they_have(refused: Refused, trained: Path) -> None:

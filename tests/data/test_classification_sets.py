@@ -51,7 +51,7 @@ def test_mistakes_of_the_config_are_told(folder: Path) -> None:
         load_classified(_config(folder, train=("train", "train")), "train")
     with pytest.raises(DataError, match=r"the folder set was looked for at .*nowhere.* and is not there"):
         load_classified(_config("nowhere"), "train")
-    with pytest.raises(DataError, match=r"the cifar10 set .*prepare_cifar10.py"):
+    with pytest.raises(DataError, match=r"the cifar10 set .*detres prepare cifar10"):
         load_classified(_config("nowhere", format="cifar10"), "train")
 
 
