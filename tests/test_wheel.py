@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Of a clone; what is not there (the tests' own data, environments) belongs to neither archive.
 INGREDIENTS = (
-    *("detres", "configs", "docs", "tests", "tools", "MANIFEST.in", "pyproject.toml", "setup.py"),
+    *("detres", "configs", "docs", "examples", "tests", "tools", "MANIFEST.in", "pyproject.toml", "setup.py"),
     *("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "hubconf.py"),
 )
 # How packagers build: straight from a clone, and (`python -m build` alone) the wheel from the sdist.
@@ -89,7 +89,7 @@ def test_the_sdist_holds_what_builds_tests_and_explains_it(built: Path) -> None:
     (file,) = built.glob("detres-*.tar.gz")
     with tarfile.open(file) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for folder in ("detres", "configs", "docs", "tests", "tools"):
+    for folder in ("detres", "configs", "docs", "examples", "tests", "tools"):
         for each in (ROOT / folder).rglob("*"):
             if each.is_file() and each.suffix != ".pyc":
                 assert each.relative_to(ROOT).as_posix() in names
