@@ -64,6 +64,7 @@ def test_the_wheel_holds_the_package_every_config_and_the_command(wheel: Path) -
         wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info",
     }
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "detres/py.typed" in names
 
 
 @pytest.mark.slow
