@@ -22,7 +22,7 @@ demo: $(STAMP)
 test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --quiet
 
-# What takes half a second, or starts a process, is left out.
+# Without the tests marked slow: those that take over half a second, start a process or look at a trained run.
 fast: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --quiet -m "not slow"
 

@@ -49,6 +49,7 @@ def test_a_config_of_the_other_task_is_told_its_command(refused: Refused, comman
         assert len(message.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_classifier_is_no_detector_and_the_other_way_round(
     refused: Refused, trained: Path, trained_classifier: Path, tiny: Any, tiny_classes: Any
 ) -> None:

@@ -71,6 +71,7 @@ def test_nothing_is_learned_from_images_without_labels(folder: Path) -> None:
         load_classified(config, "train")
 
 
+@pytest.mark.slow
 def test_the_usual_classes_are_those_of_the_sets(datasets_folder: Path) -> None:
     assert {name: len(classes) for name, classes in USUAL_CLASSES.items()} == {
         "imagenet": 1000,

@@ -138,6 +138,7 @@ def test_both_parts_of_a_set_tell_what_is_wrong_with_them(voc_root: Path) -> Non
     assert told["train"][1].file != told["val"][1].file
 
 
+@pytest.mark.slow
 def test_reading_annotations_imports_no_albumentations() -> None:
     code = "import sys, detres.data.loaders, detres.data.checking; sys.exit('albumentations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
