@@ -5,7 +5,7 @@
   detres prepare coco_2014 --download                 COCO 2014 beside it, which the paper uses, 20 GB
   detres prepare imagenet --from /archives            ImageNet 2012, 155 GB, which image-net.org gives to accounts
   detres prepare imagenet --only val devkit           a part of it
-  detres prepare cifar10 --download --mirror URL      CIFAR-10, 170 MB, from elsewhere
+  detres prepare cifar10 --mirror URL                 CIFAR-10, 170 MB, from elsewhere than its publisher
 
 Sizes are checked, and MD5 sums where the publisher states them. Nothing is done twice: a download and an unpacking go
 on where they stopped.
