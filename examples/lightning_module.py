@@ -30,7 +30,7 @@ SIDES: dict[str, Any] = {"shortest_side": [160], "longest_side": 224}
 
 
 class LightningDetector(lightning.LightningModule):
-    """images: the set that is measured on; on several devices each measures its own share, and logs the mean.
+    """images: the set that is measured on, whole, by one device (DetectionEvaluator.merge joins those of several).
 
     Batches are detres.DetectionBatch, whose `.to(device)` is all that Lightning needs to move them.
     """
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         num_sanity_val_steps=0,  # metrics are of the whole set, or none
         gradient_clip_val=10.0,
         log_every_n_steps=20,
-        devices=1,  # of more, each would read the same batches: pass rank and world to the loaders
+        devices=1,  # more would read the same batches: both loaders take rank and world
         logger=False,
         default_root_dir=arguments.out,
     )
