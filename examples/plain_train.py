@@ -64,9 +64,8 @@ def train(model: FasterRCNN, images: AnnotatedImages, steps: int, device: torch.
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, cycle_momentum=False)
     model.train()
     for step in range(steps):
-        losses = model(
-            next(batches).to(device)
-        )  # {"loss_rpn_objectness": …, "loss_rpn_box": …, "loss_roi_class": …, …}
+        # Four by name: loss_rpn_objectness, loss_rpn_box, loss_roi_class, loss_roi_box.
+        losses = model(next(batches).to(device))
         loss = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
         loss.backward()
