@@ -240,6 +240,7 @@ def test_bf16_finds_nearly_the_same(trained: Path, detector: Detector, clear: li
         assert box_iou(detector(rgb).boxes[:1], fast(rgb).boxes).max() > 0.7
 
 
+@pytest.mark.slow
 def test_the_library_trains_evaluates_and_predicts_in_three_calls(tiny: Any, run_folder: Path) -> None:
     config = detres.load_config(tiny.cfg, ["training.steps=2"])
     run = detres.train(config, out=run_folder, device="cpu")

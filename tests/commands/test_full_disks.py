@@ -92,6 +92,7 @@ def test_weights_of_others(tmp_path, files_of) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_picture_of_an_analysis(tmp_path, capsys, files_of) -> None:
     out = tmp_path / "net.png"
     run = tmp_path / "run"

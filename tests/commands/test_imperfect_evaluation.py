@@ -89,6 +89,7 @@ def test_an_image_that_turns_out_undecodable_is_refused_or_left_out_with_its_obj
         assert torn[key] == without[key], "as if it were not there"
 
 
+@pytest.mark.slow
 def test_training_refuses_a_missing_image_of_val_and_goes_on_where_one_cannot_be_decoded(
     done: Done, refused: Done, tiny: Any, copied: Path, run_folder: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_training_refuses_a_missing_image_of_val_and_goes_on_where_one_cannot_be
         assert line["images"] == 4
 
 
+@pytest.mark.slow
 def test_boxes_of_val_that_are_left_out_are_told_in_training(done: Done, copied: Path, run_folder: Path) -> None:
     content = json.loads((copied / "coco" / "test.json").read_text())
     content["annotations"][0]["bbox"] = [5, 5, 0, 9]
@@ -123,6 +125,7 @@ def test_boxes_of_val_that_are_left_out_are_told_in_training(done: Done, copied:
     assert '"problems": {"box without area": 1}' in (run_folder / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_writes_what_was_stated_and_another_set_needs_its_own_word(
     done: Done, refused: Done, copied: Path, run_folder: Path
 ) -> None:

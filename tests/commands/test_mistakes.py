@@ -161,6 +161,7 @@ def test_a_batch_that_ranks_cannot_share_is_refused(
     assert "does not split evenly over 3 ranks" in message
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_itself_and_leaves_a_good_checkpoint(
     refused: Refused, run_folder: Path, tiny: Any
 ) -> None:

@@ -132,6 +132,7 @@ def wait_for_a_step(process: subprocess.Popen[str], run: Path, step: int) -> Non
     raise AssertionError("no step was reached")
 
 
+@pytest.mark.slow
 def test_best_last_and_every_kth_checkpoint_are_kept(done: Done, tiny: Any, run_folder: Path) -> None:
     told = done(
         *("train_det", "--cfg", tiny.cfg, "--out", run_folder, "--device", "cpu", "training.steps=4"),
@@ -144,6 +145,7 @@ def test_best_last_and_every_kth_checkpoint_are_kept(done: Done, tiny: Any, run_
     assert "finished 4 steps" in again
 
 
+@pytest.mark.slow
 def test_another_batch_scales_rate_and_steps_and_says_so(done: Done, tiny: Any) -> None:
     told = done("train_det", "--cfg", tiny.cfg, "training.batch=1", "--dry-run")
     assert "scaled to training.batch=1: optimizer.lr" in told

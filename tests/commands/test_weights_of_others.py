@@ -174,6 +174,7 @@ def unmatched(boxes: Tensor, scores: Tensor, labels: Tensor, expected: dict[str,
     return int((~(near & alike & same).any(dim=1)).sum())
 
 
+@pytest.mark.slow
 def test_a_converted_backbone_starts_a_detector(
     tiny: Any, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
