@@ -1,11 +1,11 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. While at work, `make fast`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 RUN := runs/shapes_r18
 
-.PHONY: demo test lint clean
+.PHONY: demo test fast lint clean
 
 # The environment is made once, and again when the dependencies change.
 $(STAMP): pyproject.toml setup.py
@@ -21,6 +21,10 @@ demo: $(STAMP)
 
 test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --quiet
+
+# Without the tests marked slow: those that take over half a second, start a process or look at a trained run.
+fast: $(STAMP) lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --quiet -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

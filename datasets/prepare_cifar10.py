@@ -1,8 +1,11 @@
-"""Check and unpack CIFAR-10; `--help` lists the options, datasets/README.md the layout."""
+"""The same as `detres prepare cifar10`; runs from a clone, too."""
 
 import sys
+from pathlib import Path
 
-from detres.data.prepare import CIFAR10_ARCHIVES, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from detres.commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(CIFAR10_ARCHIVES, "cifar10"))
+    sys.exit(main(["prepare", "cifar10", *sys.argv[1:]]))

@@ -1,8 +1,11 @@
-"""Check and unpack COCO 2017; `--help` lists the options, datasets/README.md the layout."""
+"""The same as `detres prepare coco`; runs from a clone, too."""
 
 import sys
+from pathlib import Path
 
-from detres.data.prepare import COCO_ARCHIVES, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from detres.commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(COCO_ARCHIVES, "coco"))
+    sys.exit(main(["prepare", "coco", *sys.argv[1:]]))

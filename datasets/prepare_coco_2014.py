@@ -1,8 +1,11 @@
-"""Check and unpack COCO 2014 beside COCO 2017; `--help` lists the options, datasets/README.md the layout."""
+"""The same as `detres prepare coco_2014`; runs from a clone, too."""
 
 import sys
+from pathlib import Path
 
-from detres.data.prepare import COCO_2014_ARCHIVES, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from detres.commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(COCO_2014_ARCHIVES, "coco"))
+    sys.exit(main(["prepare", "coco_2014", *sys.argv[1:]]))

@@ -1,8 +1,11 @@
-"""Check and unpack ImageNet's classification set of 2012; `--help` lists the options, datasets/README.md the layout."""
+"""The same as `detres prepare imagenet`; runs from a clone, too."""
 
 import sys
+from pathlib import Path
 
-from detres.data.prepare import IMAGENET_ARCHIVES, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from detres.commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(IMAGENET_ARCHIVES, "imagenet"))
+    sys.exit(main(["prepare", "imagenet", *sys.argv[1:]]))

@@ -1,8 +1,11 @@
-"""Check and unpack PASCAL VOC 2007 and 2012; `--help` lists the options, datasets/README.md the layout."""
+"""The same as `detres prepare voc`; runs from a clone, too."""
 
 import sys
+from pathlib import Path
 
-from detres.data.prepare import VOC_ARCHIVES, main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from detres.commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(VOC_ARCHIVES, "voc"))
+    sys.exit(main(["prepare", "voc", *sys.argv[1:]]))

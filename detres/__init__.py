@@ -5,10 +5,27 @@ Importing detres opens no connection, imports nothing slow and configures no log
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detres.errors import ConfigError, DataError, UserError, WeightsError
 from detres.version import __version__
+
+if TYPE_CHECKING:  # For type checkers, which do not run __getattr__; `as` says that a name is handed on.
+    from detres.backbones import build_backbone as build_backbone
+    from detres.backbones import list_backbones as list_backbones
+    from detres.classification.classifier import build_classifier as build_classifier
+    from detres.config.loading import load_config as load_config
+    from detres.experiments.detection_models import build_detector as build_detector
+    from detres.experiments.evaluation import evaluate as evaluate
+    from detres.experiments.training import train as train
+    from detres.prediction import Classifier as Classifier
+    from detres.prediction import Detector as Detector
+    from detres.structures import ClassificationBatch as ClassificationBatch
+    from detres.structures import DetectionBatch as DetectionBatch
+    from detres.structures import Detections as Detections
+    from detres.structures import DetectionTarget as DetectionTarget
+    from detres.structures import FeatureSpec as FeatureSpec
+    from detres.structures import PixelStats as PixelStats
 
 # albumentations asks the registry for its newest version when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -44,10 +61,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'detres' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+if not TYPE_CHECKING:  # With it, a checker would take any name for one of ours.
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'detres' has no attribute {name!r}")
+        return getattr(importlib.import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:

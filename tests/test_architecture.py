@@ -7,6 +7,7 @@ count; those under `if TYPE_CHECKING` do not, since nobody runs them.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -50,6 +51,8 @@ STRANGERS = {
     "report": {"data", "training"} | MODELS,
     "data": MODELS | {"training", "evaluation"},
 }
+
+_OF_A_CLONE = re.compile(r"\b(?:tools|datasets|docs|configs|examples)/\w+\.\w+|\b(?:README|CHANGELOG)\.md\b")
 
 Sources = Mapping[str, str]  # the text of each module by its dotted name; a package's own is PACKAGE.__init__
 
@@ -174,6 +177,22 @@ def modules_with_configs(sources: Sources, config_names: set[str]) -> list[str]:
     return found
 
 
+def absent_files_named(module: str, source: str) -> list[str]:
+    """Files of a clone alone that a module's messages name, its docstrings left out, save a command's.
+
+    That one is its help.
+    """
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        file
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings or part_of(module) == "commands"
+        for file in _OF_A_CLONE.findall(node.value)
+    ]
+
+
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
     return read_sources()
@@ -209,14 +228,24 @@ def test_the_face_loads_the_ground_floor_alone() -> None:
     assert parts <= {"errors", "structures", "version"}
 
 
-def test_tools_only_hand_on_to_a_command_of_their_name(sources: dict[str, str]) -> None:
-    shims = sorted((ROOT / "tools").glob("*.py"))
-    assert shims
-    for shim in shims:
+def test_tools_only_hand_on_to_a_command_of_their_name() -> None:
+    calls = {file: f'main(["{file.stem}", *sys.argv[1:]])' for file in (ROOT / "tools").glob("*.py")}
+    for file in (ROOT / "datasets").glob("prepare_*.py"):
+        calls[file] = f'main(["prepare", "{file.stem.removeprefix("prepare_")}", *sys.argv[1:]])'
+    assert {file.parent.name for file in calls} == {"tools", "datasets"}
+    for shim, call in calls.items():
         text = shim.read_text(encoding="utf-8")
         assert [module for module, _ in imports_of(text) if module.startswith("detres")] == ["detres.commands.main"]
-        assert f'main(["{shim.stem}", *sys.argv[1:]])' in text
+        assert call in text
         assert len(text.splitlines()) <= 12
+
+
+def test_no_message_names_a_file_that_a_wheel_lacks(sources: dict[str, str]) -> None:
+    found = {module: absent_files_named(module, source) for module, source in sources.items()}
+    assert {module: files for module, files in found.items() if files} == {}
+    planted = 'def f():\n    """See docs/design.md."""\n    raise ValueError(f"{f}: run tools/check_data.py")'
+    assert absent_files_named("detres.data.planted", planted) == ["tools/check_data.py"]
+    assert absent_files_named("detres.commands.planted", '"""See datasets/README.md."""') == ["datasets/README.md"]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def two_ranks():
     return [[json.loads(line) for line in p.communicate(timeout=120)[0].splitlines()] for p in processes]
 
 
+@pytest.mark.slow
 def test_ranks_agree_on_sums_and_extremes(two_ranks):
     for place, (result, _) in enumerate(two_ranks):
         assert result["place"] == [place, 2, place == 0]
@@ -58,11 +59,13 @@ def test_ranks_agree_on_sums_and_extremes(two_ranks):
         assert result["kept"] == [place + 1.0, -place]
 
 
+@pytest.mark.slow
 def test_the_main_rank_gathers_and_tells(two_ranks):
     assert [result["gathered"] for result, _ in two_ranks] == [[{"rank": 0}, {"rank": 1}], None]
     assert [result["told"] for result, _ in two_ranks] == ["from 0", "from 0"]
 
 
+@pytest.mark.slow
 def test_the_group_is_left_at_the_end(two_ranks):
     assert [still_there for _, still_there in two_ranks] == [False, False]
 

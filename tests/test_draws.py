@@ -47,6 +47,7 @@ def test_ranks_are_the_murmur_finalizer_of_place_and_key(sample_key):
     assert random_ranks(torch.tensor(sample_key), 50).tolist() == expected
 
 
+@pytest.mark.slow
 def test_ranks_order_places_evenly():
     """The place with the least rank is any of them equally often: chi-square over 10 places and 4000 keys."""
     firsts = [random_ranks(torch.tensor(key(0, Purpose.SAMPLING, i)), 10).argmin().item() for i in range(4000)]

@@ -56,6 +56,7 @@ def loaded(modules: list[str], name: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for module in modules)
 
 
+@pytest.mark.slow
 def test_import_detres_loads_next_to_nothing(told: dict[str, Any], record_property: Callable[..., None]) -> None:
     record_property("seconds beyond torch and torchvision", told["seconds"])
     # Of the processor, so that other work does not count. The face alone takes milliseconds: nothing slow has crept in.
@@ -66,6 +67,7 @@ def test_import_detres_loads_next_to_nothing(told: dict[str, Any], record_proper
     assert [name for name in (*slow, "torch._dynamo", "torch._inductor") if loaded(told["face"], name)] == []
 
 
+@pytest.mark.slow
 def test_the_public_names_need_neither_timm_nor_albumentations_nor_a_compiler(
     told: dict[str, Any], record_property: Callable[..., None]
 ) -> None:
@@ -75,15 +77,18 @@ def test_the_public_names_need_neither_timm_nor_albumentations_nor_a_compiler(
     assert told["seconds of all"] < 5
 
 
+@pytest.mark.slow
 def test_albumentations_is_told_not_to_ask_the_registry(told: dict[str, Any]) -> None:
     assert told["update"] == "1"
     assert loaded(told["augmenting"], "albumentations"), "nothing was tried"
 
 
+@pytest.mark.slow
 def test_logging_is_left_alone(told: dict[str, Any]) -> None:
     assert told["handlers"]
 
 
+@pytest.mark.slow
 def test_the_refusal_of_connections_can_fail(run_python: Callable[..., CompletedProcess[str]]) -> None:
     guard = PROGRAM.split("import torch")[0]
     assert socket.getaddrinfo  # the real one, in this process

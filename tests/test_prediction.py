@@ -50,6 +50,7 @@ def assert_same(one: Detections, other: Detections, tolerance: float = 0.0) -> N
     torch.testing.assert_close(one.scores, other.scores, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_an_array_a_pil_image_and_a_path_give_the_same(detector: Detector, tiny: Any, pictures: list[Rgb]) -> None:
     for path, rgb in zip(tiny.pictures(), pictures, strict=True):
         found = detector.predict(rgb)
@@ -58,6 +59,7 @@ def test_an_array_a_pil_image_and_a_path_give_the_same(detector: Detector, tiny:
         assert_same(detector(rgb), found)
 
 
+@pytest.mark.slow
 def test_a_pil_image_is_turned_as_its_file_is(detector: Detector, pictures: list[Rgb], tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
@@ -68,12 +70,14 @@ def test_a_pil_image_is_turned_as_its_file_is(detector: Detector, pictures: list
     assert found.image_size == pictures[0][:60].shape[1::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [{"precision": "fp16"}, {"score": 2.0}, {"score": float("nan")}])
 def test_what_no_detector_takes_is_told(trained: Path, wrong: Any) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))} is"):
         Detector.from_checkpoint(trained, device="cpu", **wrong)
 
 
+@pytest.mark.slow
 def test_grey_and_palette_images_of_pil_are_read_as_rgb(detector: Detector, pictures: list[Rgb]) -> None:
     grey = Image.fromarray(pictures[0]).convert("L")
     assert_same(detector(grey), detector(np.repeat(np.asarray(grey)[..., None], 3, axis=2)))
@@ -81,6 +85,7 @@ def test_grey_and_palette_images_of_pil_are_read_as_rgb(detector: Detector, pict
     assert_same(detector(transparent), detector(pictures[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "picture",
     [
@@ -97,11 +102,13 @@ def test_what_is_no_picture_is_refused_with_what_it_is(detector: Detector, pictu
         detector.predict(picture)
 
 
+@pytest.mark.slow
 def test_a_path_that_is_not_there_is_named(detector: Detector, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent"):
         detector.predict(tmp_path / "absent.png")
 
 
+@pytest.mark.slow
 def test_boxes_lie_in_the_pictures_own_pixels(detector: Detector, pictures: list[Rgb]) -> None:
     """A picture three times as large is resized to the same one: boxes are three times as large, too."""
     for rgb in pictures:
@@ -113,6 +120,7 @@ def test_boxes_lie_in_the_pictures_own_pixels(detector: Detector, pictures: list
         assert (found.boxes[:, [1, 3]] <= height).all()
 
 
+@pytest.mark.slow
 def test_boxes_grow_with_the_picture(detector: Detector, clear: list[Rgb]) -> None:
     for rgb in clear:
         large = cv2.resize(rgb, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
@@ -120,6 +128,7 @@ def test_boxes_grow_with_the_picture(detector: Detector, clear: list[Rgb]) -> No
         assert box_iou(surest * 3, detector(large).boxes).max() > 0.85
 
 
+@pytest.mark.slow
 def test_scores_fall_and_stay_above_the_floor(trained: Path, pictures: list[Rgb]) -> None:
     strict = Detector.from_checkpoint(trained, device="cpu", score=0.5)
     for rgb in pictures:
@@ -130,6 +139,7 @@ def test_scores_fall_and_stay_above_the_floor(trained: Path, pictures: list[Rgb]
     assert usual.model.roi.score == 0.05
 
 
+@pytest.mark.slow
 def test_many_pictures_come_in_order_whatever_the_batch(detector: Detector, pictures: list[Rgb]) -> None:
     """Of one shape no picture is padded, and batches give what single pictures give."""
     alike = [cv2.resize(rgb, (96, 64)) for rgb in pictures]
@@ -141,12 +151,14 @@ def test_many_pictures_come_in_order_whatever_the_batch(detector: Detector, pict
     assert list(detector.predict_many([])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_of_none_is_refused_at_once(detector: Detector, pictures: list[Rgb], batch: int) -> None:
     with pytest.raises(ConfigError, match=f"batch is {batch}, expected 1 or more"):
         detector.predict_many(pictures, batch=batch)
 
 
+@pytest.mark.slow
 def test_a_file_of_more_pixels_than_allowed_is_refused_until_the_key_allows_them(trained: Path, tiny: Any) -> None:
     path = tiny.pictures()[0]
     with pytest.raises(DataError, match=r"pixels are more than data\.max_pixels=100"):
@@ -154,6 +166,7 @@ def test_a_file_of_more_pixels_than_allowed_is_refused_until_the_key_allows_them
     assert Detector.from_checkpoint(trained, device="cpu", data={"max_pixels": 10**9}).predict(path)
 
 
+@pytest.mark.slow
 def test_a_picture_in_a_batch_depends_on_the_padding_alone(detector: Detector, pictures: list[Rgb]) -> None:
     """Neither on its neighbours nor on what lies in the padding; and nothing is found outside of it.
 
@@ -178,6 +191,7 @@ def test_a_picture_in_a_batch_depends_on_the_padding_alone(detector: Detector, p
         assert (one.boxes <= torch.tensor([width, height, width, height])).all()
 
 
+@pytest.mark.slow
 def test_detections_name_their_classes_and_go_through_every_operation(detector: Detector, clear: list[Rgb]) -> None:
     found = detector(clear[0])
     assert detector.class_names == ("disc", "square")
@@ -196,6 +210,7 @@ def test_detections_name_their_classes_and_go_through_every_operation(detector: 
     assert (len(nothing), nothing.names) == (0, [])
 
 
+@pytest.mark.slow
 def test_drawing_leaves_the_picture_alone(detector: Detector, clear: list[Rgb]) -> None:
     before = clear[0].copy()
     found = detector(clear[0])
@@ -207,6 +222,7 @@ def test_drawing_leaves_the_picture_alone(detector: Detector, clear: list[Rgb]) 
     assert np.array_equal(found.draw(clear[0], min_score=1.0), before)
 
 
+@pytest.mark.slow
 def test_a_run_a_checkpoint_folder_and_a_file_are_the_same_detector(
     trained: Path, detector: Detector, pictures: list[Rgb]
 ) -> None:
@@ -217,12 +233,14 @@ def test_a_run_a_checkpoint_folder_and_a_file_are_the_same_detector(
         Detector.from_checkpoint(trained.parent)
 
 
+@pytest.mark.slow
 def test_bf16_finds_nearly_the_same(trained: Path, detector: Detector, clear: list[Rgb]) -> None:
     fast = Detector.from_checkpoint(trained, device="cpu", score=0.05, precision="bf16")
     for rgb in clear:
         assert box_iou(detector(rgb).boxes[:1], fast(rgb).boxes).max() > 0.7
 
 
+@pytest.mark.slow
 def test_the_library_trains_evaluates_and_predicts_in_three_calls(tiny: Any, run_folder: Path) -> None:
     config = detres.load_config(tiny.cfg, ["training.steps=2"])
     run = detres.train(config, out=run_folder, device="cpu")
@@ -232,6 +250,7 @@ def test_the_library_trains_evaluates_and_predicts_in_three_calls(tiny: Any, run
     assert len(detres.Detector.from_checkpoint(run, device="cpu", score=0.0)(tiny.pictures()[0])) > 0
 
 
+@pytest.mark.slow
 def test_the_core_takes_and_gives_tensors_alone(detector: Detector, pictures: list[Rgb]) -> None:
     images = torch.from_numpy(np.stack([cv2.resize(rgb, (96, 64)) for rgb in pictures[:2]]))
     sizes = torch.tensor([[64, 96], [64, 96]])

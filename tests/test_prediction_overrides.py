@@ -39,6 +39,7 @@ def predicted(trained: Path, tiny: Any, tmp_path: Path) -> Callable[..., list[di
     return run
 
 
+@pytest.mark.slow
 def test_both_find_what_eval_det_finds_by_the_same_keys(
     trained: Path, tiny: Any, predicted: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_both_find_what_eval_det_finds_by_the_same_keys(
         assert torch.allclose(each.boxes, torch.tensor(line["boxes"]).reshape(-1, 4), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_every_key_alone_changes_what_is_found(trained: Path, tiny: Any) -> None:
     def found(**groups: Any) -> list[list[float]]:
         test = {"score": 0.03, **groups.pop("test", {})}
@@ -74,6 +76,7 @@ def test_every_key_alone_changes_what_is_found(trained: Path, tiny: Any) -> None
         assert found(model={"rpn": {key: value}}) != usual, key
 
 
+@pytest.mark.slow
 def test_more_than_one_look_is_taken_where_it_is_asked_for(
     trained: Path, tiny: Any, predicted: Callable[..., list[dict[str, Any]]]
 ) -> None:
@@ -99,6 +102,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "values", "said", "kind"), WRONG)
 def test_what_is_wrong_or_of_no_use_is_named(
     group: str,
@@ -124,6 +128,7 @@ def test_what_is_wrong_or_of_no_use_is_named(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_keys_of_training_are_named_and_a_group_is_a_mapping(
     trained: Path, tiny: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +145,7 @@ def test_keys_of_training_are_named_and_a_group_is_a_mapping(
     assert "no INPUT" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_floors_are_one_too_many_where_one_changes_nothing(
     trained: Path, tiny: Any, predicted: Callable[..., list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +156,7 @@ def test_two_floors_are_one_too_many_where_one_changes_nothing(
     assert any(0.1 <= score < 0.5 for line in predicted("test.score=0.1") for score in line["scores"])
 
 
+@pytest.mark.slow
 def test_a_file_whose_name_looks_like_a_key_is_a_file(
     trained: Path, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ def found_by(detector: Detector) -> NamedDetections:
     return detector(SCENE.pictures()[0])
 
 
+@pytest.mark.slow
 def test_weights_rounded_once_give_what_autocast_gives() -> None:
     model = detector("float32").model
     picture = SCENE.pictures()[0]

@@ -1,10 +1,13 @@
-"""The wheel is all that a machine needs: commands and configs work from an empty folder."""
+"""The wheel is all that a machine needs, built from a clone or from the sdist: commands and configs work from an empty
+folder.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,23 +16,36 @@ from subprocess import CompletedProcess
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-INGREDIENTS = ("detres", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+# Of a clone; what is not there (the tests' own data, environments) belongs to neither archive.
+INGREDIENTS = (
+    *("detres", "configs", "docs", "examples", "tests", "tools", "MANIFEST.in", "pyproject.toml", "setup.py"),
+    *("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "hubconf.py"),
+)
+# How packagers build: straight from a clone, and (`python -m build` alone) the wheel from the sdist.
+BUILDS = {"from a clone": ("--wheel",), "from the sdist": ()}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, because building leaves folders behind."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+@pytest.fixture(scope="module", params=BUILDS)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what was built, from a copy, because building leaves folders behind."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     for name in INGREDIENTS:
         place = ROOT / name
         if place.is_dir():
             shutil.copytree(place, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(place, source / name)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (file,) = out.glob("detres-*.whl")
+    options = [*BUILDS[request.param], "--no-isolation", "--outdir", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "build", *options, str(source)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture
+def wheel(built: Path) -> Path:
+    (file,) = built.glob("detres-*.whl")
     return file
 
 
@@ -48,6 +64,7 @@ def test_the_wheel_holds_the_package_every_config_and_the_command(wheel: Path) -
         wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info",
     }
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "detres/py.typed" in names
 
 
 @pytest.mark.slow
@@ -65,3 +82,17 @@ def test_an_unpacked_wheel_dry_runs_from_an_empty_folder(
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("dry run done")
     assert list(empty.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("built", ["from the sdist"], indirect=True)
+def test_the_sdist_holds_what_builds_tests_and_explains_it(built: Path) -> None:
+    (file,) = built.glob("detres-*.tar.gz")
+    with tarfile.open(file) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for folder in ("detres", "configs", "docs", "examples", "tests", "tools"):
+        for each in (ROOT / folder).rglob("*"):
+            if each.is_file() and each.suffix != ".pyc":
+                assert each.relative_to(ROOT).as_posix() in names
+    assert {"setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "Makefile"} <= names
+    assert not any("__pycache__" in name for name in names)

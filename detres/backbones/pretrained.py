@@ -80,7 +80,7 @@ def _check_fit(
     if not loaded:
         raise WeightsError(
             f"{source}: none of its {len(tensors)} names is one of the model's (first: {next(iter(tensors), 'none')}; "
-            f"expected such as {next(iter(places))}); convert the file with tools/convert_weights.py"
+            f"expected such as {next(iter(places))}); convert the file with `detres convert_weights`"
         )
     if any(name.startswith("pre_logits.") for name in tensors):
         # Its convolutions would load, and its fc6 and fc7 would silently start from scratch.

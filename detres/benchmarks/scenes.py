@@ -103,7 +103,7 @@ def torchvision_detector(scene: Scene) -> TorchvisionFasterRCNN:
 
 
 def detres_detector(theirs: TorchvisionFasterRCNN, scene: Scene) -> tuple[FasterRCNN, DetectorSettings]:
-    """Ours with their weights, converted as tools/convert_weights.py does, and the settings that feed it."""
+    """Ours with their weights, converted as `detres convert_weights` does, and the settings that feed it."""
     state = theirs.state_dict()
     config = torchvision_weights.model_settings(state, None, norm_eps=0.0)
     config = config.model_copy(update={"backbone": config.backbone.model_copy(update={"name": scene.backbone})})

@@ -32,7 +32,7 @@ class Once(argparse.Action):
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """--cfg, --data and key=value."""
-    parser.add_argument("--cfg", metavar="NAME", action=Once, help="a config's name below configs/, or a path")
+    parser.add_argument("--cfg", metavar="NAME", action=Once, help="a name that `detres configs` lists, or a path")
     parser.add_argument("--data", metavar="FILE", action=Once, help="your own data: a yaml, or a folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as optimizer.lr=0.02")
 

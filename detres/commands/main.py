@@ -21,6 +21,7 @@ COMMANDS = {
     "eval_cls": "evaluate a classifier, or several together: top-1 and top-5 error",
     "predict": "detect objects in images, folders or videos",
     "visualize": "draw ground truth beside predictions",
+    "prepare": "check and unpack COCO, PASCAL VOC, ImageNet or CIFAR-10, or fetch them",
     "check_data": "say what is wrong with a data set",
     "convert_weights": "turn weights of other projects into detres's",
     "analyze": "error curves, responses of layers, what nets cost",

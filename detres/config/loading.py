@@ -233,7 +233,8 @@ def find_config(name_or_path: str | Path, folder: Path | None = None) -> Path:
         path = Path(name_or_path)
         if not path.is_file():
             raise ConfigError(
-                f"--cfg {name}: there is no such file below {Path.cwd()}; give a path or a name in configs/"
+                f"--cfg {name}: there is no such file below {Path.cwd()}; give a path, or a name that "
+                "`detres configs` lists"
             )
         return path
     folder = folder or config_folder()

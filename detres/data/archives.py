@@ -69,7 +69,7 @@ def refuse_half_unpacked(root: Path) -> None:
     half = sorted(mark.name[1 : -len(_HALF)] for mark in root.glob(f".*{_HALF}"))
     if half:
         raise DataError(
-            f"{root}: {', '.join(half)} is half unpacked; run the set's datasets/prepare_*.py again, which goes on "
+            f"{root}: {', '.join(half)} is half unpacked; run `detres prepare` for this set again, which goes on "
             "where it stopped"
         )
 

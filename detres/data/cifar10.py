@@ -21,7 +21,7 @@ from detres.data.classified import ClassifiedImages, classified, with_classes
 from detres.data.formats import Format
 from detres.errors import DataError
 
-GET_CIFAR10 = "run datasets/prepare_cifar10.py --download (170 MB), or give it the archive with --from"
+GET_CIFAR10 = "run `detres prepare cifar10 --download` (170 MB), or give it the archive with --from"
 
 _BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 _SIDE = 32

@@ -149,7 +149,7 @@ def _loose_files(place: Path, split: str) -> list[Problem]:
     if archives:
         raise DataError(
             f"{place}: {len(archives)} archives lie there that are not unpacked: {_named(archives)}. Unpack each into "
-            "a folder of its name (for ImageNet, datasets/prepare_imagenet.py does), and remove them"
+            "a folder of its name (for ImageNet, `detres prepare imagenet` does), and remove them"
         )
     pictures = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
     where = "" if split == "." else f"{split}/"
@@ -161,4 +161,4 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-CLASS_FOLDERS = Format(load_folder)
+CLASS_FOLDERS = Format(load_folder, layout="train/ and val/ hold a folder of images a class")

@@ -96,7 +96,7 @@ class ClassificationDataset(Dataset[ClassificationSample]):
                 if self.strict:
                     raise
                 self._undecodable[index] = True
-        raise DataError(f"none of the {len(self)} images to train on can be decoded; tools/check_data.py lists why")
+        raise DataError(f"none of the {len(self)} images to train on can be decoded; `detres check_data` lists why")
 
 
 def collate(samples: Sequence[ClassificationSample]) -> ClassificationBatch:

@@ -90,4 +90,4 @@ def find_classified_root(data: ClassificationDataConfig, base: Path | None = Non
     chosen = find_format(CLASSIFICATION_FORMATS, data.format)
     if chosen.made_in is not None:
         return find_made_set(data.root, chosen.made_in, base)
-    return find_set(data.root or data.format, data.format, base, mend=chosen.how_to_get(data.train))
+    return find_set(data.root or data.format, data.format, base, mend=chosen.mend(data.train))

@@ -140,4 +140,10 @@ def _how_to_get(splits: Sequence[str]) -> str | None:
     return GET_COCO if any(map(how_to_get, splits)) else None
 
 
-COCO = Format(load_coco, _how_to_get, lambda: COCO_CLASSES, has_split=_has_split)
+COCO = Format(
+    load_coco,
+    _how_to_get,
+    lambda: COCO_CLASSES,
+    has_split=_has_split,
+    layout="an instances JSON lies with its images beside it, in images/ or in a folder of the JSON's ending",
+)

@@ -15,9 +15,7 @@ from detres.data.problems import Problem
 from detres.errors import DataError
 from detres.files.text import read_json_text
 
-GET_COCO = (
-    "`python datasets/prepare_coco.py` (prepare_coco_2014.py for 2014) says which files to download and unpacks them"
-)
+GET_COCO = "`detres prepare coco` (coco_2014 for 2014) says which files to download and unpacks them"
 
 _OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)")
 # Python's int() refuses texts of more digits; nothing of an annotation file has as many.

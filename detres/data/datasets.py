@@ -115,7 +115,7 @@ def find_root(data: DataConfig, base: Path | None = None) -> Path:
     chosen = find_format(DETECTION_FORMATS, data.format)
     if chosen.made_in is not None:
         return find_made_set(data.root, chosen.made_in, base)
-    mend = chosen.how_to_get((*data.train, *data.val, *data.test))
+    mend = chosen.mend((*data.train, *data.val, *data.test))
     return find_set(data.root or data.format, data.format, base, mend=mend)
 
 

@@ -21,6 +21,7 @@ class Format:
         classes, exif, max_pixels, strict of a detector's; what the loading of the other tasks offers is said there.
         Returns AnnotatedImages for detection, ClassifiedImages for the other tasks; raises DataError.
     how_to_get: from the splits that a config names to how people get them, for a set that is not there.
+    layout: what a set of one's own looks like below its root, for people.
     class_names: of the set that the format is known for, for when it is not at hand.
     made_in: the folder below datasets/ in which detres makes the set itself.
     has_split: whether (root, split) is there at all; None: nobody can tell before it is read.
@@ -31,6 +32,11 @@ class Format:
     class_names: Callable[[], tuple[str, ...]] | None = None
     made_in: str | None = None
     has_split: Callable[[Path, str], bool] | None = None
+    layout: str = "nothing of it was found"
+
+    def mend(self, splits: Sequence[str]) -> str:
+        """What to do where the set is not there."""
+        return self.how_to_get(splits) or f"there, {self.layout}"
 
 
 def find_format(table: Table, name: str) -> Format:

@@ -28,7 +28,7 @@ from detres.errors import DataError
 from detres.files.text import read_text
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
-GET_IMAGENET = "download ImageNet's archives from image-net.org and unpack them with datasets/prepare_imagenet.py"
+GET_IMAGENET = "download ImageNet's archives from image-net.org and unpack them with `detres prepare imagenet`"
 
 # Of a flat split's images, more missing than this share are no accident.
 _MOST_MISSING = 0.01

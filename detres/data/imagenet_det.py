@@ -33,7 +33,10 @@ from detres.errors import DataError
 from detres.files.many import read_all
 from detres.files.text import read_lines
 
-GET_DET = "datasets/README.md says where ImageNet DET comes from and how it is laid out"
+GET_DET = (
+    "ImageNet DET is ILSVRC2017_DET.tar.gz of image-net.org (55 GB, with an account); unpacked there, it has "
+    "ILSVRC/Annotations/DET, ILSVRC/Data/DET and ILSVRC/ImageSets/DET"
+)
 
 _FOLDERS = ("ILSVRC", "ILSVRC2017", "ILSVRC2015", ".")
 _SHOWN = 3

@@ -269,8 +269,8 @@ def _refuse(found: Sequence[Problem], name: str) -> None:
     bad = [problem for problem in found if problem.kind not in HARMLESS]
     if bad:
         raise DataError(
-            f"{name}: {len(bad)} problems, and data.strict=true accepts none. Mend them (tools/check_data.py --fix DIR"
-            f" writes a cleaned copy) or set data.strict=false, which leaves them out:{listed(bad)}"
+            f"{name}: {len(bad)} problems, and data.strict=true accepts none. Mend them (`detres check_data --fix DIR` "
+            f"writes a cleaned copy) or set data.strict=false, which leaves them out:{listed(bad)}"
         )
 
 

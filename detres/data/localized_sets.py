@@ -37,7 +37,7 @@ def load_localized(data: LocalizationDataConfig, split: SplitName, *, base: Path
     if chosen.made_in is not None:
         root = find_made_set(data.root, chosen.made_in, base)
     else:
-        root = find_set(data.root or data.format, data.format, base, mend=chosen.how_to_get(listed))
+        root = find_set(data.root or data.format, data.format, base, mend=chosen.mend(listed))
     keys = {"train": data.train, "classes": data.classes}
     images = joined([load_by(chosen, root, name, keys) for name in listed])
     if (images.labels < 0).any():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SplitName = Literal["train", "val", "test"]
 
 
-def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | None = None) -> Path:
+def find_set(given: str, kind: str, base: Path | None = None, *, mend: str) -> Path:
     """The folder `given` of a set of this kind.
 
     A relative one is looked for in `base`, in the current folder and in datasets_root(), there without a leading
@@ -29,8 +29,7 @@ def find_set(given: str, kind: str, base: Path | None = None, *, mend: str | Non
             return candidate
     raise DataError(
         f"data.root: the {kind} set was looked for at {', '.join(map(str, candidates))} and is not there. Set "
-        "data.root=FOLDER, or DETRES_DATASETS to the folder that holds your sets; "
-        + (mend or "see datasets/README.md for the layout it expects")
+        "data.root=FOLDER, or DETRES_DATASETS to the folder that holds your sets; " + mend
     )
 
 
@@ -52,12 +51,16 @@ def places_of_set(given: str | Path, base: Path | None = None) -> list[Path]:
 
 
 def datasets_root() -> Path:
-    """The folder that holds data sets: DETRES_DATASETS, else datasets/ here, else the clone's, else datasets/ here."""
+    """The folder that holds data sets: DETRES_DATASETS, else datasets/ here, else the clone's, else datasets/ here.
+
+    A folder `datasets` beside an installed detres is another project's package of that name, not a clone's.
+    """
     named = os.environ.get("DETRES_DATASETS")
     if named:
         return Path(named).expanduser()
-    here, clone = Path.cwd() / "datasets", Path(__file__).parents[2] / "datasets"
-    return clone if clone.is_dir() and not here.is_dir() else here
+    here, clone = Path.cwd() / "datasets", Path(__file__).parents[2]
+    in_clone = (clone / "pyproject.toml").is_file() and (clone / "datasets").is_dir()
+    return clone / "datasets" if in_clone and not here.is_dir() else here
 
 
 def describe_missing_split(

@@ -1,21 +1,21 @@
-"""What datasets/prepare_*.py do: check the archives a user has (or fetches), and unpack them where configs look.
+"""What `detres prepare` does: check the archives a user has (or fetches), and unpack them where configs look.
 
 Nothing is done twice: a download goes on where it stopped, and a file that is already unpacked is left as it is.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from detres.config.problems import nearest
 from detres.data.archives import Archive, is_half_unpacked, is_unpacked, unpack_archive, what_is_wrong
-from detres.data.places import datasets_root
-from detres.errors import DataError
+from detres.errors import ConfigError, DataError
 
 _CHUNK = 1 << 20
 
@@ -120,31 +120,38 @@ CIFAR10_ARCHIVES = (
 )
 
 
-def main(archives: Sequence[Archive], folder_name: str, argv: Sequence[str] | None = None) -> int:
-    """The command of one data set; prints what it does. Returns the exit status."""
-    parser = argparse.ArgumentParser(description=f"Unpack the {folder_name} data set; nothing is fetched unless asked.")
-    parser.add_argument("--from", dest="source", default=".", metavar="DIR", help="where the archives are, or are put")
-    parser.add_argument("--to", metavar="DIR", help=f"default: {datasets_root() / folder_name}")
-    parser.add_argument("--download", action="store_true", help="fetch from the publisher what is missing")
-    parser.add_argument("--mirror", metavar="URL", help="fetch URL/ARCHIVE instead")
-    parser.add_argument("--no-checksum", action="store_true", help="check sizes alone; large archives take minutes")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="archives whose name contains one of these")
-    options = parser.parse_args(argv)
-    wanted = [each for each in archives if not options.only or any(part in each.name for part in options.only)]
-    try:
-        prepare(
-            wanted,
-            Path(options.source),
-            Path(options.to) if options.to else datasets_root() / folder_name,
-            download=options.download,
-            mirror=options.mirror,
-            checksum=not options.no_checksum,
-            say=print,
-        )
-    except DataError as error:
-        print(error)
-        return 2
-    return 0
+@dataclass(frozen=True)
+class PublicSet:
+    """folder: below the folder of all sets, where configs look for it."""
+
+    folder: str
+    archives: tuple[Archive, ...]
+
+    def archives_named(self, parts: Sequence[str] | None) -> list[Archive]:
+        """Those whose name contains one of `parts`, or all; ConfigError where a part is in no name."""
+        names = [archive.name for archive in self.archives]
+        for part in parts or ():
+            if not any(part in name for name in names):
+                raise ConfigError(f"--only {part}: no archive of this set has that in its name: {', '.join(names)}")
+        return [archive for archive in self.archives if not parts or any(part in archive.name for part in parts)]
+
+
+PUBLIC_SETS: Mapping[str, PublicSet] = {
+    "coco": PublicSet("coco", COCO_ARCHIVES),
+    "coco_2014": PublicSet("coco", COCO_2014_ARCHIVES),
+    "voc": PublicSet("voc", VOC_ARCHIVES),
+    "imagenet": PublicSet("imagenet", IMAGENET_ARCHIVES),
+    "cifar10": PublicSet("cifar10", CIFAR10_ARCHIVES),
+}
+
+
+def find_public_set(name: str) -> PublicSet:
+    """The set of this name; ConfigError with the nearest where there is none."""
+    if name in PUBLIC_SETS:
+        return PUBLIC_SETS[name]
+    close = nearest(name, PUBLIC_SETS)
+    mend = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(PUBLIC_SETS)}"
+    raise ConfigError(f"{name}: detres prepares no set of this name; {mend}")
 
 
 def prepare(

@@ -193,4 +193,4 @@ def _shown_below(root: Path, shard: str) -> str:
     return shown
 
 
-SHARDS = Format(load_shards)
+SHARDS = Format(load_shards, layout="tar files of KEY.jpg with KEY.cls (or KEY.json) lie beside a classes.txt")

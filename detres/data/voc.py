@@ -19,7 +19,7 @@ from detres.data.voc_lists import Pictures, find_list, list_files, read_entries
 from detres.data.voc_xml import VocFile, class_names_of, parse_annotation
 from detres.errors import DataError
 
-GET_VOC = "`python datasets/prepare_voc.py` says which files to download and unpacks them"
+GET_VOC = "`detres prepare voc` says which files to download and unpacks them"
 
 _OFFICIAL_YEAR = re.compile(r"VOC20(0[7-9]|1[0-2])")
 # The boxes of these tests never came out. Annotations that lie beside them are other challenges', of some images.

@@ -29,7 +29,7 @@ class NonFiniteLoss(UserError):
         kept = f"; last good checkpoint: {checkpoint}" if checkpoint else ""
         super().__init__(
             f"{what} at step {step} (images {ids}){kept}; mend: lower optimizer.lr, lengthen schedule.warmup_steps, "
-            "set training.clip_norm, or look at these images (tools/check_data.py)"
+            "set training.clip_norm, or look at these images (`detres check_data`)"
         )
         self.what, self.step, self.image_ids = what, step, image_ids
 

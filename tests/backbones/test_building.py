@@ -28,6 +28,7 @@ def without_c5(tmp_path, randomize):
     return tmp_path / "w.safetensors"
 
 
+@pytest.mark.slow
 def test_every_listed_name_is_built():
     with torch.device("meta"):
         for name in list_backbones():
@@ -53,6 +54,7 @@ def test_norms_are_frozen_where_statistics_were_loaded_and_trained_elsewhere(wit
     assert set(build_backbone("resnet18", weights=without_c5, norm="batch").norms.values()) == {"batch"}
 
 
+@pytest.mark.slow
 def test_freezing_what_was_not_loaded_is_an_error(without_c5):
     net = build_backbone("resnet18", weights=without_c5, frozen_stages=4)
     assert not any(p.requires_grad for p in net.layer3.parameters())
@@ -65,6 +67,7 @@ def test_freezing_what_was_not_loaded_is_an_error(without_c5):
         build_backbone("resnet18", weights=without_c5, norm="frozen")
 
 
+@pytest.mark.slow
 def test_a_saved_backbone_comes_back_as_it_was(tmp_path, randomize):
     net = randomize(build_backbone("resnet50", stride_in="1x1", norm_eps=1e-3)).eval()
     save_backbone(tmp_path / "b.safetensors", net)
@@ -87,6 +90,7 @@ def test_a_network_whose_weights_come_later_is_rebuilt_from_what_is_known_of_the
         build_backbone("resnet18", weights=without_c5, metadata=METADATA)
 
 
+@pytest.mark.slow
 def test_weights_are_not_used_otherwise_than_trained_without_saying_so(tmp_path):
     path = tmp_path / "w.safetensors"
     save_backbone(path, build_backbone("resnet50", stride_in="1x1"))

@@ -34,6 +34,7 @@ def test_with_the_papers_choices_the_counts_are_table_1s(name: str, options: dic
     assert cost_of(name, **options).multiply_adds / 1e9 == pytest.approx(paper, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7), (1202, 19.4)]
 )
@@ -80,6 +81,7 @@ def test_counting_leaves_no_trace() -> None:
     assert not any(module._forward_hooks for module in net.modules())
 
 
+@pytest.mark.slow
 def test_every_net_of_the_list_can_be_counted() -> None:
     small = [name for name in list_backbones() if "1202" not in name]
     costs = {name: cost_of(name) for name in small}

@@ -76,6 +76,7 @@ def published():
     return blobs
 
 
+@pytest.mark.slow
 def test_every_layer_finds_its_place_and_its_affine_pair_its_norm(tmp_path, published):
     path = tmp_path / "R-50.pkl"
     path.write_bytes(python2_pickle({"blobs": published}))
@@ -98,6 +99,7 @@ def test_every_layer_finds_its_place_and_its_affine_pair_its_norm(tmp_path, publ
     assert torch.equal(net.layer4[0].downsample[1].bias, torch.tensor(published["res5_0_branch1_bn_b"]))
 
 
+@pytest.mark.slow
 def test_the_depth_is_read_from_conv4(tmp_path, published):
     path = tmp_path / "R.pkl"
     path.write_bytes(python2_pickle(published))

@@ -90,6 +90,7 @@ def test_freezing_keeps_statistics_and_leaves_other_norms():
     assert isinstance(frozen(nn.SyncBatchNorm(8)), FrozenBatchNorm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_a_folded_copy_predicts_the_same_and_leaves_the_original_alone(name, randomize):
     net = randomize(build_backbone(name)).train()

@@ -27,6 +27,7 @@ def seeded():
     torch.manual_seed(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIVE)
 def test_torchvisions_weights_give_torchvisions_logits_and_maps(name, randomize):
     theirs = randomize(torchvision.models.get_model(name)).eval()
@@ -48,6 +49,7 @@ def test_torchvisions_weights_give_torchvisions_logits_and_maps(name, randomize)
     assert list(ours.state_dict()) == list(theirs.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIVE)
 def test_timms_weights_give_timms_logits_and_maps(name, randomize):
     theirs = randomize(timm.create_model(name)).eval()
@@ -98,6 +100,7 @@ def multiply_adds(net, size):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
@@ -140,6 +143,7 @@ def test_an_empty_batch_passes():
     assert net(torch.zeros(0, 3, 64, 64))["c5"].shape == (0, 512, 2, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("shortcut", ["A", "B", "C", "plain"])
 def test_the_shortcut_is_a_choice_of_the_same_trunk(name, shortcut):
@@ -162,6 +166,7 @@ def test_option_a_pads_the_identity_with_zeros():
     assert not padded[:, 64:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output_stride", "replace"), [(16, [False, False, True]), (8, [False, True, True])])
 def test_dilation_is_torchvisions(output_stride, replace, randomize):
     theirs = randomize(torchvision.models.resnet50(replace_stride_with_dilation=replace)).eval()
@@ -173,6 +178,7 @@ def test_dilation_is_torchvisions(output_stride, replace, randomize):
     assert ours.specs["c5"] == FeatureSpec(2048, output_stride)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_stride", [16, 8])
 @pytest.mark.parametrize(
     ("name", "choice"),
@@ -195,6 +201,7 @@ def test_a_dilated_net_computes_the_strided_one_between_its_cells(name, choice, 
     torch.testing.assert_close(fine[:, :, ::step, ::step], coarse)
 
 
+@pytest.mark.slow
 def test_a_taken_stage_continues_on_regions_where_the_backbone_ends(randomize):
     whole = randomize(build_backbone("resnet50")).eval()
     backbone = copy.deepcopy(whole)
@@ -245,6 +252,7 @@ def test_cifar_nets_work_on_32_16_and_8_cells(kind, layers):
     ]
 
 
+@pytest.mark.slow
 def test_the_deepest_cifar_net_has_1202_layers():
     with torch.device("meta"):
         net = build_classifier("cifar10_resnet1202", num_classes=10)

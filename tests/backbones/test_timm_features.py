@@ -44,6 +44,7 @@ def test_every_parameter_is_used_when_only_early_levels_are_asked_for():
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
+@pytest.mark.slow
 def test_windows_take_any_size_and_channels_come_second():
     net = build_backbone("timm/swin_tiny_patch4_window7_224", outputs=("c2",))
     assert net(torch.randn(1, 3, 64, 96))["c2"].shape == (1, 96, 16, 24)
@@ -69,6 +70,7 @@ def test_norms_that_cannot_be_are_refused():
         build_backbone("timm/resnet18", norm="frozen")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100"])
 def test_timms_own_weights_load_and_their_norms_stay_frozen(tmp_path, name, randomize):
     whole = randomize(timm.create_model(name, num_classes=7)).eval()

@@ -48,6 +48,7 @@ def relative_error(got: Tensor, expected: Tensor) -> float:
     return ((got - expected).abs().max() / expected.abs().max()).item()
 
 
+@pytest.mark.slow
 def test_torchvisions_weights_give_torchvisions_logits_and_maps() -> None:
     theirs = VGG(make_layers(cfgs["D"]), init_weights=False).eval()
     with torch.device("meta"):

@@ -50,6 +50,7 @@ def test_far_fewer_detections_are_not_similar() -> None:
     assert not similar_detections([FOUND.above(0.75)], theirs(FOUND)).passed
 
 
+@pytest.mark.slow
 def test_losses_agree_with_the_same_weights_and_only_with_them() -> None:
     peer = torchvision_detector(SCENE)
     ours, _ = detres_detector(peer, SCENE)

@@ -1,5 +1,6 @@
 """The peers under our loop, and what is compared of them."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -26,11 +27,13 @@ def test_a_learner_gives_the_loss_of_its_network() -> None:
     torch.testing.assert_close(Learner(network)(batch)["loss"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_call_takes_so_many_steps() -> None:
     reports = make_ours(ImagenetWork(PICTURES, steps=2), CPU, compile=False)()
     assert [report.step for report in reports] == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_networks_compute_the_same() -> None:
     check = same_logits(PICTURES, CPU)
     assert check.passed, check.what

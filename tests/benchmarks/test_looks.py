@@ -1,5 +1,6 @@
 """What a piece of a test costs is measured beside the plain test, on the same image."""
 
+import pytest
 import torch
 
 from detres.benchmarks.looks import PIECES, LooksWork, measure_looks
@@ -11,6 +12,7 @@ MACHINE = Machine(torch.device("cpu"), threads=1, compile=False, rates={"float32
 TINY = ("model.backbone.name=resnet18", "data.shortest_side=64")
 
 
+@pytest.mark.slow
 def test_pieces_stand_beside_one_look_and_context_costs_parameters() -> None:
     pieces = {"one look": (), "context": ("model.global_context=true",), "flip it": ("test.flip=true",)}
     work = LooksWork("coco_r50", 64, TINY, pieces)

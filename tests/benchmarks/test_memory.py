@@ -11,12 +11,14 @@ from detres.benchmarks.memory import forget_high_water_mark, high_water_mark, pe
 MIB = 2**20
 
 
+@pytest.mark.slow
 def test_a_call_that_holds_more_has_a_higher_peak() -> None:
     # partial(np.ones, n) is the call; the function that makes it must be known to the other process.
     little, much = (peak_of_process(partial(partial, np.ones, n * MIB // 8), 1) for n in (1, 200))
     assert 150 < much - little < 250
 
 
+@pytest.mark.slow
 def test_what_the_parent_held_does_not_count() -> None:
     held = np.ones(400 * MIB // 8)
     assert high_water_mark() > peak_of_process(partial(partial, np.ones, len(held) // 100), 1) + 100

@@ -41,10 +41,8 @@ def toy_machine() -> machine.Machine:
     return machine.measure_machine(CPU, compile=False, side=64)
 
 
-SLOW = ("backbone", "detector", "train", "train_cls")
-
-
-@pytest.mark.parametrize("part", [pytest.param(p, marks=pytest.mark.slow if p in SLOW else ()) for p in TOYS])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", TOYS)
 def test_every_part_runs_and_its_work_is_the_same(part: str, toy_machine: machine.Machine) -> None:
     rows = suite.PARTS[part].measure(toy_machine, TOYS[part], PLAN)
     assert rows
@@ -80,6 +78,7 @@ def test_another_output_fails_the_check_of_backbones() -> None:
     assert not backbone._checks(equal | {"ours bf16": contender(2.5)})["bf16"].passed
 
 
+@pytest.mark.slow
 def test_other_images_or_boxes_fail_the_check_of_batches(tmp_path: Path) -> None:
     photos = PHOTOS
     for name in ("one", "other"):

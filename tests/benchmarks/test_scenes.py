@@ -1,5 +1,6 @@
 """Random weights that behave like trained ones, the same on both sides and every time."""
 
+import pytest
 import torch
 
 from detres.benchmarks.scenes import Scene, detres_detector, smooth_picture, their_images, torchvision_detector
@@ -7,6 +8,7 @@ from detres.benchmarks.scenes import Scene, detres_detector, smooth_picture, the
 SCENE = Scene("resnet18", 128, 160, classes=11)
 
 
+@pytest.mark.slow
 def test_a_scene_is_the_same_every_time_and_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
@@ -18,6 +20,7 @@ def test_a_scene_is_the_same_every_time_and_leaves_the_global_generator_alone() 
     assert (smooth_picture(32, 48, seed=1) != smooth_picture(32, 48, seed=2)).any()
 
 
+@pytest.mark.slow
 def test_a_picture_has_many_detections() -> None:
     with torch.no_grad():
         found = torchvision_detector(SCENE)(their_images(SCENE.pictures()))[0]
@@ -25,6 +28,7 @@ def test_a_picture_has_many_detections() -> None:
     assert 0.05 < float(found["scores"].max()) < 1.0
 
 
+@pytest.mark.slow
 def test_both_train_the_same_parameters() -> None:
     theirs = torchvision_detector(SCENE)
     ours, _ = detres_detector(theirs, SCENE)

@@ -25,6 +25,7 @@ SEED = os.environ.get("DETRES_CAMPAIGN_SEED")
 Python = Callable[..., CompletedProcess[str]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", SHORT, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_what_nobody_should_have_written_ends_in_results_or_messages(run_python: Python, module) -> None:
     ended = run_python("-m", module.__name__, "--inputs", str(SHORT[module]), "--seed", SEED or "1")
@@ -58,6 +59,7 @@ def test_an_input_is_the_same_whenever_it_is_made(campaign: Campaign, tmp_path: 
     assert len({str(made(f"other {seed}", seed)) for seed in range(20)}) > 1
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_and_named(run_python: Python, tmp_path: Path) -> None:
     """A campaign whose reader fails in every way there is: none of them may pass."""
     faulty = tmp_path / "faulty.py"

@@ -81,6 +81,7 @@ def test_state_dict_and_parameters_have_torchvisions_names():
     assert [name for name, _ in ours.named_parameters()] == [name for name, _ in theirs.named_parameters()]
 
 
+@pytest.mark.slow
 def test_fc_starts_anew_for_other_classes_and_is_loaded_for_as_many(tmp_path):
     theirs = torchvision.models.resnet18(num_classes=7)
     path = tmp_path / "w.safetensors"

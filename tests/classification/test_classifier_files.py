@@ -61,6 +61,7 @@ def test_a_file_alone_rebuilds_the_model_and_what_feeds_it(tmp_path: Path, name:
     assert (settings.test.crops, settings.recipe) == (10, "mine")
 
 
+@pytest.mark.slow
 def test_choices_of_the_architecture_come_back(tmp_path: Path) -> None:
     write(tmp_path / "m.safetensors", "resnet50", shortcut="C", stride_in="1x1", norm="group", norm_eps=1e-3)
     again, _ = ClassifierSettings.load(tmp_path / "m.safetensors")
@@ -77,6 +78,7 @@ def test_how_it_is_trained_comes_back_for_a_run_that_goes_on(tmp_path: Path) -> 
     assert again.layer1.recomputes
 
 
+@pytest.mark.slow
 def test_the_file_is_a_backbone_for_a_detector_and_for_torchvision(tmp_path: Path) -> None:
     model = write(tmp_path / "m.safetensors", "resnet18")
     backbone = build_backbone("resnet18", weights=tmp_path / "m.safetensors")

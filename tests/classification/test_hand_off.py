@@ -47,6 +47,7 @@ def save_run(model: Classifier, run: Path, *, step: int = 7) -> Path:
     return run / BACKBONE_FILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_torchvision_and_timm_load_it_strictly_and_compute_the_same(name: str, tmp_path: Path) -> None:
     model = trained(name)
@@ -87,6 +88,7 @@ def test_the_file_says_what_it_is_and_what_it_reached(tmp_path: Path) -> None:
         assert json.loads(file.metadata()["backbone"])["measured"] == {}, "the best is another checkpoint's"
 
 
+@pytest.mark.slow
 def test_a_backbone_is_loaded_whole_from_the_file_the_run_and_the_checkpoint(tmp_path: Path) -> None:
     model = trained("resnet18", stride_in=None)
     path = save_run(model, tmp_path)

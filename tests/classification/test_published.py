@@ -22,6 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_tag_is_converted_once_and_tested_as_its_publisher_does(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = torchvision.models.resnet18(weights=None).eval()
     torch.save(theirs.state_dict(), cache / "theirs.pth")
@@ -39,6 +40,7 @@ def test_a_tag_is_converted_once_and_tested_as_its_publisher_does(cache: Path, m
         torch.testing.assert_close(model.predict(images), theirs(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_timm_s_tags_have_sizes_of_their_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file(timm.create_model("resnet18").state_dict(), cache / "theirs.safetensors")
     monkeypatch.setattr(published, "fetch", lambda what: cache / "theirs.safetensors")
@@ -77,6 +79,7 @@ def test_a_trunk_that_is_published_without_its_classifier_is_one_message(
         locate_classifier("torchvision/resnet18")
 
 
+@pytest.mark.slow
 def test_weights_of_another_head_are_one_message(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(torchvision.models.resnet18(num_classes=7).state_dict(), cache / "theirs.pth")
     monkeypatch.setattr(published, "fetch", lambda what: cache / "theirs.pth")

@@ -42,7 +42,7 @@ def test_a_test_that_is_named_and_absent_hides_nothing(done: Done, tiny_copy: Pa
     assert "train: coco-train, 7 images" in told
     assert "test: cannot be used: " in told
     assert "test.json: there is no such annotation file" in told
-    assert "prepare_coco" not in told
+    assert "detres prepare coco" not in told
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -98,6 +98,7 @@ def test_a_set_whose_boxes_are_all_left_out_says_why(
     assert "unknown class: JPEGImages/000001.png: category cat at" in message
 
 
+@pytest.mark.slow
 def test_images_that_are_trained_and_measured_on_are_told(
     done: Done, tiny_copy: Path, tiny: Any, run_folder: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_anchors_are_spoken_of_where_boxes_look_like_background(done: Done, tiny
     assert "boxes (100.0%) overlap so little" in told
 
 
+@pytest.mark.slow
 def test_training_tells_what_stands_twice_in_what_it_learns_from(
     done: Done, tiny_copy: Path, tiny: Any, run_folder: Path
 ) -> None:
@@ -162,6 +164,7 @@ def test_names_that_are_no_utf_8_are_told(
     assert "caf\ufffd" in done(*command) if kind == "voc" else "caf" in refused(*command, kind="DataError")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads a process's memory there")
 def test_a_bomb_costs_the_commands_nothing_but_a_line(run_python: Callable, trained: Path, tiny_copy: Path) -> None:
     """32000 x 32000 pixels in a hundred bytes; decoded, they are three gigabytes."""

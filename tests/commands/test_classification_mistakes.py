@@ -49,6 +49,7 @@ def test_a_config_of_the_other_task_is_told_its_command(refused: Refused, comman
         assert len(message.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_classifier_is_no_detector_and_the_other_way_round(
     refused: Refused, trained: Path, trained_classifier: Path, tiny: Any, tiny_classes: Any
 ) -> None:
@@ -71,7 +72,7 @@ def test_every_unknown_key_is_told_at_once_with_the_nearest(refused: Refused) ->
 
 
 def test_missing_data_are_told_where_they_were_looked_for_and_how_to_get_them(refused: Refused, tmp_path: Path) -> None:
-    for cfg, mend in (("imagenet_r50", "prepare_imagenet"), ("cifar10_resnet20", "prepare_cifar10")):
+    for cfg, mend in (("imagenet_r50", "detres prepare imagenet"), ("cifar10_resnet20", "detres prepare cifar10")):
         message = refused(
             "train_cls", "--cfg", cfg, "--out", tmp_path / "run", f"data.root={tmp_path / 'absent'}", kind="DataError"
         )

@@ -58,6 +58,7 @@ def hostile(trained: Path, tmp_path: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_no_command_runs_what_a_weights_file_names(
     capsys: pytest.CaptureFixture[str], hostile: Path, trace: Path, tiny: Any, tiny_classes: Any, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_nor_do_the_commands_of_classifiers(
         assert not trace.exists(), command
 
 
+@pytest.mark.slow
 def test_nor_does_the_library(hostile: Path, trace: Path, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("hub_of_the_tests", ROOT / "hubconf.py")
     hub = importlib.util.module_from_spec(spec)

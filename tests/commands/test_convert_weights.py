@@ -51,6 +51,7 @@ def test_the_command_offers_what_there_is() -> None:
     assert tuple(DETECTOR_TARGETS) == convert_weights.TARGETS
 
 
+@pytest.mark.slow
 def test_a_detector_goes_on_to_detectron2_and_back(
     ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
@@ -102,6 +103,7 @@ OWN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "suffix"), [("detectron2", ".pkl"), ("detectron2", ".pth"), ("torchvision", ".pth")]
 )
@@ -155,6 +157,7 @@ def test_a_config_of_the_users_is_not_written_over(
     assert (tmp_path / "mine.yaml").read_text() == "format: coco\n"
 
 
+@pytest.mark.slow
 def test_a_detector_goes_back_to_torchvision(ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "theirs.pth"
     assert run("--to", "torchvision", ours, out) == 0
@@ -193,6 +196,7 @@ def test_what_does_not_go_is_told(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_c4_of_a_resnet_18_has_no_place_with_others(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

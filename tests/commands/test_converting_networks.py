@@ -37,6 +37,7 @@ def port(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
     return tmp_path / "resnet20-12fca82f.th", model
 
 
+@pytest.mark.slow
 def test_a_foreign_classifier_is_converted_and_evaluated(
     done: Done, refused: Refused, port: tuple[Path, torch.nn.Module], tiny_classes: Any, tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_foreign_classifier_is_converted_and_evaluated(
     assert build_backbone("cifar10_resnet20", weights=out).load_report.missing == ()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 def test_class_names_may_come_through_a_pipe(
     run_python: Callable, port: tuple[Path, torch.nn.Module], tmp_path: Path

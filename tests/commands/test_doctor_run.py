@@ -46,6 +46,7 @@ def test_a_whole_run_says_which_checkpoint_is_used_for_what(run: Path, capsys: p
     assert "no problems found" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])
 def test_a_zeroed_part_is_found_and_the_mend_is_a_command_that_works(
     run: Path, name: str, capsys: pytest.CaptureFixture[str]

@@ -142,6 +142,7 @@ def test_predictions_are_in_the_order_of_the_files(run: Path, done: Callable[...
     assert sum(lines[-1]["probabilities"]) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_image_that_cannot_be_read_is_refused_or_named_and_left_out(
     run: Path, pictures: Path, done: Callable[..., str], refused: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def found(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_file_of_detections_is_measured_as_its_detector_was(
     done: Callable[..., str], found: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -32,6 +33,7 @@ def test_a_file_of_detections_is_measured_as_its_detector_was(
         assert (tmp_path / "again" / name).read_text() == (found / name).read_text()
 
 
+@pytest.mark.slow
 def test_files_are_merged(done: Callable[..., str], found: Path, tiny: Any, tmp_path: Path) -> None:
     given = ("--detections", found, "--detections", found, "--cfg", tiny.cfg, "--out", tmp_path / "both")
     told = done("eval_det", *given, "test.fusion=wbf")
@@ -39,6 +41,7 @@ def test_files_are_merged(done: Callable[..., str], found: Path, tiny: Any, tmp_
     assert json.loads((tmp_path / "both" / "metrics.json").read_text())["fusion"] == "wbf"
 
 
+@pytest.mark.slow
 def test_mistakes_get_one_message(refused: Callable[..., str], found: Path, tiny: Any, tmp_path: Path) -> None:
     given = ("eval_det", "--detections", found, "--cfg", tiny.cfg)
     assert "name them with --cfg or --data" in refused("eval_det", "--detections", found)

@@ -72,6 +72,7 @@ def test_a_data_file_names_no_command_as_a_shard(
     assert not made.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["data.augment", "training.logs"])
 def test_a_runs_config_names_no_code_when_the_run_goes_on(
     refused: Refused, tmp_path: Path, made: Path, trained: Path, key: str
@@ -84,6 +85,7 @@ def test_a_runs_config_names_no_code_when_the_run_goes_on(
     assert not made.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -101,6 +103,7 @@ def test_an_evaluation_takes_nothing_from_a_runs_config_that_would_run(
     assert "mAP" in done("eval_det", "--weights", run, "--out", tmp_path / "eval", "--device", "cpu")
 
 
+@pytest.mark.slow
 def test_a_weights_file_names_no_backbone_even_beside_a_config(
     refused: Refused, tmp_path: Path, trained: Path, tiny: Any
 ) -> None:

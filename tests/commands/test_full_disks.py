@@ -50,6 +50,7 @@ def assert_refused(capsys, status: int, file: Path) -> None:
     assert not list(file.parent.glob(".*partial*"))
 
 
+@pytest.mark.slow
 def test_predictions(trained, tiny, tmp_path, capsys, files_of) -> None:
     arguments = ["predict", "--weights", str(trained), str(tiny.pictures()[0]), "--out", str(tmp_path)]
     with files_of(20):
@@ -57,6 +58,7 @@ def test_predictions(trained, tiny, tmp_path, capsys, files_of) -> None:
     assert_refused(capsys, status, tmp_path / "predictions.jsonl")
 
 
+@pytest.mark.slow
 def test_pictures(trained, tiny, tmp_path, capsys, files_of) -> None:
     arguments = ["predict", "--weights", str(trained), str(tiny.pictures()[0]), "--out", str(tmp_path)]
     with files_of(500):
@@ -71,6 +73,7 @@ def test_cleaned_annotations(tiny, tmp_path, capsys, files_of) -> None:
     assert_refused(capsys, status, tmp_path / "fixed" / "train.json")
 
 
+@pytest.mark.slow
 def test_weights_of_ours(trained, tmp_path, capsys, files_of) -> None:
     from detres.backbones.weight_files import write_tensors
 
@@ -89,6 +92,7 @@ def test_weights_of_others(tmp_path, files_of) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_picture_of_an_analysis(tmp_path, capsys, files_of) -> None:
     out = tmp_path / "net.png"
     run = tmp_path / "run"
@@ -164,6 +168,7 @@ def test_a_folder_whose_name_is_no_utf_8_is_refused_before_the_work(tmp_path, ca
         make_folder(tmp_path / "caf\udce9")
 
 
+@pytest.mark.slow
 def test_images_whose_names_are_no_utf_8_are_detected_on_and_drawn(trained, tiny, tmp_path, capsys) -> None:
     picture = tmp_path / "caf\udce9.png"
     try:
@@ -183,6 +188,7 @@ def test_a_lock_that_is_not_ones_own_is_one_message(tiny_classes, tmp_path, caps
     assert capsys.readouterr().err.startswith(f"UserError: {tmp_path / '.lock'}: cannot be written: Is a directory")
 
 
+@pytest.mark.slow
 def test_a_video(trained, tmp_path, capsys, files_of) -> None:
     """OpenCV writes on as if nothing were the matter."""
     clip, out = tmp_path / "clip.avi", tmp_path / "out"

@@ -41,6 +41,7 @@ def det(tiny: Any, tmp_path: Path) -> Path:
     return data
 
 
+@pytest.mark.slow
 def test_it_is_checked_trained_on_and_measured_on_val2(
     done: Callable[..., str], det: Path, tiny: Any, run_folder: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_it_is_checked_trained_on_and_measured_on_val2(
     assert 0.0 <= measured["mAP50"] <= 1.0
 
 
+@pytest.mark.slow
 def test_a_val1_that_names_absent_images_is_one_message_until_they_may_be_left_out(
     done: Callable[..., str], refused: Callable[..., str], det: Path, tiny: Any, run_folder: Path
 ) -> None:

@@ -40,6 +40,7 @@ def metrics_in(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["voc.yaml", "coco.yaml"])
 def test_a_missing_image_is_refused_before_anything_is_detected(
     done: Done, refused: Done, trained: Path, copied: Path, tmp_path: Path, data: str
@@ -64,6 +65,7 @@ def test_a_missing_image_is_refused_before_anything_is_detected(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_image_that_turns_out_undecodable_is_refused_or_left_out_with_its_objects(
     done: Done, refused: Done, trained: Path, copied: Path, tmp_path: Path, workers: int
@@ -87,6 +89,7 @@ def test_an_image_that_turns_out_undecodable_is_refused_or_left_out_with_its_obj
         assert torn[key] == without[key], "as if it were not there"
 
 
+@pytest.mark.slow
 def test_training_refuses_a_missing_image_of_val_and_goes_on_where_one_cannot_be_decoded(
     done: Done, refused: Done, tiny: Any, copied: Path, run_folder: Path
 ) -> None:
@@ -108,6 +111,7 @@ def test_training_refuses_a_missing_image_of_val_and_goes_on_where_one_cannot_be
         assert line["images"] == 4
 
 
+@pytest.mark.slow
 def test_boxes_of_val_that_are_left_out_are_told_in_training(done: Done, copied: Path, run_folder: Path) -> None:
     content = json.loads((copied / "coco" / "test.json").read_text())
     content["annotations"][0]["bbox"] = [5, 5, 0, 9]
@@ -121,6 +125,7 @@ def test_boxes_of_val_that_are_left_out_are_told_in_training(done: Done, copied:
     assert '"problems": {"box without area": 1}' in (run_folder / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_writes_what_was_stated_and_another_set_needs_its_own_word(
     done: Done, refused: Done, copied: Path, run_folder: Path
 ) -> None:
@@ -133,6 +138,7 @@ def test_a_run_writes_what_was_stated_and_another_set_needs_its_own_word(
     assert "image missing" in refused(*evaluate, "--data", copied / "voc.yaml", kind="DataError")
 
 
+@pytest.mark.slow
 def test_val_is_taken_where_test_is_named_and_not_there(done: Done, trained: Path, copied: Path) -> None:
     (copied / "mine.yaml").write_text("format: voc\ntrain: train\nval: test\ntest: absent\n")
     told = done("eval_det", "--weights", trained, "--data", copied / "mine.yaml", "--out", copied / "out", *CPU)
@@ -142,6 +148,7 @@ def test_val_is_taken_where_test_is_named_and_not_there(done: Done, trained: Pat
     assert main([*map(str, command)]) == 2, "asked for by its name, it is not replaced"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
 def test_a_full_disk_takes_no_figure_and_leaves_nothing_half_written(
     trained: Path,
@@ -191,6 +198,7 @@ def test_a_full_disk_takes_no_figure_of_a_classifier(
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.slow
 def test_a_file_of_corners_is_told(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
     found, corners = tmp_path / "found", tmp_path / "corners"
     done("eval_det", "--weights", trained, "--data", tiny.coco, "--out", found, *CPU)
@@ -205,6 +213,7 @@ def test_a_file_of_corners_is_told(done: Done, trained: Path, tiny: Any, tmp_pat
     assert "look like" not in done("eval_det", "--detections", found, "--data", tiny.coco, "--out", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_images_that_break_off_are_filled_up_told_and_counted(
     done: Done, trained: Path, copied: Path, run_folder: Path, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def test_the_rcnn_learns_from_proposals_that_are_kept_beside_the_rpn(runs: Runs)
     assert len(found["boxes"]) == int(found["offsets"][-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["rpn", "rcnn"])
 def test_eval_det_prints_the_error_on_the_true_class_and_top_5(runs: Runs, stage: str, done: Done) -> None:
     run = getattr(runs, stage)
@@ -104,6 +105,7 @@ def test_one_crop_is_another_test_and_there_is_no_top_5_without_a_classifier(run
     shutil.rmtree(out)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_goes_on_bit_for_bit(runs: Runs, tmp_path: Path, done: Done) -> None:
     options = ("--cfg", "shapes_loc_r18", *CPU, "--out", tmp_path / "run", f"data.root={runs.data}", *SMALL)
     done("train_det", *options, "training.steps=1")
@@ -113,6 +115,7 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(runs: Runs, tmp_path: Path, done
     shutil.rmtree(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_the_papers_config_needs_neither_data_nor_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: Done
 ) -> None:
@@ -139,6 +142,7 @@ def test_check_data_counts_boxes_and_images_without_any(
     assert "a localization config" in refused("visualize", "--cfg", "shapes_loc_r18")
 
 
+@pytest.mark.slow
 def test_mistakes_are_told(runs: Runs, tmp_path: Path, refused: Refused) -> None:
     data = f"data.root={runs.data}"
     train = ("train_det", "--cfg", "shapes_loc_r18", *CPU, "--out", tmp_path / "run", data, *SMALL)
@@ -154,6 +158,7 @@ def test_mistakes_are_told(runs: Runs, tmp_path: Path, refused: Refused) -> None
     assert "`detres train_det --cfg shapes_loc_r18`" in refused("train_cls", "--cfg", "shapes_loc_r18")
 
 
+@pytest.mark.slow
 def test_mistakes_in_a_test_are_told(runs: Runs, tmp_path: Path, trained_classifier: Path, refused: Refused) -> None:
     test = ("eval_det", "--weights", runs.rpn, *CPU, "--out", tmp_path / "out")
     told = refused(*test, f"test.classifier={trained_classifier}", kind="WeightsError")

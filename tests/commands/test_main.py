@@ -158,6 +158,7 @@ def test_a_command_may_be_stopped_while_it_imports_its_libraries(tiny, tmp_path,
     assert started.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_signal_while_a_library_is_imported_is_not_raised_through_it(run_python, tmp_path):
     """Some abort where an exception passes through their initialization."""
     (tmp_path / "slow_library.py").write_text(
@@ -173,6 +174,7 @@ def test_a_signal_while_a_library_is_imported_is_not_raised_through_it(run_pytho
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted by SIGTERM\n")
 
 
+@pytest.mark.slow
 def test_reading_the_command_line_needs_no_torch(run_python):
     told = run_python("-c", "import detres.commands.main, sys; print('torch' in sys.modules)")
     assert told.stdout == "False\n"

@@ -87,9 +87,10 @@ def test_missing_data_are_told_where_they_were_looked_for_and_how_to_get_them(re
         message = refused(*start, f"data.root={root}", *more, kind="DataError")
         assert f"looked for at {root}" in message
         assert "data.root=FOLDER" in message
-        assert "prepare_coco" in message
+        assert "detres prepare coco" in message
 
 
+@pytest.mark.slow
 def test_a_split_that_the_data_have_not_is_told_with_those_they_have(refused: Refused, trained: Path) -> None:
     message = refused("eval_det", "--weights", trained, "--split", "val", kind="DataError")
     assert "no val split (it has train, test)" in message
@@ -136,6 +137,7 @@ def test_a_folder_in_use_is_refused_and_so_is_another_config(refused: Refused, u
     assert "training.log_every: was" not in message
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_refused_before_the_work(
     refused: Refused, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def test_a_batch_that_ranks_cannot_share_is_refused(
     assert "does not split evenly over 3 ranks" in message
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_itself_and_leaves_a_good_checkpoint(
     refused: Refused, run_folder: Path, tiny: Any
 ) -> None:
@@ -181,6 +184,7 @@ def load(path: Path) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_is_told(refused: Refused, tiny: Any, trained: Path, tmp_path: Path) -> None:
     for device in ("gpu", "cuda:99"):
         message = refused("train_det", "--cfg", tiny.cfg, "--out", tmp_path / "run", "--device", device)
@@ -192,6 +196,7 @@ def test_a_device_that_is_not_there_is_told(refused: Refused, tiny: Any, trained
 # Inputs.
 
 
+@pytest.mark.slow
 def test_inputs_that_are_not_there_or_no_images_are_told(
     refused: Refused, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,6 +212,7 @@ def test_inputs_that_are_not_there_or_no_images_are_told(
     assert told.err.startswith("DataError: none of 1 inputs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["1.5", "-0.1", "nan"])
 def test_a_score_out_of_range_is_told(refused: Refused, trained: Path, tiny: Any, score: str) -> None:
     picture = tiny.pictures()[0]

@@ -77,6 +77,7 @@ def run(code, shell_end, **environment):
     return subprocess.run(["bash", "-c", command], env=shared, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_program_whose_reader_went_away_does_the_rest_in_silence(tmp_path):
     code = f"[print(i, flush=True) for i in range(9999)]; open({str(tmp_path / 'done')!r}, 'w')"
     done = run(code, "| head -1; exit ${PIPESTATUS[0]}")
@@ -84,6 +85,7 @@ def test_a_program_whose_reader_went_away_does_the_rest_in_silence(tmp_path):
     assert (tmp_path / "done").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_program_may_be_started_without_any_output(tmp_path, closed):
     """The first file that is opened is then no output."""
@@ -97,6 +99,7 @@ def test_a_program_may_be_started_without_any_output(tmp_path, closed):
     assert file.read_text() == "False"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no disk that is always full")
 def test_what_a_full_disk_swallowed_is_an_error_of_a_command_that_only_prints():
     code = "import sys; from detres.commands.main import main; sys.exit(main(['configs']))"

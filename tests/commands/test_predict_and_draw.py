@@ -24,6 +24,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 # Prediction.
 
 
+@pytest.mark.slow
 def test_predict_writes_a_line_and_a_picture_for_each_file(
     done: Done, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def write_video(path: Path, picture: Path) -> None:
     writer.release()
 
 
+@pytest.mark.slow
 def test_an_input_that_is_absent_is_counted_and_the_others_are_done(
     done: Done, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -78,12 +80,14 @@ def test_an_input_that_is_absent_is_counted_and_the_others_are_done(
     assert "1 bad files" in told
 
 
+@pytest.mark.slow
 def test_predict_without_images_writes_lines_alone(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
     done("predict", "--weights", trained, *tiny.pictures(), "--out", tmp_path, "--no-images", "--device", "cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
     assert len(read_lines(tmp_path / "predictions.jsonl")) == 5
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_too_long_for_a_jpeg_is_written_smaller_and_ends_nothing(
     done: Done, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -93,6 +97,7 @@ def test_a_picture_that_is_too_long_for_a_jpeg_is_written_smaller_and_ends_nothi
     assert len((tmp_path / "predictions.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_files_of_one_name_get_pictures_of_their_own(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -104,6 +109,7 @@ def test_files_of_one_name_get_pictures_of_their_own(done: Done, trained: Path, 
 # Pictures and data.
 
 
+@pytest.mark.slow
 def test_visualize_draws_ground_truth_beside_predictions(done: Done, trained: Path) -> None:
     told = done("visualize", "--weights", trained, "--limit", "3", "--device", "cpu")
     assert told.startswith("3 pictures")
@@ -114,6 +120,7 @@ def test_visualize_draws_ground_truth_beside_predictions(done: Done, trained: Pa
     assert cv2.imread(str(pictures / "sheet.png")).shape[1] > width
 
 
+@pytest.mark.slow
 def test_visualize_draws_what_is_found_by_the_test_that_is_asked_for(
     done: Done, refused: Done, trained: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +200,7 @@ def test_doctor_tells_versions_and_finds_a_verdict(capsys: pytest.CaptureFixture
     assert ("no problems found" in told) == (status == 0)
 
 
+@pytest.mark.slow
 def test_what_a_name_or_a_letter_becomes_in_pictures_is_told(
     done: Done, trained: Path, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Done = Callable[..., str]
 
 
+@pytest.mark.slow
 def test_a_report_is_made_of_a_detector_and_of_what_it_found(
     done: Done, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -21,6 +24,7 @@ def test_a_report_is_made_of_a_detector_and_of_what_it_found(
         assert "000009.png" in (folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_none_is_made_where_none_is_asked_for(done: Done, trained: Path, tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "detections.json").write_text("[]")
     done("eval_det", "--detections", tmp_path, "--data", tiny.voc, "--out", tmp_path / "out")

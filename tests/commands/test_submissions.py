@@ -39,6 +39,7 @@ def write_list(folder: Path, image_ids: list[int], categories: dict[int, str]) -
     (folder / "image_info_test-dev2017.json").write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_a_coco_test_becomes_a_zip_for_its_server(
     done: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_coco_test_becomes_a_zip_for_its_server(
     np.testing.assert_allclose([row["bbox"] for row in packed], [row["bbox"] for row in kept], atol=0.0051)
 
 
+@pytest.mark.slow
 def test_images_that_are_missing_are_refused_and_told_where_they_may_be(
     done: Callable[..., str], refused: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
 ) -> None:
@@ -66,6 +68,7 @@ def test_images_that_are_missing_are_refused_and_told_where_they_may_be(
     )
 
 
+@pytest.mark.slow
 def test_what_the_server_would_not_take_is_refused_and_the_detections_stay(
     refused: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
 ) -> None:
@@ -78,6 +81,7 @@ def test_what_the_server_would_not_take_is_refused_and_the_detections_stay(
     assert not list((tmp_path / "out").glob("*.zip"))
 
 
+@pytest.mark.slow
 def test_more_than_the_server_takes_is_refused_before_anything_is_detected(
     refused: Callable[..., str], trained: Path, test_dev: Path, tmp_path: Path
 ) -> None:
@@ -87,6 +91,7 @@ def test_more_than_the_server_takes_is_refused_before_anything_is_detected(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_test_of_vocs_becomes_an_archive_of_the_devkits_results(
     done: Callable[..., str], trained: Path, tiny: Any, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def pycocotools_ap(folder: Path, ground_truth: Path) -> dict[str, float]:
 # Training.
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_what_is_promised(trained: Path) -> None:
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {"last", "best"}
     for checkpoint in (trained / "checkpoints").iterdir():
@@ -59,6 +60,7 @@ def test_a_run_folder_holds_what_is_promised(trained: Path) -> None:
     assert list((trained / "tensorboard").glob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 def test_metrics_jsonl_names_every_loss_and_the_evaluation(trained: Path) -> None:
     lines = read_lines(trained / "metrics.jsonl")
     train = [line for line in lines if line["kind"] == "train"]
@@ -72,6 +74,7 @@ def test_metrics_jsonl_names_every_loss_and_the_evaluation(trained: Path) -> Non
     assert evaluation["mAP50"] > 0.2, "the tiny detector has not learned"
 
 
+@pytest.mark.slow
 def test_a_weights_file_describes_its_model_and_what_feeds_it(trained: Path) -> None:
     with safe_open(trained / "checkpoints" / "last" / "model.safetensors", framework="pt") as file:
         told = json.loads(file.metadata()["detres"])
@@ -129,6 +132,7 @@ def wait_for_a_step(process: subprocess.Popen[str], run: Path, step: int) -> Non
     raise AssertionError("no step was reached")
 
 
+@pytest.mark.slow
 def test_best_last_and_every_kth_checkpoint_are_kept(done: Done, tiny: Any, run_folder: Path) -> None:
     told = done(
         *("train_det", "--cfg", tiny.cfg, "--out", run_folder, "--device", "cpu", "training.steps=4"),
@@ -141,6 +145,7 @@ def test_best_last_and_every_kth_checkpoint_are_kept(done: Done, tiny: Any, run_
     assert "finished 4 steps" in again
 
 
+@pytest.mark.slow
 def test_another_batch_scales_rate_and_steps_and_says_so(done: Done, tiny: Any) -> None:
     told = done("train_det", "--cfg", tiny.cfg, "training.batch=1", "--dry-run")
     assert "scaled to training.batch=1: optimizer.lr" in told
@@ -164,6 +169,7 @@ def evaluated(trained: Path, tiny: Any, tmp_path_factory: pytest.TempPathFactory
     return folders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["voc", "coco"])
 def test_metrics_json_has_every_promised_key(evaluated: dict[str, Path], data: str) -> None:
     metrics = json.loads((evaluated[data] / "metrics.json").read_text())
@@ -182,6 +188,7 @@ def test_metrics_json_has_every_promised_key(evaluated: dict[str, Path], data: s
     assert metrics["AP"] == pytest.approx(mean, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["voc", "coco"])
 def test_pycocotools_reads_the_files_as_they_are_and_agrees(
     evaluated: dict[str, Path], tiny: Any, data: str, capsys: pytest.CaptureFixture[str]
@@ -200,6 +207,7 @@ def test_pycocotools_reads_the_files_as_they_are_and_agrees(
         assert {detection["category_id"] for detection in detections} <= {3, 7}
 
 
+@pytest.mark.slow
 def test_the_same_images_as_voc_and_as_coco_measure_the_same(evaluated: dict[str, Path]) -> None:
     """A difficult object and a crowd are both neither hit nor miss in VOC's measure."""
     one, other = (json.loads((evaluated[data] / "metrics.json").read_text()) for data in ("voc", "coco"))
@@ -208,6 +216,7 @@ def test_the_same_images_as_voc_and_as_coco_measure_the_same(evaluated: dict[str
     assert one["annotations"] != other["annotations"]
 
 
+@pytest.mark.slow
 def test_comp4_files_hold_every_detection_from_pixel_one(evaluated: dict[str, Path]) -> None:
     folder = evaluated["voc"]
     truth = json.loads((folder / "ground_truth.json").read_text())
@@ -227,6 +236,7 @@ def test_comp4_files_hold_every_detection_from_pixel_one(evaluated: dict[str, Pa
     assert not list(evaluated["coco"].glob("comp4*"))
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_which_checkpoint_and_where_its_files_are(done: Done, trained: Path) -> None:
     told = done("eval_det", "--weights", trained, "--device", "cpu")
     weights, images, first, *_ = told.splitlines()
@@ -241,6 +251,7 @@ def test_an_evaluation_says_which_checkpoint_and_where_its_files_are(done: Done,
     assert (trained / "eval" / "set-train-last" / "detections.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_relative_path_within_the_run_finds_its_data(
     done: Done, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +259,7 @@ def test_a_relative_path_within_the_run_finds_its_data(
     assert f"written to {trained}/eval/set-test-last" in done("eval_det", "--weights", "model.safetensors")
 
 
+@pytest.mark.slow
 def test_numbers_on_the_screen_are_per_cent_of_those_in_the_file(done: Done, trained: Path, tmp_path: Path) -> None:
     told = done("eval_det", "--weights", trained, "--out", tmp_path, "--device", "cpu")
     shown = float(told.partition("mAP@0.5 ")[2].split()[0])

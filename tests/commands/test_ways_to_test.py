@@ -32,6 +32,7 @@ def weights(trained: Path) -> Path:
     return trained / "checkpoints" / "last" / "model.safetensors"
 
 
+@pytest.mark.slow
 def test_each_way_of_testing_is_measured_and_written_down(
     done: Callable[..., str], trained: Path, tmp_path: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_each_way_of_testing_is_measured_and_written_down(
             assert stated == {"vote": "score"}.get(key, json.loads(value) if value[0] in "[t1" else value)
 
 
+@pytest.mark.slow
 def test_several_weights_are_an_ensemble(done: Callable[..., str], trained: Path, tiny: Any) -> None:
     told = done("eval_det", "--weights", trained, "--weights", trained / "checkpoints" / "last", "--cfg", tiny.cfg)
     (folder,) = (trained / "eval").glob("*-and-1-more")
@@ -53,6 +55,7 @@ def test_several_weights_are_an_ensemble(done: Callable[..., str], trained: Path
     assert len(json.loads((folder / "metrics.json").read_text())["weights"]) == 2
 
 
+@pytest.mark.slow
 def test_a_trained_context_model_begins_as_the_plain_one(weights: Path, tiny: Any) -> None:
     said: list[str] = []
     config = load_config(tiny.cfg, ["model.global_context=true"])
@@ -68,6 +71,7 @@ def test_a_trained_context_model_begins_as_the_plain_one(weights: Path, tiny: An
             assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_context_is_trained_end_to_end_and_comes_back_from_its_file(
     done: Callable[..., str], weights: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -81,6 +85,7 @@ def test_context_is_trained_end_to_end_and_comes_back_from_its_file(
     assert "mAP@0.5" in done("eval_det", "--weights", out)
 
 
+@pytest.mark.slow
 def test_a_detector_is_predicted_as_its_file_says_it_is_tested(weights: Path, tiny: Any) -> None:
     plain = Detector.from_checkpoint(weights, device="cpu", score=0.01)
     settings = plain.settings
@@ -100,6 +105,7 @@ def test_a_detector_is_predicted_as_its_file_says_it_is_tested(weights: Path, ti
         detector.export((64, 96))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test",
     [{"refine": 1}, {"scales": (48, 64), "fusion": "wbf"}, {"flip": True, "fusion": "soft_nms"}],
@@ -117,6 +123,7 @@ def test_a_higher_floor_leaves_the_best_of_the_same_detections(weights: Path, ti
         assert best.to_dict() == each.above(floor).to_dict()
 
 
+@pytest.mark.slow
 def test_a_fusion_of_nothing_is_told(done: Callable[..., str], trained: Path, tmp_path: Path) -> None:
     given = ("eval_det", "--weights", trained, "--out", tmp_path)
     told = "warning: test.fusion=soft_nms merges scales and mirrors, and there is one of either here"
@@ -125,6 +132,7 @@ def test_a_fusion_of_nothing_is_told(done: Callable[..., str], trained: Path, tm
     assert "warning" not in done(*given, "test.fusion=soft_nms", "test.flip=true")
 
 
+@pytest.mark.slow
 def test_members_that_know_other_classes_leave_no_folder(
     refused: Callable[..., str], weights: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +146,7 @@ def test_members_that_know_other_classes_leave_no_folder(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_mistakes_get_one_message(refused: Callable[..., str], trained: Path, tiny: Any, tmp_path: Path) -> None:
     given = ("eval_det", "--weights", trained, "--out", tmp_path / "out")
     told = refused(*given, "test.scales=[96,64]")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -27,6 +28,7 @@ def test_weights_that_are_not_there_are_told_what_may_stand_for_them(
     assert "no checkpoint here" in refused("eval_det", "--weights", tmp_path, kind="WeightsError")
 
 
+@pytest.mark.slow
 def test_weights_that_are_torn_or_no_weights_are_told(refused: Refused, trained: Path, tmp_path: Path) -> None:
     whole = (trained / "checkpoints" / "last" / "model.safetensors").read_bytes()
     files = {
@@ -69,6 +71,7 @@ def test_a_detector_whose_description_is_damaged_is_told(refused: Refused, tmp_p
     assert "expected a detection file of schema 1" in refused("eval_det", "--weights", newer, kind="WeightsError")
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_the_model_asked_for_are_told(
     refused: Refused, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -79,6 +82,7 @@ def test_weights_that_do_not_fit_the_model_asked_for_are_told(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_weights_stay_in_the_model_they_were_trained_in(
     refused: Refused, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:
@@ -99,6 +103,7 @@ def test_weights_stay_in_the_model_they_were_trained_in(
         assert "shortcut" not in refused(*command, "model.backbone.norm=group", "--device", "cpu", kind="WeightsError")
 
 
+@pytest.mark.slow
 def test_classes_that_the_model_does_not_know_are_told(refused: Refused, trained: Path, tiny: Any) -> None:
     data = tiny.root / "others.yaml"
     message = refused("eval_det", "--weights", trained, "--cfg", "shapes_r18", "--device", "cpu", kind="DataError")

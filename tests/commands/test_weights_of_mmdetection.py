@@ -75,6 +75,7 @@ def state(mmdetection: ModuleType) -> OrderedDict[str, Tensor]:
     return OrderedDict(mmdetection.random_state(18, classes=6))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_3x_detects_the_same_and_nothing_in_it_is_run(
     save: Callable[..., Path], state: dict[str, Tensor], done: Convert, mmdetection: ModuleType, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_checkpoint_of_3x_detects_the_same_and_nothing_in_it_is_run(
     assert mmdetection.unmatched(found.boxes, found.scores, found.labels, expected) == 0
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_2x_says_its_style_in_texts_that_build_on_each_other(
     save: Callable[..., Path], state: dict[str, Tensor], done: Convert, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_what_is_wrong_is_said_in_one_message(
     assert not (tmp_path / "ours.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_file_without_a_config_is_told_by_one_beside_it_or_by_keys(
     save: Callable[..., Path], state: dict[str, Tensor], done: Convert, refused: Convert, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def renamed(tiny: Any, tmp_path: Path) -> Path:
     return tmp_path / "data.yaml"
 
 
+@pytest.mark.slow
 def test_classes_are_matched_by_name_and_the_rest_starts_anew(
     trained: Path, tiny: Any, renamed: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_classes_are_matched_by_name_and_the_rest_starts_anew(
             assert torch.allclose(after[name], tensor), name
 
 
+@pytest.mark.slow
 def test_classes_of_coco_and_voc_are_matched_under_their_two_names_and_shown(
     trained: Path, tiny: Any, tmp_path: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +93,7 @@ def test_classes_of_coco_and_voc_are_matched_under_their_two_names_and_shown(
     assert torch.allclose(after[LOGITS], load_file(source)[LOGITS])
 
 
+@pytest.mark.slow
 def test_the_file_decides_the_model_and_the_config_the_rest(
     trained: Path, run_folder: Path, tiny: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +174,7 @@ def unmatched(boxes: Tensor, scores: Tensor, labels: Tensor, expected: dict[str,
     return int((~(near & alike & same).any(dim=1)).sum())
 
 
+@pytest.mark.slow
 def test_a_converted_backbone_starts_a_detector(
     tiny: Any, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:

@@ -91,6 +91,7 @@ def test_what_would_cost_more_than_its_text_is_refused_with_its_line(read, text,
         read(text, "f.yaml")
 
 
+@pytest.mark.slow
 def test_more_values_than_any_file_of_ours_has_are_refused():
     with pytest.raises(ConfigError, match="more than 100,000 values"):
         read_yaml("- x\n" * (MOST_VALUES + 1), "f.yaml")

@@ -7,7 +7,7 @@ import pytest
 
 from detres.data import archives
 from detres.data.archives import Archive, refuse_half_unpacked, unpack_archive, unpack_nested, what_is_wrong
-from detres.data.prepare import CIFAR10_ARCHIVES, IMAGENET_ARCHIVES, main, prepare
+from detres.data.prepare import prepare
 from detres.errors import DataError
 
 
@@ -92,13 +92,3 @@ def test_a_tar_that_breaks_off_is_named(tmp_path: Path, train: Archive) -> None:
     (tmp_path / "train.tar").write_bytes(content[: len(content) // 3])
     with pytest.raises(DataError, match=r"train.tar: cannot be unpacked"):
         unpack_nested(tmp_path / "train.tar", tmp_path / "to")
-
-
-@pytest.mark.parametrize("publishers", [IMAGENET_ARCHIVES, CIFAR10_ARCHIVES])
-def test_what_is_missing_is_said_with_where_it_is(
-    tmp_path: Path, publishers: tuple[Archive, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(publishers, "set", ["--from", str(tmp_path), "--to", str(tmp_path / "to")]) == 2
-    said = capsys.readouterr().out
-    for archive in publishers:
-        assert f"{tmp_path / archive.name}: missing; it is {archive.url} ({archive.size} bytes)" in said

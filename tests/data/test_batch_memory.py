@@ -76,6 +76,7 @@ def test_where_no_descriptor_is_left_tensors_go_by_value():
         assert torch.equal(received, images)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
 def test_what_a_child_marks_its_parent_reads():
     marks = shared_zeros(3, 2, dtype=torch.bool)

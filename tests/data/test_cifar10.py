@@ -106,7 +106,7 @@ def test_a_batch_that_is_missing_or_damaged_is_named(batches: Path) -> None:
 def test_there_is_no_val_and_an_empty_folder_says_how_to_get_the_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"CIFAR-10 has train and test; for a val.*val_fraction=0.1"):
         load_cifar10(tmp_path, "val")
-    with pytest.raises(DataError, match=r"prepare_cifar10.py --download"):
+    with pytest.raises(DataError, match=r"`detres prepare cifar10 --download`"):
         load_cifar10(tmp_path, "train")
 
 

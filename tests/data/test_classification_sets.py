@@ -52,7 +52,7 @@ def test_mistakes_of_the_config_are_told(folder: Path) -> None:
         load_classified(_config(folder, train=("train", "train")), "train")
     with pytest.raises(DataError, match=r"the folder set was looked for at .*nowhere.* and is not there"):
         load_classified(_config("nowhere"), "train")
-    with pytest.raises(DataError, match=r"the cifar10 set .*prepare_cifar10.py"):
+    with pytest.raises(DataError, match=r"the cifar10 set .*detres prepare cifar10"):
         load_classified(_config("nowhere", format="cifar10"), "train")
 
 
@@ -72,6 +72,7 @@ def test_nothing_is_learned_from_images_without_labels(folder: Path) -> None:
         load_classified(config, "train")
 
 
+@pytest.mark.slow
 def test_the_usual_classes_are_those_of_the_sets(datasets_folder: Path) -> None:
     assert {name: len(each.class_names()) for name, each in CLASSIFICATION_FORMATS.items() if each.class_names} == {
         "imagenet": 1000,

@@ -127,8 +127,8 @@ def test_a_name_that_is_no_utf8_is_read_and_comes_back_as_it_is(
 def test_only_cocos_own_files_are_advised_to_be_downloaded(load_entries: Load, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_entries([{"id": 1, "file_name": "absent.png"}])
-    assert "prepare_coco" not in str(caught.value)
+    assert "detres prepare coco" not in str(caught.value)
     for name, advised in (("mine.json", False), ("instances_train2017.json", True), ("train.json:there", False)):
         with pytest.raises(DataError) as caught:
             load_coco(tmp_path / "nowhere", name)
-        assert ("prepare_coco" in str(caught.value)) == advised
+        assert ("detres prepare coco" in str(caught.value)) == advised

@@ -50,7 +50,34 @@ def test_a_missing_root_says_what_was_looked_for_and_how_to_get_it(
     with pytest.raises(DataError) as caught:
         load_dataset(_voc("datasets/voc"), "train")
     assert str(tmp_path / "sets" / "voc") in str(caught.value)
-    assert "prepare_voc.py" in str(caught.value)
+    assert "`detres prepare voc`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "layout"),
+    [
+        (DataConfig(format="coco", root="absent", train=["mine.json"]), "an instances JSON lies with its images"),
+        (DataConfig(format="yolo", root="absent", train=["train"]), "images/, labels/ and a data.yaml"),
+        (DataConfig(format="imagenet_det", root="absent", train=["train"]), "ILSVRC/Annotations/DET"),
+    ],
+)
+def test_a_missing_root_of_ones_own_says_its_layout(data: DataConfig, layout: str) -> None:
+    with pytest.raises(DataError, match=f"is not there. Set data.root=FOLDER, .*{layout}"):
+        find_root(data)
+
+
+def test_a_package_named_datasets_beside_an_installed_detres_holds_no_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, here = tmp_path / "site", tmp_path / "here"
+    (site / "datasets").mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("DETRES_DATASETS", raising=False)
+    monkeypatch.setattr("detres.data.datasets.__file__", str(site / "detres" / "data" / "datasets.py"))
+    assert datasets_root() == here / "datasets"
+    (site / "pyproject.toml").touch()  # a clone
+    assert datasets_root() == site / "datasets"
 
 
 def test_the_environment_moves_the_root(voc_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +139,7 @@ def test_both_parts_of_a_set_tell_what_is_wrong_with_them(voc_root: Path) -> Non
     assert told["train"][1].file != told["val"][1].file
 
 
+@pytest.mark.slow
 def test_reading_annotations_imports_no_albumentations() -> None:
     code = "import sys, detres.data.loaders, detres.data.checking; sys.exit('albumentations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -45,6 +45,7 @@ def test_cropping_is_brute_force_cropping() -> None:
         np.testing.assert_array_equal(crop, expected[:, ::-1] if mirror else expected)
 
 
+@pytest.mark.slow
 def test_outcomes_are_drawn_evenly() -> None:
     one = DeviceSet(PIXELS[:1], np.zeros(1, np.int64), ("a",))
     batch = next(one.training_batches(Share(batch=8000), crop=8, padding=1, flip=0.5))

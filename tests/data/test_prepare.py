@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.prepare import Archive, fetch, main, prepare
+from detres.data.prepare import PUBLIC_SETS, Archive, fetch, prepare
 from detres.errors import DataError
 
 
@@ -91,8 +91,10 @@ def test_a_download_goes_on_where_it_stopped(tmp_path: Path) -> None:
         server.server_close()
 
 
-def test_the_command_tells_a_mistake_in_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    archive = Archive("d.tar", 5, "http://nowhere.invalid/d.tar", "x")
-    assert main([archive], "voc", ["--from", str(tmp_path), "--to", str(tmp_path / "to")]) == 2
-    assert "d.tar: missing" in capsys.readouterr().out
-    assert main([_tar(tmp_path / "a.tar")], "voc", ["--from", str(tmp_path), "--to", str(tmp_path / "to")]) == 0
+@pytest.mark.parametrize("name", PUBLIC_SETS)
+def test_what_is_missing_is_said_with_where_it_is(tmp_path: Path, name: str) -> None:
+    archives = PUBLIC_SETS[name].archives
+    with pytest.raises(DataError) as caught:
+        prepare(archives, tmp_path, tmp_path / "to")
+    for archive in archives:
+        assert f"{tmp_path / archive.name}: missing; it is {archive.url} ({archive.size} bytes)" in str(caught.value)

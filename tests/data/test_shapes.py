@@ -36,6 +36,7 @@ def test_pixels_are_the_ones_of_this_version() -> None:
     assert (shapes.VERSION, state.hexdigest()) == ("shapes 1", "060c68d885332616")
 
 
+@pytest.mark.slow
 def test_scenes_are_what_is_promised() -> None:
     scenes = [draw_scene(numpy_generator(0, Purpose.DATA_SET, number)) for number in range(1, 121)]
     boxes = np.array([box for scene in scenes for box in scene.boxes])
@@ -67,6 +68,7 @@ def test_the_set_is_made_on_first_use_and_reads_the_same_as_voc_and_coco(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["shapes"], "nothing half-made is left behind"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_processes_that_make_it_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")

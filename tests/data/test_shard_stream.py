@@ -72,6 +72,7 @@ def test_the_order_changes_with_seed_and_epoch_alone(images: ShardedImages) -> N
     assert sorted(names()) == sorted(names(epoch=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resume_at_any_step_goes_on_bit_for_bit(images: ShardedImages, workers: int) -> None:
     # An epoch has 8 steps of two micro-batches: step 11 lies in the second.

@@ -99,6 +99,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path: Path) -> None:
     _read_both(file)
 
 
+@pytest.mark.slow
 def test_a_stream_that_grows_beyond_measure_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "s.tar"
     stream = io.BytesIO()

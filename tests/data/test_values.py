@@ -59,6 +59,7 @@ def test_what_is_no_flag_is_none(value: Any) -> None:
     assert flag(value) is None
 
 
+@pytest.mark.slow
 def test_an_excerpt_is_as_short_as_a_line_and_of_short_values_the_value() -> None:
     for value in (None, 3, 0.5, "cat", [1, "a", {"b": [2]}], {"a": (1, 2)}, [], {}):
         assert excerpt(value) == value

@@ -102,6 +102,7 @@ class Pictures:
         return picture(self.sizes[i % 3], i)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_over_the_ranks_every_image_comes_once_and_unreadable_ones_are_named(workers: int) -> None:
     images, seen = Pictures(), []

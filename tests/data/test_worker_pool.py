@@ -67,6 +67,7 @@ def gone_within(seconds, processes):
     return False
 
 
+@pytest.mark.slow
 def test_results_come_in_the_order_of_the_tasks_and_the_workers_end_with_them():
     assert list(pool([("echo", i) for i in range(11)], 3)) == list(range(11))
     assert list(pool([], 2)) == []
@@ -160,6 +161,7 @@ def start(what, value, rest):
     return process, json.loads(process.stdout.readline())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers leave with their next message")
 def test_workers_in_the_midst_of_an_image_leave_when_the_main_process_is_killed():
     main, workers = start("sleep", 100, "time.sleep(100)")
@@ -168,6 +170,7 @@ def test_workers_in_the_midst_of_an_image_leave_when_the_main_process_is_killed(
     assert gone_within(2, workers)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc")
 def test_a_program_that_ends_while_workers_are_busy_ends_at_once_and_takes_them_along():
     main, workers = start("sleep", 100, "raise SystemExit(7)")
@@ -213,6 +216,7 @@ def test_batches_are_pinned_in_order_and_mistakes_come_in_their_turn():
     assert [batch.value for batch in PinnedBatches(WorkerPool(Pinnable(), range(9), 2))] == list(range(9))
 
 
+@pytest.mark.slow
 def test_pinned_batches_nobody_wants_any_more_do_not_wait_for_a_worker():
     batches = PinnedBatches(WorkerPool(Pinnable(), [0, "slow", 2], 2))
     next(batches)

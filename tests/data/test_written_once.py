@@ -35,6 +35,7 @@ def write(folder: Path) -> None:
     (folder / "image").write_text("x")
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_goes_with_the_next_start(tmp_path: Path) -> None:
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, tmp_path / "set"], env=os.environ | {"PYTHONPATH": str(ROOT)}

@@ -83,6 +83,7 @@ def test_without_a_config_each_assumption_is_told_with_its_key_and_a_key_changes
     assert all(f"  stated {key}" in detector.told for key in keys)
 
 
+@pytest.mark.slow
 def test_keys_win_over_the_config(read: Read, whole_config: Callable[..., str]) -> None:
     detector = read(whole_config(), "model.rpn.nms=0.8", "data.shortest_side=500")
     assert (detector.model.rpn.nms, detector.preprocessing.shortest_side) == (0.8, (500,))
@@ -93,6 +94,7 @@ def test_keys_win_over_the_config(read: Read, whole_config: Callable[..., str]) 
 # Parts of configs
 
 
+@pytest.mark.slow
 def test_a_part_is_as_the_zoo_where_it_says_nothing(read: Read) -> None:
     """Literals of Python's in text, as detectron2 reads them; one list of sizes is every level's."""
     text = "MODEL: {RPN: {BBOX_REG_WEIGHTS: '(2, 2, 1, 1)'}, ROI_HEADS: {SCORE_THRESH_TEST: 1e-3}}"
@@ -154,6 +156,7 @@ def test_c4_and_dc5_say_what_they_differ_in(drawn: dict[str, State]) -> None:
 # The config beside the weights
 
 
+@pytest.mark.slow
 def test_a_config_of_the_files_own_name_is_read_and_another_is_pointed_to(
     read: Read, whole_config: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_config_of_the_files_own_name_is_read_and_another_is_pointed_to(
         assert "resnet18" in read(None).told[0], "neither is one of detectron2's"
 
 
+@pytest.mark.slow
 def test_a_file_and_its_config_that_contradict_each_other_are_decided_by_a_key(
     read: Read, whole_config: Callable[..., str]
 ) -> None:

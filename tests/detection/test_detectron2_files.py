@@ -102,6 +102,7 @@ def test_a_truncated_or_absent_file_is_refused(tmp_path: Path) -> None:
 # Settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "before", "pad_to", "stride"), [("c4", 6000, 1, 32), ("dc5", 6000, 1, 16), ("fpn", 1000, 32, 32)]
 )

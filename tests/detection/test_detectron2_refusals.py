@@ -132,6 +132,7 @@ def test_a_key_that_is_wrong_or_of_no_use_is_named(key: str, said: str, kind: ty
     assert key in str(told.value) or kind is WeightsError
 
 
+@pytest.mark.slow
 def test_settings_that_the_file_says_of_itself_are_checked(drawn: dict[str, State], tmp_path: Path) -> None:
     for inside, said in (
         ([3], "no list of key=value under `detres`"),

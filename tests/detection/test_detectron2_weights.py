@@ -247,6 +247,7 @@ SHAPES = {"c4": [(64, 98), (58, 96)], "dc5": [(64, 98), (58, 96)], "fpn": [(128,
 COUNTS = {"c4": (300, 6), "dc5": (300, 40), "fpn": (200, 120)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_detection_agrees_in_float64(zoo_state: ZooState, layout: str) -> None:
     """Two images of different sizes, so that one is padded."""
@@ -259,6 +260,7 @@ def test_every_detection_agrees_in_float64(zoo_state: ZooState, layout: str) -> 
     assert missed == 0
 
 
+@pytest.mark.slow
 def test_detections_agree_in_float32_with_deeper_heads_and_one_box_for_all_classes(zoo_state: ZooState) -> None:
     state = for_deviations(zoo_state("fpn", "resnet18", seed=1, deep=True))
     for part in ("weight", "bias"):
@@ -273,6 +275,7 @@ def test_detections_agree_in_float32_with_deeper_heads_and_one_box_for_all_class
     assert missed <= total / 50
 
 
+@pytest.mark.slow
 def test_weights_of_torchvisions_kind_stride_in_the_3x3_and_want_deviations(zoo_state: ZooState) -> None:
     """Which the user says, or the file, where it holds its pixel deviations."""
     state = for_deviations(zoo_state("fpn", seed=2))
@@ -298,6 +301,7 @@ def torchvisions_pixels() -> tuple[tuple[float, ...], tuple[float, ...], bool]:
     return (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), False
 
 
+@pytest.mark.slow
 def test_with_its_config_a_file_of_other_anchors_and_thresholds_agrees_and_without_does_not(
     zoo_state: ZooState,
 ) -> None:

@@ -60,6 +60,7 @@ def batches(size: int) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(images.split(size), sizes.split(size), strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "batch"), [("fpn", 2), ("c4", 1), ("dc5", 2)])
 @torch.no_grad()
 def test_an_exported_detector_finds_what_the_model_finds(layout: str, batch: int) -> None:
@@ -79,6 +80,7 @@ def test_an_exported_detector_finds_what_the_model_finds(layout: str, batch: int
     assert counts.sum() == boxes.abs().sum() == scores.sum() == 0
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_a_detector_exports_is_saved_and_keeps_its_precision() -> None:
     settings = DetectorSettings(config_of("c4", "torchvision"), DataConfig(), TestConfig(), None, {})
@@ -97,11 +99,13 @@ def test_what_a_detector_exports_is_saved_and_keeps_its_precision() -> None:
             torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_rows_are_refused_and_the_message_says_what_exports() -> None:
     with pytest.raises(ConfigError, match=r"model\.roi\.roi_align is rows.*auto or torchvision"):
         export_detector(small_detector("c4", "rows"), SIZE)
 
 
+@pytest.mark.slow
 def test_a_size_the_model_would_pad_is_refused_with_the_next_that_fits() -> None:
     model = small_detector("fpn")
     with pytest.raises(ConfigError, match=r"64x100, expected positive multiples of 32.*64x128"):

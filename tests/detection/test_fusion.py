@@ -127,6 +127,7 @@ def test_a_box_moves_to_the_score_weighted_mean_of_its_voters() -> None:
         assert voted[0].tolist() == pytest.approx([0, 0, 10, y2], abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", get_args(VoteWeighting))
 @pytest.mark.parametrize("count", [1, 9, 400])
 def test_votes_equal_the_definition(weighting: VoteWeighting, count: int) -> None:

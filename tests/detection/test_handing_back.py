@@ -46,6 +46,7 @@ def assert_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 # detectron2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "architecture", "deep"),
     [("c4", "resnet50", False), ("dc5", "resnet50", False), ("fpn", "resnet18", False), ("fpn", "resnet18", True)],
@@ -135,6 +136,7 @@ def test_what_detectron2_computes_otherwise_is_said(zoo_state: Callable[..., Sta
     }
 
 
+@pytest.mark.slow
 def test_what_would_not_come_back_is_handed_over_all_the_same(zoo_state: Callable[..., State]) -> None:
     tensors, settings = handed_in(detectron2_weights.understand(zoo_state("dc5"), Stated(class_names=NAMES), "made up"))
     handed = to_detectron2(tensors, replace(settings, backbone=replace(settings.backbone, stride_in="3x3")))
@@ -205,6 +207,7 @@ def fed(detector: ConvertedDetector, shortest: int, longest: int) -> ConvertedDe
     return replace(detector, preprocessing=detector.preprocessing.model_copy(update=sides))
 
 
+@pytest.mark.slow
 def test_torchvisions_weights_come_back_and_detect_the_same(small: nn.Module, tmp_path: Path) -> None:
     """With another eps of norms, which no state dict holds, and their lines set."""
     theirs = small.state_dict()
@@ -218,6 +221,7 @@ def test_torchvisions_weights_come_back_and_detect_the_same(small: nn.Module, tm
     assert_they_detect_what_we_do(model, settings, tmp_path / "theirs.pth", (160, 208))
 
 
+@pytest.mark.slow
 def test_a_detector_of_ours_is_built_there_by_the_lines_it_is_handed_with(small: nn.Module, tmp_path: Path) -> None:
     """Exact anchors of other sizes, BGR pixels, Caffe's pool, other thresholds: everything there is a line for."""
     detector = fed(torchvision_weights.understand(small.state_dict(), Stated(1e-5, NAMES), "made up"), 128, 256)
@@ -236,6 +240,7 @@ def test_a_detector_of_ours_is_built_there_by_the_lines_it_is_handed_with(small:
     assert_they_detect_what_we_do(built, settings, tmp_path / "ours.pth", (128, 256))
 
 
+@pytest.mark.slow
 def test_resnet_50_loads_strictly_and_strides_where_it_did(tmp_path: Path) -> None:
     """The stride in the 1x1; a tall picture whose sides are no multiples of 32."""
     torch.manual_seed(1)

@@ -87,6 +87,7 @@ def test_a_draw_depends_on_its_key_alone() -> None:
     assert not torch.equal(first.index, other.index)
 
 
+@pytest.mark.slow
 def test_every_candidate_is_drawn_equally_often() -> None:
     matched = torch.full((20,), NEGATIVE)
     drawn = torch.cat([sample(matched, torch.tensor(k), count=5, positive_fraction=0.5).index for k in range(4000)])

@@ -44,6 +44,7 @@ def convert(
     return convert_checkpoint(state, {"config": text, **meta}, stated or Stated(), recipe="a test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "style", "old", "dtype"),
     [

@@ -100,6 +100,7 @@ def test_the_usual_copy_is_as_large_as_in_a_plain_test(longest: int) -> None:
         assert tuple(copy.sizes[0].tolist()) == resized_size(size, 64, longest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @torch.no_grad()
 def test_refinement_is_a_second_look_at_the_best_boxes(layout: str) -> None:
@@ -115,6 +116,7 @@ def test_refinement_is_a_second_look_at_the_best_boxes(layout: str) -> None:
     same(found_by([model], sample, refine=1, vote="none"), (found[0] / scale, *found[1:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "context"), [("fpn", False), ("fpn", True), ("c4", True), ("dc5", False)])
 @torch.no_grad()
 def test_each_region_is_read_from_two_scales_and_the_larger_features_count(
@@ -149,6 +151,7 @@ def test_each_region_is_read_from_two_scales_and_the_larger_features_count(
     same(found_by([model], sample, scales=sides), found)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_an_ensemble_averages_what_all_members_say_of_all_proposals() -> None:
     members, sample = [small_detector("fpn", 0), small_detector("c4", 1)], picture()
@@ -163,6 +166,7 @@ def test_an_ensemble_averages_what_all_members_say_of_all_proposals() -> None:
     same(found_by(members, sample), members[0].roi._suppress(*mean, torch.tensor(sample.original_size)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["nms", "soft_nms_gaussian", "wbf"])
 def test_scales_and_mirrors_by_themselves_are_merged(method: str) -> None:
     model, sample = small_detector("fpn"), picture()
@@ -180,6 +184,7 @@ def test_scales_and_mirrors_by_themselves_are_merged(method: str) -> None:
     same(found_by([model], sample, scales=[64, 80], flip=True, fusion=method), fuse(views, method))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_context_is_that_of_the_unpadded_image() -> None:
     model = small_detector("c4", global_context=True)
@@ -202,6 +207,7 @@ def test_members_that_know_other_classes_are_refused() -> None:
         found_by(members, picture())
 
 
+@pytest.mark.slow
 def test_an_image_without_proposals_has_no_detections() -> None:
     model = small_detector("fpn")
     model.rpn.min_size = 1e6

@@ -102,6 +102,7 @@ def compare(theirs: nn.Module, ours: FasterRCNN, images: Sequence[Tensor], dtype
     return unmatched, sum(len(detections) for detections in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shapes", [[(192, 256)], [(320, 192)], [(192, 256), (192, 224)]])
 def test_every_detection_agrees_in_float64(seed: int, shapes: list[tuple[int, int]]) -> None:
@@ -112,6 +113,7 @@ def test_every_detection_agrees_in_float64(seed: int, shapes: list[tuple[int, in
     assert unmatched == 0
 
 
+@pytest.mark.slow
 def test_detections_agree_in_float32() -> None:
     unmatched = total = 0
     for seed in range(4):
@@ -123,6 +125,7 @@ def test_detections_agree_in_float32() -> None:
     assert unmatched <= total / 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(144, 208), (320, 448)])
 def test_what_resizing_adds_is_less_than_a_grey_level_and_moves_few_detections(shape: tuple[int, int]) -> None:
     """Theirs resizes floats in the model, ours bytes before it; to the same size, by the same filter."""
@@ -279,6 +282,7 @@ def test_unused_ids_of_coco_stay_classes_of_their_own() -> None:
     assert sum(name.startswith("unused") for name in names) == 10
 
 
+@pytest.mark.slow
 def test_detections_and_labels_count_from_zero() -> None:
     """Their label 1 is our 0: count_unmatched would let a shared mistake of both pass."""
     theirs, ours = small_pair(1, torch.float32, classes=3)

@@ -43,6 +43,7 @@ def test_a_state_dict_that_lacks_what_is_read_is_refused(
         understand(cut if shape is None else cut | {name: torch.zeros(shape)}, Stated(), "a test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_have_diverged_are_not_written(theirs: dict[str, Tensor], value: float, tmp_path: Path) -> None:
     detector = understand(theirs | {f"{BOXES}.bias": torch.full((16,), value)}, Stated(), "a test")
@@ -51,6 +52,7 @@ def test_weights_that_have_diverged_are_not_written(theirs: dict[str, Tensor], v
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_wrappers_prefix_is_taken_off_or_named(theirs: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save({f"net.detector.{name}": tensor for name, tensor in theirs.items()}, path)

@@ -97,6 +97,7 @@ def test_a_strip_of_an_image_trains_and_is_predicted() -> None:
     assert all(torch.isfinite(found.boxes).all() for found in model.eval().predict(batch_of((3, 70))))
 
 
+@pytest.mark.slow
 def test_it_exports() -> None:
     model = build_detector(config_of("small_bn")).eval()
     batch = batch_of()

@@ -177,6 +177,7 @@ def test_adversarial_sets_agree_with_the_plain_transcription(
     check(objects, found, 2, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 7, 10, 30, 49, 70, 99])
 def test_every_number_of_hits_meets_the_eleven_thresholds_exactly(count: int) -> None:
     objects = [{"image": i, "class": 0, "box": (1, 1, 10, 10), "difficult": False} for i in range(count)]

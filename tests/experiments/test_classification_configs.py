@@ -60,6 +60,7 @@ def test_the_promised_recipes_are_there() -> None:
     assert set(STEMS) >= PROMISED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", STEMS)
 def test_every_recipe_is_built_with_its_optimizer_schedule_and_crops(stem: str) -> None:
     config = load_config(stem)
@@ -73,6 +74,7 @@ def test_every_recipe_is_built_with_its_optimizer_schedule_and_crops(stem: str) 
     assert config.model.backbone.weights is None, "a recipe begins from random weights"
 
 
+@pytest.mark.slow
 def test_the_nets_have_the_published_numbers_of_parameters() -> None:
     for stem, parameters in PARAMETERS.items():
         assert count(built_on_meta(load_config(stem))) == parameters, stem

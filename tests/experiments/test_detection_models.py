@@ -45,6 +45,7 @@ def shouted_objectness(logits: Tensor, is_object: Tensor, loudness: float) -> Te
 OWN_LOSS = {"name": f"{__name__}:shouted_objectness", "options": {"loudness": 3.0}}
 
 
+@pytest.mark.slow
 def test_class_names_come_from_model_data_or_the_format() -> None:
     config = config_of({"name": "resnet18"})
     assert build_detector(config).class_names[0] == "circle"
@@ -66,6 +67,7 @@ def test_the_first_weights_depend_on_the_seed_alone() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_new_classes_on_old_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     config = config_of({"name": "resnet18"})
     path = saved(build_detector(config, ["cat", "dog"]), config, tmp_path / "old.safetensors")
@@ -139,6 +141,7 @@ def cross_entropy(logit: float, is_object: int) -> float:
     return math.log(1 + math.exp(-logit if is_object else logit))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", f"{__name__}:own_backbone"])
 def test_dc5_with_a_stride_of_8_has_anchors_of_it_and_comes_back(name: str, tmp_path: Path) -> None:
     config = config_of({"name": name, "output_stride": 8}, layout="dc5")
@@ -152,6 +155,7 @@ def test_dc5_with_a_stride_of_8_has_anchors_of_it_and_comes_back(name: str, tmp_
     assert back.backbone(back.normalize(images, sizes))["c5"].shape[-2:] == (8, 12)
 
 
+@pytest.mark.slow
 def test_weights_keep_their_output_stride_where_a_config_leaves_it_open(tmp_path: Path) -> None:
     config = config_of({"name": "resnet18", "output_stride": 8}, layout="dc5")
     path = saved(build_detector(config, ["cat"]), config, tmp_path / "dc5.safetensors")
@@ -169,6 +173,7 @@ def test_a_stride_the_layout_has_not_is_refused_with_the_reason(layout: str, str
         config_of({"name": "resnet18", "output_stride": 4}, layout=layout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 64), (2, 64), (64, 1), (1, 1)])
 def test_a_strip_of_an_image_trains_and_is_predicted_with_caffes_pool(size: tuple[int, int]) -> None:
     config = config_of({"name": "resnet18", "norm": "group"}, layout="c4", rpn={"post_nms_train": 20})

@@ -51,6 +51,7 @@ def found_by_ranks(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_find_together_to_the_last_bit_what_one_finds(
     unequal: Any, world: int, monkeypatch: pytest.MonkeyPatch, one_thread: None
@@ -61,6 +62,7 @@ def test_ranks_find_together_to_the_last_bit_what_one_finds(
             assert torch.equal(getattr(detections, name), getattr(shared[image_id], name)), (image_id, name)
 
 
+@pytest.mark.slow
 def test_an_image_is_found_on_as_if_it_were_tested_alone(
     unequal: Any, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
@@ -82,6 +84,7 @@ def test_one_two_and_three_processes_leave_the_same_files(
     assert json.loads(one), "nothing was detected: equal files would say nothing"
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(unequal: Any) -> None:
     figures = []
     for workers in (0, 2):

@@ -80,6 +80,7 @@ def test_a_rank_without_objects_touches_every_parameter(one_and_two: tuple[Path,
             assert told["untouched"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["c4", "dc5", "fpn"])
 @pytest.mark.parametrize("least_side", [0, 1000], ids=["proposals", "nothing proposed"])
 def test_images_without_objects_give_every_parameter_a_gradient(tiny: Any, layout: str, least_side: int) -> None:

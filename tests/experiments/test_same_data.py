@@ -160,6 +160,7 @@ def test_a_classifier_is_told_as_well(tiny_classes: Any, tmp_path: Path) -> None
         train(longer, tmp_path / "run", resume=True, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_best_of_another_val_counts_no_more(write_tiny_set: Callable[..., Any], tmp_path: Path) -> None:
     """A figure of an easier val would stand for ever."""
     cfg, run, said = write_tiny_set(tmp_path / "set").cfg, tmp_path / "run", []

@@ -52,6 +52,7 @@ def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "run_training", cut)
 
 
+@pytest.mark.slow
 def test_dropout_draws_the_same_in_a_resumed_run(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:

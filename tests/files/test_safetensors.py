@@ -24,6 +24,7 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "a") == {}
 
 
+@pytest.mark.slow
 def test_equal_content_is_equal_bytes_in_any_process_and_order(tmp_path: Path, run_python: Callable) -> None:
     """A checkpoint is compared by whoever has sha256sum."""
     program = """

@@ -30,6 +30,7 @@ def test_entries_come_back(tmp_path: Path) -> None:
             opened.read("e")
 
 
+@pytest.mark.slow
 def test_nothing_unpacks_to_more_than_there_is_room_for(tmp_path: Path) -> None:
     bomb = archive(tmp_path / "a", {"a": bytes(200 << 20)}, zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < 1 << 20

@@ -36,6 +36,7 @@ def rpn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(made(RPN), RPN, tmp_path_factory.mktemp("files") / "rpn.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["rpn", "rcnn"])
 def test_a_file_rebuilds_its_model(stage: str, tmp_path: Path) -> None:
     config = RPN.model_copy(update={"stage": stage})

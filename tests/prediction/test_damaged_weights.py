@@ -40,6 +40,7 @@ def test_a_zeroed_part_is_told(
         read(copy)
 
 
+@pytest.mark.slow
 def test_a_zeroed_part_of_a_detector_is_told(trained: Path, tmp_path: Path) -> None:
     copy = tmp_path / "checkpoint"
     shutil.copytree(trained / "checkpoints" / "best", copy)

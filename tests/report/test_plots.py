@@ -66,6 +66,7 @@ def test_smoothing_keeps_a_line_straight_and_a_constant_constant() -> None:
     assert smoothed(np.array([1.0, 5.0]), 1) == pytest.approx([1.0, 5.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "start"), [("curves.png", b"\x89PNG"), ("curves.svg", b"<?xml")])
 def test_the_file_is_written_whole(tmp_path: Path, name: str, start: bytes) -> None:
     file = write_figure(training_figure(rows()), tmp_path / "report" / name)
@@ -73,6 +74,7 @@ def test_the_file_is_written_whole(tmp_path: Path, name: str, start: bytes) -> N
     assert [f.name for f in file.parent.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported() -> None:
     program = (
         "import sys; from detres.report.plots import training_figure; "

@@ -102,6 +102,7 @@ def test_a_crash_at_any_operation_leaves_a_whole_checkpoint(tmp_path, crashing, 
     assert moment >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("links", [True, False], ids=["links", "copies"])
 @pytest.mark.parametrize("cut_before", [(), ("best",), ("last", "best")], ids=["whole", "best aside", "both aside"])
 def test_a_crash_at_any_operation_leaves_last_and_best_whole(tmp_path, crashing, monkeypatch, links, cut_before):
@@ -320,6 +321,7 @@ def test_weights_without_a_checksum_are_read_as_ever(tmp_path):
     assert metadata == {"of": "others"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", ["model.safetensors", "trainer.pt"])
 def test_a_damaged_checkpoint_names_the_whole_ones_beside_it(tmp_path, torn):
     for step, name in ((1, "step_00000001"), (2, "step_00000002"), (3, "last")):

@@ -46,6 +46,7 @@ def test_where_nothing_has_to_be_finished_a_signal_breaks_off_and_an_earlier_one
     assert reached == ["begun"]
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_the_process_at_once():
     program = """
 import os, signal

@@ -78,6 +78,7 @@ def test_every_layer_of_a_deep_net_has_the_statistics_of_all_that_it_was_given()
         torch.testing.assert_close(norm.running_var.double(), variance, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_seen_through():
     values = images()
     model, plain = Net(depth=2), Net(depth=2)

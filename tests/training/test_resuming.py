@@ -29,6 +29,7 @@ def test_a_used_folder_is_refused_unless_it_is_to_go_on(tmp_path):
         checkpoint_to_resume(tmp_path, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_folder_without_last_is_begun_by_nobody_and_its_ways_on_are_commands(tmp_path, resume):
     run = tmp_path / "my run"

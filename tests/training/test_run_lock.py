@@ -28,6 +28,7 @@ with only_run_in(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_process_s_until_it_ends_however_it_does(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -40,6 +41,7 @@ def test_a_folder_is_one_process_s_until_it_ends_however_it_does(tmp_path: Path)
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_holder_s_orphans_do_not_keep_the_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD_WITH_A_CHILD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:

@@ -121,6 +121,7 @@ def test_every_rank_names_the_image_that_one_rank_choked_on(toy, run_toy, tmp_pa
     assert all(tensor.isfinite().all() for tensor in saved.tensors.values())
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_was_cut_off_is_made_up_for(toy, run_toy, tmp_path, monkeypatch, one_thread):
     """Killed between the checkpoint of a step and its evaluation, a run evaluates that step when it goes on."""
     toy.train_toy(tmp_path / "whole", steps=10)
@@ -169,6 +170,7 @@ def asked_in_save(patch, number, owner, operation, save):
     patch.setattr(owner, operation, asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "owner", "operation"),
     [("SIGINT", checkpoints, "save_file"), ("SIGTERM", torch, "save"), ("SIGUSR1", Path, "rename")],

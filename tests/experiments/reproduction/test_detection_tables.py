@@ -187,6 +187,7 @@ def test_members_of_an_ensemble_are_seeds_that_begin_with_the_first_of_the_basel
     assert str(tmp_path) in plan.obstacle
 
 
+@pytest.mark.slow
 def test_a_detector_from_a_file_has_its_context_config_beside_it(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("data: {format: shapes, train: [train], test: [test], shortest_side: [150]}\n")

@@ -97,6 +97,7 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_run(smoked: Any) 
         reproduce("table6", out=out, smoke=True, device="cpu", overrides=["optimizer.lr=0.3"])
 
 
+@pytest.mark.slow
 def test_rows_without_data_are_left_out_with_a_dash_and_the_reason(tmp_path: Path) -> None:
     said: list[str] = []
     overrides = [f"data.root={tmp_path / 'nowhere'}"]
@@ -138,6 +139,7 @@ def test_a_row_that_fails_does_not_keep_the_others_from_being_run(
     assert "- plain-20, ResNet-20: loss is nan at step 7" in text
 
 
+@pytest.mark.slow
 def test_several_processes_are_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="one process; with torchrun, train its runs one by one"):
