@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detres.config.key_effects import in_evaluation
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.schema import Config, TestConfig
 from detres.data.annotations import UNREADABLE, AnnotatedImages
@@ -169,7 +170,8 @@ def evaluation_config(
 ) -> Config:
     """Model, preprocessing and test settings of the file, the data of base or of layers, and the overrides.
 
-    Raises ConfigError where these give its outputs other names: in another order, they would be measured as such.
+    Raises ConfigError where these give its outputs other names: in another order, they would be measured as such; and
+    for an override that changes nothing of an evaluation.
     """
     fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
     own = {
@@ -179,7 +181,7 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(str(file), own)]
-    config = resolve([*layered, *(read_override(text) for text in overrides)])
+    config = resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("detection"))
     if config.model.class_names != settings.model.class_names:
         raise ConfigError(
             f"model.class_names: {file} names its classes itself; leave them out, or select those of the set with "

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.config.key_effects import on_data_alone
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
 from detres.data.datasets import SplitName
@@ -112,8 +113,10 @@ def _what(
         base = config_of_data(file, cfg, layers, Config())
         return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
     if cfg is not None:
-        return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / safe_name(Path(cfg).stem)
+        return load_config(cfg, overrides, layers=layers, use=on_data_alone()), Path("runs/pictures") / safe_name(
+            Path(cfg).stem
+        )
     if layers:
         source = safe_name(Path(layers[0].source).resolve().stem)  # a folder may be called as ..
-        return resolve([*layers, *map(read_override, overrides)]), Path("runs/pictures") / source
+        return resolve([*layers, *map(read_override, overrides)], use=on_data_alone()), Path("runs/pictures") / source
     raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")
