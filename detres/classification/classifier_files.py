@@ -74,7 +74,6 @@ class ClassifierSettings(ModelSettings[ClassifierConfig, ClassificationDataConfi
         )
         return build_network(section.name, choices, num_classes=len(self.class_names), kinds=CLASSIFIERS)
 
-
     def with_model(self, model: ClassifierConfig, where: str) -> ClassifierSettings:
         """The same weights in the model that a config asks for: other classes, freezing, or pixel statistics.
 

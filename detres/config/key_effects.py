@@ -87,16 +87,19 @@ _OF_EVERY_TASK = (
     ),
 )
 
-_EVALUATED = "training.eval_every", "training.best_metric"
+
+def _evaluated_on(*splits: str) -> Condition:
+    """A plateau without anything to evaluate on is refused where the splits are loaded, with its own mend."""
+    keys = ("training.eval_every", "training.best_metric")
+    wanted = "images to evaluate on; schedule.name=plateau waits for them"
+    return Condition(
+        keys, (*splits, "schedule.name"), wanted, lambda *values: any(values[:-1]) or values[-1] == "plateau"
+    )
+
 
 _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
     "detection": (
-        Condition(
-            _EVALUATED,
-            ("data.val", "data.val_fraction", "data.test"),
-            "one of them",
-            lambda val, fraction, test: bool(val or fraction or test),
-        ),
+        _evaluated_on("data.val", "data.val_fraction", "data.test"),
         _one_of("model.fpn", "model.layout", "fpn"),
         Condition(
             ("model.anchors.order",),
@@ -145,12 +148,7 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         ),
     ),
     "classification": (
-        Condition(
-            _EVALUATED,
-            ("data.val", "data.val_fraction", "data.test"),
-            "one of them",
-            lambda val, fraction, test: bool(val or fraction or test),
-        ),
+        _evaluated_on("data.val", "data.val_fraction", "data.test"),
         _one_of("data.images", "data.format", "webdataset"),
         _one_of("data.shortest_side", "data.cropping", "scale"),
         _one_of("data.area data.ratio", "data.cropping", "area"),
@@ -176,7 +174,7 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         ),
     ),
     "localization": (
-        Condition(_EVALUATED, ("data.val", "data.test"), "one of them", lambda val, test: bool(val or test)),
+        _evaluated_on("data.val", "data.test"),
         _one_of("model.anchors model.rpn data.shortest_side data.visible", "model.stage", "rpn"),
         _one_of("model.rcnn test.proposals test.nms", "model.stage", "rcnn"),
         _one_of("model.rpn.box_loss.beta", "model.rpn.box_loss.name", "smooth_l1"),

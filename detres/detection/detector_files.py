@@ -46,13 +46,11 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
         outputs = outputs_of(self.model.layout, section.name)
         if self.backbone is None:
             stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
-            backbone = build_backbone(
-                section.name,
-                outputs=outputs,
-                output_stride=self.model.output_stride,
-                frozen_stages=section.frozen_stages,
-                **stated,
-            )
+            stride = self.model.output_stride
+            backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
+            if section.frozen_stages and isinstance(backbone, Network):
+                # Not a choice it is built by: it would ask for weights, which are filled in later.
+                backbone.freeze_stages(section.frozen_stages)
         elif section.name.startswith("timm/"):
             backbone = build_backbone(
                 section.name,

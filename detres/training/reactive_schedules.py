@@ -23,7 +23,7 @@ def build_schedule(
     lr: float,
     steps: int,
     *,
-    name: Literal["constant", "step", "cosine", "poly", "plateau"] = "constant",
+    name: Literal["constant", "step", "cosine", "poly", "plateau"],
     warmup_steps: int = 0,
     warmup_factor: float = 0.001,
     warmup_error: float | None = None,

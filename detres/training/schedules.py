@@ -45,7 +45,7 @@ class StepSchedule:
 
     lr: float
     steps: int
-    name: Literal["constant", "step", "cosine", "poly"] = "constant"
+    name: Literal["constant", "step", "cosine", "poly"] = "step"
     warmup_steps: int = field(default=0, kw_only=True)
     warmup_factor: float = field(default=0.001, kw_only=True)
     milestones: Sequence[int] = field(default=(), kw_only=True)
