@@ -38,13 +38,9 @@ class Condition:
 
 
 def _one_of(keys: str, read: str, *values: str) -> Condition:
-    """keys: separated by blanks, as are their values in the config of `read`."""
+    """keys: separated by blanks. values: those of `read` beside which they count."""
     wanted = f"{read}={' or '.join(values)}"
     return Condition(tuple(keys.split()), (read,), wanted, lambda value: value in values)
-
-
-def _is_timm(name: str) -> bool:
-    return name.startswith("timm/")
 
 
 _OF_EVERY_TASK = (
@@ -52,7 +48,7 @@ _OF_EVERY_TASK = (
         ("optimizer.momentum",),
         ("optimizer.name",),
         "optimizer.name=sgd or timm/NAME",
-        lambda name: name == "sgd" or _is_timm(name),
+        lambda name: name == "sgd" or name.startswith("timm/"),
     ),
     _one_of("optimizer.betas", "optimizer.name", "adamw", "lamb"),
     _one_of("optimizer.nesterov", "optimizer.name", "sgd"),
@@ -136,8 +132,7 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         Condition(
             ("test.fusion",),
             ("test.flip", "test.scales"),
-            "either of them, being what it merges: mirrors and scales; detections of several files are merged by "
-            "eval_det --detections",
+            "mirrors or several scales, which it merges; eval_det --detections merges what detectors left in files",
             lambda flip, scales: flip or len(scales) > 1,
         ),
         Condition(
@@ -222,6 +217,8 @@ def in_evaluation(task: str) -> Use:
             return "the weights name the recipe they were trained by"
         if task == "localization" and lies_in(key, "model"):
             return "the weights say what their model is"
+        if task == "classification" and key == "model.backbone.allow_mismatch":
+            return None  # A classifier may be measured as another net than it was trained as.
         learned = ("optimizer", "schedule", "training", *_IN_TRAINING[task].split(), *only_trained_by(task))
         if key not in _RUN_BY and any(lies_in(key, each) for each in learned):
             return _LEARNED_FROM

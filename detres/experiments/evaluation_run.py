@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detres.config.key_effects import in_evaluation
 from detres.config.loading import Layer, read_override, resolve
-from detres.config.schema import Config, TestConfig
+from detres.config.schema import Config
 from detres.data.annotations import UNREADABLE, AnnotatedImages
 from detres.data.datasets import SplitName
 from detres.detection.detector_files import PREPROCESSING, DetectorSettings
@@ -75,8 +75,6 @@ def evaluate(
             say(line)
         for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
             say(line)
-        if told := _idle_fusion(config.test, len(files)):
-            say(told)
         folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
@@ -132,14 +130,6 @@ def _check_most(set_name: str, config: Config) -> None:
             f"test.max_detections={config.test.max_detections}: the server of {set_name} takes {most} of an image; "
             f"set test.max_detections={most}"
         )
-
-
-def _idle_fusion(test: TestConfig, members: int) -> str | None:
-    """What people should know who ask for a fusion where nothing is fused."""
-    if test.fusion is None or test.flip or len(test.scales) > 1:
-        return None
-    mend = "--detections merges what each detector left in a file" if members > 1 else "ask for them, or leave it out"
-    return f"warning: test.fusion={test.fusion} merges scales and mirrors, and there is one of either here: {mend}"
 
 
 def say_unannotated(images: AnnotatedImages, say: Say) -> None:

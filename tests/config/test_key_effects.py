@@ -249,7 +249,11 @@ USES = [
     (in_evaluation("detection"), "model.rpn.positive_iou model.roi.box_loss.beta model.backbone.weights", True),
     (in_evaluation("detection"), "training.precision test.nms model.rpn.post_nms_test data.root data.workers", False),
     (in_evaluation("classification"), "loss.mixup data.flip data.shortest_side model.drop_path", True),
-    (in_evaluation("classification"), "data.crop data.cropping model.pixel_mean test.crops training.compile", False),
+    (
+        in_evaluation("classification"),
+        "data.crop data.cropping model.pixel_mean test.crops training.compile model.backbone.allow_mismatch",
+        False,
+    ),
     (in_evaluation("localization"), "model.stage model.anchors.sizes data.flip data.visible", True),
     (in_evaluation("localization"), "data.crop data.proposals test.classifier", False),
     (on_data_alone("model.anchors"), "test.nms training.batch model.layout", True),
