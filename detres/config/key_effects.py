@@ -120,6 +120,8 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         Condition(("data.val_fraction",), ("data.val",), "data.val=[]", lambda val: not val),
         # Labels of YOLO's know no such objects, and the shapes have none.
         _one_of("data.difficult", "data.format", "coco", "voc", "imagenet_det"),
+        # The shapes are drawn here, and of one size.
+        _one_of("data.max_pixels", "data.format", "coco", "voc", "yolo", "imagenet_det"),
         Condition(("test.refine_nms",), ("test.refine",), "test.refine above 0", bool),
         Condition(
             ("test.nms",),
@@ -145,6 +147,14 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
     "classification": (
         _evaluated_on("data.val", "data.val_fraction", "data.test"),
         _one_of("data.images", "data.format", "webdataset"),
+        # CIFAR's pictures are not encoded.
+        _one_of("data.max_pixels", "data.format", "imagenet", "folder", "webdataset", "shapes"),
+        Condition(
+            ("training.recompute_norms",),
+            ("model.backbone.norm",),
+            "model.backbone.norm=batch or sync, whose statistics they are",
+            lambda norm: norm not in ("group", "frozen"),
+        ),
         _one_of("data.shortest_side", "data.cropping", "scale"),
         _one_of("data.area data.ratio", "data.cropping", "area"),
         _one_of("data.padding", "data.cropping", "pad"),
