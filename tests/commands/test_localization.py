@@ -190,7 +190,7 @@ def test_weights_keep_their_trunk_and_leave_the_lessons_to_the_config(
     told = done(*start)
     file = runs.rpn / "checkpoints" / "best" / "model.safetensors"
     assert f"model.backbone.name: resnet18 ({file}) instead of resnet50 ({cfg})" in told
-    assert f"model.rpn.channels: 512 ({file}) instead of 8 ({cfg})" in told
+    assert f"model.rpn.channels: 256 ({file}) instead of 8 ({cfg})" in told
     assert "frozen_stages: 1" in told
     assert "positive_iou: 0.6" in told
     message = refused(*start, "model.backbone.stride_in=1x1", kind="WeightsError")
