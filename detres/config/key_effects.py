@@ -1,7 +1,7 @@
 """When a key of a config counts: many only do beside a certain value of another, and some only in training.
 
 A *key* is written with dots; a group stands for all keys below it. Keys that are in neither table count, as far as a
-config can tell. What a network cannot do (a stride of a VGG net) is refused where the network is built, and stands in no
+config can tell. What a network cannot do (a stride of a VGG net) is refused where it is built, and stands in no
 table.
 """
 
