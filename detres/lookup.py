@@ -54,6 +54,11 @@ def find(place: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def heeds(entry: Callable[..., Any], parameter: str) -> bool:
+    """Whether an entry of a table has a parameter of this name."""
+    return parameter in inspect.signature(entry).parameters
+
+
 def heeded(entry: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
     """Of all that is offered by name, what an entry's parameters ask for.
 

@@ -98,6 +98,37 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
         it; a file alone never runs code. Raises WeightsError.
         """
 
+    def check_asked(self, asked: Mapping[str, Any], trained: Mapping[str, Any], where: str) -> None:
+        """Raise WeightsError where another function is asked for than the one the weights were trained in.
+
+        Values by key; None leaves it to the weights. where: names the file.
+        """
+        wrong = [
+            f"{key} is {trained[key]}, and {value} is asked for"
+            for key, value in asked.items()
+            if value is not None and value != trained[key]
+        ]
+        if wrong:
+            raise WeightsError(
+                f"{where}: its {'; its '.join(wrong)}. Weights stay in the model they were trained in: leave that out"
+            )
+
+    def backbone_as_trained(self) -> dict[str, Any]:
+        """What keys of model.backbone were in the training, also where the config left them open: those that are known.
+
+        The norms of several kinds as a text.
+        """
+        trained: dict[str, Any] = {}
+        known = self.backbone
+        if known is not None and not known.architecture.startswith("timm/"):
+            own = ("shortcut", "shortcut_padding", "stride_in", "norm_eps")
+            trained |= {f"model.backbone.{key}": getattr(known, key) for key in own}
+        if self.norms:
+            kinds = set(self.norms.values())
+            every = ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items())
+            trained["model.backbone.norm"] = kinds.pop() if len(kinds) == 1 else every
+        return trained
+
     @property
     def is_code(self) -> bool:
         """Whether the backbone is code of the user's, whose names and shapes nobody knows before it is run."""

@@ -74,6 +74,15 @@ class ClassifierSettings(ModelSettings[ClassifierConfig, ClassificationDataConfi
         )
         return build_network(section.name, choices, num_classes=len(self.class_names), kinds=CLASSIFIERS)
 
+    def with_model(self, model: ClassifierConfig, where: str) -> ClassifierSettings:
+        """The same weights in the model that a config asks for: other classes, freezing, or pixel statistics.
+
+        Raises WeightsError for norms of another kind; what else would be another function, build refuses.
+        """
+        if model.backbone.norm != self.model.backbone.norm:
+            self.check_asked({"model.backbone.norm": model.backbone.norm}, self.backbone_as_trained(), where)
+        return replace(self, model=model)
+
 
 def settings_of(
     model: Classifier,

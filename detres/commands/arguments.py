@@ -71,7 +71,8 @@ def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[L
     cleared = {"train": [], "val": [], "test": [], "classes": None, "val_fraction": 0.0, "root": None}
     if task == "detection":
         cleared["strict"] = None  # What may be left out of one set was not said of another.
-    return [Layer(str(arguments.data), {"task": task, "data": cleared | stated})]
+    source = str(arguments.data)
+    return [Layer(source, {"task": task, "data": cleared}), Layer(source, {"data": stated}, origin="set")]
 
 
 def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> Task:

@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The exit status: 2 where train or val is named and cannot be used; a test set often has no annotations."""
     from detres.config.classification_schema import ClassificationConfig
+    from detres.config.key_effects import on_data_alone
     from detres.config.loading import load_config, read_override, resolve, task_of
     from detres.config.localization_schema import LocalizationConfig
     from detres.data.classification_checking import check_classified
@@ -47,11 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.cfg and not arguments.data:
         raise ConfigError("name a set with --cfg or --data")
-    layers = layers_of(arguments, task_of(arguments.cfg) if arguments.cfg else task_of_data_file(arguments.data))
+    task = task_of(arguments.cfg) if arguments.cfg else task_of_data_file(arguments.data)
+    # Boxes are held against the anchors that a detector has.
+    use = on_data_alone(*(("model.layout", "model.anchors", "model.rpn.negative_iou") if task == "detection" else ()))
+    layers = layers_of(arguments, task)
     if arguments.cfg:
-        config = load_config(arguments.cfg, arguments.overrides, layers=layers)
+        config = load_config(arguments.cfg, arguments.overrides, layers=layers, use=use)
     else:
-        config = resolve([*layers, *(read_override(text) for text in arguments.overrides)])
+        config = resolve([*layers, *(read_override(text) for text in arguments.overrides)], use=use)
     if isinstance(config, ClassificationConfig | LocalizationConfig) and arguments.fix:
         raise ConfigError(
             f"--fix writes annotations of boxes for detection; of a {config.task} set, mend or remove the files named"

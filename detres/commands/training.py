@@ -24,7 +24,8 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 
 
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
-    from detres.config.loading import read_config
+    from detres.config.key_effects import in_training, in_training_from_weights
+    from detres.config.loading import find_config, read_config, read_layer, read_override
 
     def say(line: str) -> None:
         if os.environ.get("RANK", "0") == "0":
@@ -33,16 +34,20 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     cfg = arguments.cfg or _config_of_run(arguments)
     task = check_task(cfg, task, "train")
     layers = layers_of(arguments, task)
+    said: tuple[str, ...] = ()
     if arguments.weights:
         from detres.experiments.own_code import stated_code
-        from detres.experiments.weights import model_layer
+        from detres.experiments.weights import said_by_weights
 
         own_code = stated_code(arguments.cfg, arguments.overrides)
-        arguments.weights, layer = model_layer(arguments.weights, task, own_code)
-        layers.append(layer)
-    loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg))
-    for scaled in loaded.scaled:
-        say(f"scaled to {scaled.to}: {scaled}")
+        overrides = [read_override(text) for text in arguments.overrides]
+        theirs = said_by_weights(arguments.weights, task, read_layer(find_config(cfg)), overrides, own_code)
+        arguments.weights, said = theirs.file, theirs.lines
+        layers.append(theirs.layer)
+    use = in_training_from_weights if arguments.weights else in_training
+    loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg), use=use)
+    for line in (*said, *loaded.idle, *(f"scaled to {scaled.to}: {scaled}" for scaled in loaded.scaled)):
+        say(line)
     if arguments.dry_run:
         from detres.experiments.dry_run import dry_run
 

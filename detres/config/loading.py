@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from detres.config.code_names import CodeName, code_names
-from detres.config.problems import describe_problems, nearest
+from detres.config.key_effects import Use, in_training, why_idle
+from detres.config.problems import all_keys, describe_problems, nearest
 from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.sections import ExperimentConfig, Section
 from detres.config.yaml_bounds import MOST_BYTES
@@ -39,6 +40,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 _SHOWN = 120  # characters of an override in a message
 _DEEPEST = 16  # groups in each other; the schemas have four
+_MOST_BY_HAND = 0.75  # of all keys
 
 
 @dataclass(frozen=True)
@@ -46,54 +48,74 @@ class Layer:
     """Values from one source, nested as in a config; `lines` says at which line a key stands, where that is known.
 
     trusted: whether it is the user's own config file or command line, or made of such, and may name code.
+    origin: what becomes of a key that changes nothing. "command": what the user says for this one run, key=value, is
+    refused, and so is "set", the file of --data. "config": of the user's config file it is told. "made": nobody wrote
+    it, as in the config that a run keeps, which states every key.
     """
 
     source: str
     values: Mapping[str, Any]
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     trusted: bool = False
+    origin: Literal["command", "set", "config", "made"] = "made"
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A config, and what was scaled because its batch or its length is not the recipe's."""
+    """A config, and what people should know of it.
+
+    scaled: because its batch or its length is not the recipe's. idle: a line for each key of the file without effect.
+    """
 
     config: AnyConfig
-    scaled: tuple[Scaled, ...]
+    scaled: tuple[Scaled, ...] = ()
+    idle: tuple[str, ...] = ()
 
 
 def load_config(
-    name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = (), trusted: bool = True
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    layers: Sequence[Layer] = (),
+    trusted: bool = True,
+    use: Use = in_training,
 ) -> AnyConfig:
     """The config of a file below configs/ (by its stem) or of a path, with `layers` and then `overrides` laid over it.
 
     overrides: "optimizer.lr=0.02", the value as in yaml. Where they change training.batch, lr and steps are scaled from
     the recipe's, and where training.steps, milestones beyond them, save those that overrides state.
     trusted: whether the user named this file as a config; one that was found in a run's folder, which may be another's,
-    is not, and names no code.
+    is not, and names no code. use: what the config is for; overrides that change nothing there are refused.
     Raises ConfigError with every problem at once, one a line.
     """
-    return read_config(name_or_path, overrides, layers=layers, trusted=trusted).config
+    return read_config(name_or_path, overrides, layers=layers, trusted=trusted, use=use).config
 
 
 def read_config(
-    name_or_path: str | Path, overrides: Sequence[str] = (), *, layers: Sequence[Layer] = (), trusted: bool = True
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    layers: Sequence[Layer] = (),
+    trusted: bool = True,
+    use: Use = in_training,
 ) -> LoadedConfig:
-    """load_config, which also says what was scaled."""
+    """load_config, which also says what was scaled, and what of the file changes nothing."""
     path = find_config(name_or_path)
-    file = replace(read_layer(path), trusted=trusted)
+    file = read_layer(path)
+    file = replace(file, trusted=trusted, origin="config" if trusted and not _is_dumped(file) else "made")
     recipe = [Layer("the file's name", {"recipe": path.stem}), file, *layers]
     stated = [read_override(text) for text in overrides]
-    config = resolve([*recipe, *stated])
+    config = resolve([*recipe, *stated], use=use)
+    idle = tuple(line for layer, line in _idle(config, [*recipe, *stated], use) if layer.origin == "config")
     explicit = {key for layer in stated for key in leaves(layer.values)}
     if not explicit.intersection([("training", "batch"), ("training", "steps")]) or not trusted:
-        return LoadedConfig(config, ())  # A run's own config is what became of its recipe, not one.
+        return LoadedConfig(config, idle=idle)  # A run's own config is what became of its recipe, not one.
     schema = _schema_of(recipe)
     written = _checked(schema, _laid_over(schema, recipe), recipe).training
     config, to_batch = scale_to_batch(config, recipe_batch=written.batch, explicit=explicit)
     steps = written.steps * written.batch / config.training.batch
     config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
-    return LoadedConfig(config, (*to_batch, *to_steps))
+    return LoadedConfig(config, (*to_batch, *to_steps), idle)
 
 
 def task_of(name_or_path: str | Path) -> str:
@@ -101,20 +123,60 @@ def task_of(name_or_path: str | Path) -> str:
     return _task_in([read_layer(find_config(name_or_path))])
 
 
-def resolve(layers: Sequence[Layer]) -> AnyConfig:
+def resolve(layers: Sequence[Layer], *, use: Use = in_training) -> AnyConfig:
     """Lay the layers over each other and the defaults; groups are merged key by key, lists are replaced whole.
 
     The last `task` that a layer states decides what a config may hold; detection where none does.
-    Raises ConfigError with every problem; also where a value names code and no trusted layer does.
+    Raises ConfigError with every problem; also where a value names code and no trusted layer does, and where key=value
+    or a file of --data states a key that changes nothing. use: what the config is for, as load_config has it.
     """
-    return resolve_by(_schema_of(layers), layers)
+    return resolve_by(_schema_of(layers), layers, use=use)
 
 
-def resolve_by(schema: type[AnySection], layers: Sequence[Layer]) -> AnySection:
+def resolve_by(schema: type[AnySection], layers: Sequence[Layer], *, use: Use = in_training) -> AnySection:
     """As resolve, by this schema: also for groups of keys that are no experiment's config."""
     values = _laid_over(schema, layers)
     _refuse_foreign_code(values, layers)
-    return _checked(schema, values, layers)
+    config = _checked(schema, values, layers)
+    refused = [
+        f"{line}; leave it out"
+        for layer, line in (_idle(config, layers, use) if isinstance(config, ExperimentConfig) else ())
+        if layer.origin in ("command", "set")
+    ]
+    if refused:
+        raise ConfigError("\n".join(refused))
+    return config
+
+
+def _idle(config: ExperimentConfig, layers: Sequence[Layer], use: Use) -> Iterator[tuple[Layer, str]]:
+    """Every key that somebody stated and that changes nothing: the layer that stated it last, and a line."""
+    last = {path: layer for layer in layers for path in leaves(layer.values)}
+    for path, layer in last.items():
+        if layer.origin == "made":
+            continue
+        key = ".".join(path)
+        # One set is for many uses; what is said for this one command is not.
+        why = (use(key) if layer.origin == "command" else None) or why_idle(config, key)
+        if why and not _asks_nothing(type(config), path, value_at(layer.values, path)):
+            yield layer, _locate(path, f"{key} changes nothing here: {why}", layers)
+
+
+def _asks_nothing(schema: type[Section], path: KeyPath, value: Any) -> bool:
+    """Whether a value only says that what the key is about shall not be, as it is anyway: null, false, 0, [] or none.
+
+    So a recipe's key is taken back, such as model.backbone.frozen_stages=0 for a net without weights.
+    """
+    usual = value_at(schema().model_dump(mode="json"), path)
+    return value == usual and (not value or value == "none")
+
+
+def _is_dumped(file: Layer) -> bool:
+    """Whether nobody wrote a file by hand: it states nearly every key, as a run's config.yaml of any version does."""
+    task = _task_in([file])
+    schema = SCHEMAS[task if task in SCHEMAS else "detection"]
+    groups = {path[:-1] for path in all_keys(schema)}
+    known = {path for path in all_keys(schema) if path not in groups}
+    return len(known.intersection(leaves(file.values))) > _MOST_BY_HAND * len(known)
 
 
 def _schema_of(layers: Sequence[Layer]) -> type[AnyConfig]:
@@ -187,7 +249,7 @@ def read_override(text: str) -> Layer:
     if not equals or not all(path) or len(path) > _DEEPEST:
         raise ConfigError(f"{shown}: this is no override; write key=value, such as optimizer.lr=0.02")
     parsed, _ = read_yaml(value, shown)
-    return layer_of(shown, path, parsed, trusted=True)
+    return replace(layer_of(shown, path, parsed, trusted=True), origin="command")
 
 
 def layer_of(source: str, path: Sequence[str], value: Any, *, trusted: bool = False) -> Layer:
@@ -288,7 +350,8 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _get(values: Any, path: KeyPath) -> Any:
+def value_at(values: Any, path: KeyPath) -> Any:
+    """The value of a key in nested groups; None where there is none."""
     for part in path:
         if not isinstance(values, Mapping) or part not in values:
             return None
@@ -297,7 +360,7 @@ def _get(values: Any, path: KeyPath) -> Any:
 
 
 def _has(values: Any, path: KeyPath) -> bool:
-    parent = _get(values, path[:-1])
+    parent = value_at(values, path[:-1])
     return isinstance(parent, Mapping) and path[-1] in parent
 
 

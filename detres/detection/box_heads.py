@@ -48,11 +48,11 @@ class FcHead(nn.Module):
         channels: int,
         pool: int,
         *,
-        convs: int = 0,
-        conv_channels: int = 256,
-        fcs: int = 2,
-        fc_channels: int = 1024,
-        norm: str = "none",
+        convs: int,
+        conv_channels: int,
+        fcs: int,
+        fc_channels: int,
+        norm: str,
     ) -> None:
         super().__init__()
         widths = [channels] + [conv_channels] * convs

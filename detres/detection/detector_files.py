@@ -49,8 +49,17 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
             stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
             stride = self.model.output_stride
             backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
+            if section.frozen_stages and isinstance(backbone, Network):
+                # Not a choice it is built by: it would ask for weights, which are filled in later.
+                backbone.freeze_stages(section.frozen_stages)
         elif section.name.startswith("timm/"):
-            backbone = build_backbone(section.name, outputs=outputs, norm=self.norms["all"], metadata=self.backbone)
+            backbone = build_backbone(
+                section.name,
+                outputs=outputs,
+                norm=self.norms["all"],
+                frozen_stages=section.frozen_stages,
+                metadata=self.backbone,
+            )
         else:
             backbone = build_backbone(
                 section.name,
@@ -67,16 +76,7 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
 
         Raises WeightsError where it asks for another function than the one the weights were trained in.
         """
-        trained = self._trained_in()
-        wrong = [
-            f"{key} is {trained[key]}, and {asked} is asked for"
-            for key, asked in _deciding(model).items()
-            if asked is not None and asked != trained[key]
-        ]
-        if wrong:
-            raise WeightsError(
-                f"{where}: its {'; its '.join(wrong)}. Weights stay in the model they were trained in: leave that out"
-            )
+        self.check_asked(_deciding(model), self._trained_in(), where)
         # Left open, it is not the layout's usual one but the weights'.
         section = model.backbone.model_copy(update={"output_stride": self.model.output_stride})
         return replace(self, model=model.model_copy(update={"backbone": section}), test=test)
@@ -87,16 +87,8 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
 
     def _trained_in(self) -> dict[str, Any]:
         """As _deciding, with what the config left to the weights or the architecture."""
-        trained, known = _deciding(self.model), self.backbone
-        trained["model.backbone.output_stride"] = self.model.output_stride
-        if known is not None and not known.architecture.startswith("timm/"):
-            own = {key: getattr(known, key) for key in ("shortcut", "shortcut_padding", "stride_in", "norm_eps")}
-            trained |= {f"model.backbone.{key}": value for key, value in own.items()}
-        if self.norms:
-            kinds = set(self.norms.values())
-            every = ", ".join(f"{stage} {norm}" for stage, norm in self.norms.items())
-            trained["model.backbone.norm"] = kinds.pop() if len(kinds) == 1 else every
-        return trained
+        own = {"model.backbone.output_stride": self.model.output_stride}
+        return _deciding(self.model) | own | self.backbone_as_trained()
 
 
 def _deciding(model: ModelConfig) -> dict[str, Any]:

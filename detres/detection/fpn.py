@@ -20,7 +20,7 @@ class FPN(nn.Module):
     specs: of the inputs by name, finest first. norm: "none", "batch" or "group", behind each convolution.
     """
 
-    def __init__(self, specs: Mapping[str, FeatureSpec], channels: int = 256, *, norm: str = "none") -> None:
+    def __init__(self, specs: Mapping[str, FeatureSpec], channels: int, *, norm: str) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(
             conv_block(spec.channels, channels, norm=norm, kernel=1) for spec in specs.values()

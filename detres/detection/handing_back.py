@@ -14,17 +14,16 @@ from torch import Tensor
 
 from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.metadata import WeightsMetadata
+from detres.config.key_effects import only_trained_by
+from detres.config.model_keys import lies_in
 from detres.config.schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.anchors import default_sizes
 from detres.detection.building import padding_multiple
 from detres.detection.detector_files import PREPROCESSING, DetectorSettings
 from detres.errors import WeightsError
 
-# What changes no detection: how it is trained, which implementation runs, what the comparison names otherwise.
-ONLY_TRAINED_WITH = {
-    *("positive_iou", "negative_iou", "negative_iou_low", "batch_per_image", "positive_fraction", "pre_nms_train"),
-    *("post_nms_train", "objectness_loss", "box_loss", "normalizer", "roi_align"),
-}
+# What changes no detection: how it is trained, and which implementation runs.
+_NO_MATTER = (*only_trained_by("detection"), "model.roi.roi_align")
 # Differences this small move no detection that can be seen.
 _NEGLIGIBLE = {"model.roi.level_eps": 1e-5, "model.rpn.min_size": 0.01, "model.roi.min_size": 0.01}
 
@@ -105,13 +104,12 @@ def _flat(backbone: WeightsMetadata, model: ModelConfig, data: DataConfig, test:
     }
     flat = dict(_leaves("model", values))
     flat |= _leaves("data", data.model_dump(include=set(PREPROCESSING)))
-    return flat | dict(_leaves("test", test.model_dump(exclude={"batch"})))
+    flat |= _leaves("test", test.model_dump(exclude={"batch"}))
+    return {key: value for key, value in flat.items() if not any(lies_in(key, each) for each in _NO_MATTER)}
 
 
 def _leaves(place: str, values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if key in ONLY_TRAINED_WITH:
-            continue
         flat |= _leaves(f"{place}.{key}", value) if isinstance(value, Mapping) else {f"{place}.{key}": value}
     return flat

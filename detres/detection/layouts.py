@@ -47,11 +47,11 @@ class Layout:
 class HeadOptions:
     """Arguments of FcHead; C4's head is the backbone's own."""
 
-    convs: int = 0
-    conv_channels: int = 256
-    fcs: int = 2
-    fc_channels: int = 1024
-    norm: str = "none"
+    convs: int
+    conv_channels: int
+    fcs: int
+    fc_channels: int
+    norm: str
 
     def build(self, channels: int, pool: int) -> FcHead:
         return FcHead(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from detres.classification.classifier_files import PREPROCESSING, ClassifierSett
 from detres.classification.published import locate_classifier
 from detres.classification.testing import Member, member_of
 from detres.config.classification_schema import ClassificationConfig
+from detres.config.key_effects import in_evaluation
 from detres.config.loading import Layer, read_override, resolve
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
@@ -129,7 +130,7 @@ def evaluation_config(
 ) -> ClassificationConfig:
     """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides.
 
-    Raises ConfigError where these give its outputs other names.
+    Raises ConfigError where these give its outputs other names, and for an override that changes nothing.
     """
     own = {
         "task": "classification",
@@ -139,7 +140,7 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(where, own)]
-    config = resolve([*layered, *(read_override(text) for text in overrides)])
+    config = resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("classification"))
     if config.model.class_names != settings.model.class_names:
         raise ConfigError(
             f"model.class_names: {where} names its classes itself; leave them out, or select those of the images with "
@@ -178,7 +179,7 @@ def server_numbers(class_names: Sequence[str]) -> list[int] | None:
 def _member(contender: Contender, images: ClassifiedImages, device: torch.device) -> Member:
     where, config = str(contender.file), contender.config
     rows = class_rows(contender.settings.class_names, images.class_names, where, images.name)
-    model = replace(contender.settings, model=config.model).filled(contender.tensors, where)
+    model = contender.settings.with_model(config.model, where).filled(contender.tensors, where)
     return member_of(prepare_classifier(model, config, device), config.data, config.test, rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def classifier_from_weights(
     tensors, settings = ClassifierSettings.read(path)
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
-        model = replace(settings, model=named, test=config.test).build(str(path))
+        model = settings.with_model(named, str(path)).build(str(path))
     for line in transfer_classifier(model, class_names, tensors, settings, str(path)).lines():
         say(line)
     return model

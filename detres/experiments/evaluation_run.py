@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detres.config.key_effects import in_evaluation
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.losses import without_own_losses
-from detres.config.schema import Config, TestConfig
+from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
 from detres.data.places import SplitName
 from detres.data.problems import UNREADABLE
@@ -76,8 +77,6 @@ def evaluate(
             say(line)
         for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
             say(line)
-        if told := _idle_fusion(config.test, len(files)):
-            say(told)
         folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
@@ -135,14 +134,6 @@ def _check_most(set_name: str, config: Config) -> None:
         )
 
 
-def _idle_fusion(test: TestConfig, members: int) -> str | None:
-    """What people should know who ask for a fusion where nothing is fused."""
-    if test.fusion is None or test.flip or len(test.scales) > 1:
-        return None
-    mend = "--detections merges what each detector left in a file" if members > 1 else "ask for them, or leave it out"
-    return f"warning: test.fusion={test.fusion} merges scales and mirrors, and there is one of either here: {mend}"
-
-
 def say_unannotated(images: AnnotatedImages, say: Say) -> None:
     """What becomes of a set without boxes; that images of it are missing shows nowhere else than in its score."""
     say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
@@ -171,7 +162,8 @@ def evaluation_config(
 ) -> Config:
     """Model, preprocessing and test settings of the file, the data of base or of layers, and the overrides.
 
-    Raises ConfigError where these give its outputs other names: in another order, they would be measured as such.
+    Raises ConfigError where these give its outputs other names: in another order, they would be measured as such; and
+    for an override that changes nothing of an evaluation.
     """
     fed = settings.preprocessing.model_dump(mode="json", include=set(PREPROCESSING))
     own = {
@@ -181,7 +173,7 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(str(file), own)]
-    config = resolve([*layered, *(read_override(text) for text in overrides)])
+    config = resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("detection"))
     if config.model.class_names != settings.model.class_names:
         raise ConfigError(
             f"model.class_names: {file} names its classes itself; leave them out, or select those of the set with "

@@ -6,6 +6,7 @@ F files, I images, D detections.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -162,11 +163,13 @@ def fusion_config(cfg: str | None, layers: Sequence[Layer], overrides: Sequence[
         raise ConfigError(
             f"{', '.join(idle)}: detections from files are not made anew; what counts is {', '.join(USED)}"
         )
+    # What fuses files needs no scales and mirrors beside it, which config/key_effects.py asks for.
+    said = [*layers, *(replace(read_override(text), origin="made") for text in overrides)]
     if cfg:
-        return cast(Config, load_config(cfg, overrides, layers=layers))
+        return cast(Config, load_config(cfg, layers=said))
     if not layers:
         raise ConfigError("--detections says nothing of the images they were made on; name them with --cfg or --data")
-    return cast(Config, resolve([*layers, *(read_override(text) for text in overrides)]))
+    return cast(Config, resolve(said))
 
 
 def fusion_method(stated: str | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from detres.config.key_effects import in_evaluation
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.localization_schema import LocalizationConfig
 from detres.config.losses import without_own_losses
@@ -84,7 +85,10 @@ def evaluate_localizer(
 def evaluation_config(
     settings: LocalizerSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
 ) -> LocalizationConfig:
-    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides."""
+    """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides.
+
+    Raises ConfigError for an override that changes nothing of an evaluation.
+    """
     base = config_of_data(file, cfg, layers, LocalizationConfig())
     if not isinstance(base, LocalizationConfig):
         raise ConfigError(f"--cfg {cfg}: a {base.task} config, and {file} is a localizer; name one of localization")
@@ -96,7 +100,7 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(str(file), own)]
-    return resolve([*layered, *(read_override(text) for text in overrides)])
+    return resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("localization"))
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -37,7 +36,7 @@ def localizer_from_weights(
     tensors, settings = LocalizerSettings.read(path)
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
-        model = replace(settings, model=named).build(str(path))
+        model = settings.with_model(named, str(path)).build(str(path))
     learn_by(model, config.model)
     for line in transfer_localizer(model, tensors, settings, str(path)).lines():
         say(line)

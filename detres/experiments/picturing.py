@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.config.key_effects import on_data_alone
 from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config
 from detres.data.places import SplitName
@@ -111,9 +112,11 @@ def _what(
         folder = default_place(file) / "pictures"
         base = config_of_data(file, cfg, layers, Config())
         return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
+    use = on_data_alone()
     if cfg is not None:
-        return load_config(cfg, overrides, layers=layers), Path("runs/pictures") / safe_name(Path(cfg).stem)
+        config = load_config(cfg, overrides, layers=layers, use=use)
+        return config, Path("runs/pictures") / safe_name(Path(cfg).stem)
     if layers:
         source = safe_name(Path(layers[0].source).resolve().stem)  # a folder may be called as ..
-        return resolve([*layers, *map(read_override, overrides)]), Path("runs/pictures") / source
+        return resolve([*layers, *map(read_override, overrides)], use=use), Path("runs/pictures") / source
     raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -51,6 +51,18 @@ class LocalizerSettings(ModelSettings[LocalizerConfig, LocalizationDataConfig, L
             metadata=self.backbone,
         )
         return assemble(build_trunk(section.name, choices), without_own_losses(self.model), self.class_names)
+
+    def with_model(self, model: LocalizerConfig, where: str) -> LocalizerSettings:
+        """The same weights in the model that a config asks for: other classes, lessons or freezing.
+
+        Raises WeightsError where it asks for another function than the one the weights were trained in.
+        """
+        trained = self.backbone_as_trained() | {"model.backbone.name": self.model.backbone.name}
+        trained["model.stage"] = self.model.stage
+        asked = {f"model.backbone.{key}": value for key, value in model.backbone.model_dump().items()}
+        asked["model.stage"] = model.stage
+        self.check_asked({key: asked[key] for key in trained}, trained, where)
+        return replace(self, model=model)
 
 
 def settings_of(

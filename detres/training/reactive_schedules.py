@@ -26,7 +26,7 @@ def build_schedule(
     lr: float,
     steps: int,
     *,
-    name: str = "constant",
+    name: str,
     warmup_steps: int = 0,
     warmup_factor: float = 0.001,
     warmup_error: float | None = None,

@@ -91,6 +91,43 @@ def test_missing_data_are_told_where_they_were_looked_for_and_how_to_get_them(re
 
 
 @pytest.mark.slow
+def test_what_a_command_does_not_ask_is_refused_by_its_key(refused: Refused, trained: Path, tiny: Any) -> None:
+    for command, key in (
+        (("eval_det", "--weights", trained), "training.steps=5"),
+        (("eval_det", "--weights", trained), "model.rpn.positive_iou=0.6"),
+        (("eval_det", "--weights", trained), "data.difficult=drop"),
+        (("visualize", "--weights", trained), "optimizer.lr=1.0"),
+        (("visualize", "--cfg", tiny.cfg), "test.score=0.3"),
+        (("visualize", "--data", tiny.voc), "model.layout=c4"),
+        (("check_data", "--cfg", tiny.cfg), "training.steps=5"),
+        (("check_data", "--data", tiny.voc), "test.nms=0.3"),
+        (("train_det", "--cfg", tiny.cfg, "--dry-run"), "optimizer.betas=[0.5, 0.9]"),
+        (("train_det", "--cfg", tiny.cfg, "--weights", trained, "--dry-run"), "model.backbone.weights=pretrained"),
+    ):
+        message = refused(*command, key)
+        assert message.startswith(f"ConfigError: {key}: {key.partition('=')[0]} changes nothing here: "), message
+        assert message.endswith("; leave it out\n")
+
+
+@pytest.mark.slow
+def test_a_key_without_effect_in_one_s_own_files_is_told_of_a_config_and_refused_of_data(
+    refused: Refused, tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg, data = tmp_path / "mine.yaml", tmp_path / "data.yaml"
+    cfg.write_text(tiny.cfg.read_text() + "test:\n  refine_nms: 0.2\n")
+    assert main(["train_det", "--cfg", str(cfg), "--dry-run", "--device", "cpu"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "changes nothing" in line]
+    line = 1 + cfg.read_text().splitlines().index("  refine_nms: 0.2")
+    assert said == [
+        f"{cfg}: test.refine_nms changes nothing here: test.refine is 0, and it counts with test.refine above 0 "
+        f"(line {line})"
+    ]
+    data.write_text(f"format: voc\nroot: {tiny.root}\ntrain: train\nval: test\nval_fraction: 0.2\n")
+    message = refused("train_det", "--cfg", tiny.cfg, "--data", data, "--dry-run")
+    assert f"{data}: data.val_fraction changes nothing here" in message
+
+
+@pytest.mark.slow
 def test_a_split_that_the_data_have_not_is_told_with_those_they_have(refused: Refused, trained: Path) -> None:
     message = refused("eval_det", "--weights", trained, "--split", "val", kind="DataError")
     assert "no val split (it has train, test)" in message

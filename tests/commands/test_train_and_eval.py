@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from detres.commands.main import main
 from detres.training.checkpoint_reading import load_checkpoint
@@ -264,3 +267,23 @@ def test_numbers_on_the_screen_are_per_cent_of_those_in_the_file(done: Done, tra
     told = done("eval_det", "--weights", trained, "--out", tmp_path, "--device", "cpu")
     shown = float(told.partition("mAP@0.5 ")[2].split()[0])
     assert math.isclose(shown, 100 * json.loads((tmp_path / "metrics.json").read_text())["mAP50"], abs_tol=0.005)
+
+
+def test_weights_decide_what_the_model_is_and_the_config_how_it_learns(
+    done: Done, trained: Path, tiny: Any, tmp_path: Path
+) -> None:
+    cfg, run = tmp_path / "mine.yaml", tmp_path / "run"
+    text = tiny.cfg.read_text().replace("layout: c4", "layout: dc5").replace("post_nms_train: 20", "post_nms_train: 10")
+    cfg.write_text(text.replace("{name: resnet18}", "{name: resnet18, frozen_stages: 2}"))
+    told = done("train_det", "--cfg", cfg, "--weights", trained, "--out", run, "training.steps=1", "--device", "cpu")
+    file = trained / "checkpoints" / "best" / "model.safetensors"
+    assert [line for line in told.splitlines() if "instead of" in line] == [
+        f"model.layout: c4 ({file}) instead of dc5 ({cfg})"
+    ]
+    before, after = load_file(file), load_file(run / "checkpoints" / "last" / "model.safetensors")
+    changed = {name for name in before if name in after and not torch.equal(before[name], after[name])}
+    assert not any(name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer1")) for name in changed)
+    assert any(name.startswith("backbone.layer2") for name in changed)
+    kept = yaml.safe_load((run / "config.yaml").read_text())["model"]
+    assert (kept["layout"], kept["rpn"]["post_nms_train"], kept["backbone"]["frozen_stages"]) == ("c4", 10, 2)
+    shutil.rmtree(run)

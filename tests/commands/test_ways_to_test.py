@@ -124,11 +124,14 @@ def test_a_higher_floor_leaves_the_best_of_the_same_detections(weights: Path, ti
 
 
 @pytest.mark.slow
-def test_a_fusion_of_nothing_is_told(done: Callable[..., str], trained: Path, tmp_path: Path) -> None:
+def test_a_fusion_of_nothing_is_refused(
+    done: Callable[..., str], refused: Callable[..., str], trained: Path, tmp_path: Path
+) -> None:
     given = ("eval_det", "--weights", trained, "--out", tmp_path)
-    told = "warning: test.fusion=soft_nms merges scales and mirrors, and there is one of either here"
-    assert f"{told}: ask for them" in done(*given, "test.fusion=soft_nms")
-    assert f"{told}: --detections merges" in done(*given, "--weights", trained, "test.fusion=soft_nms")
+    for members in ((), ("--weights", trained)):
+        told = refused(*given, *members, "test.fusion=soft_nms")
+        assert "test.fusion changes nothing here: test.flip is false and test.scales is []" in told
+        assert "eval_det --detections merges what detectors left in files" in told
     assert "warning" not in done(*given, "test.fusion=soft_nms", "test.flip=true")
 
 

@@ -74,7 +74,7 @@ def test_a_package_named_datasets_beside_an_installed_detres_holds_no_sets(
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.delenv("DETRES_DATASETS", raising=False)
-    monkeypatch.setattr("detres.data.datasets.__file__", str(site / "detres" / "data" / "datasets.py"))
+    monkeypatch.setattr("detres.data.places.__file__", str(site / "detres" / "data" / "places.py"))
     assert datasets_root() == here / "datasets"
     (site / "pyproject.toml").touch()  # a clone
     assert datasets_root() == site / "datasets"

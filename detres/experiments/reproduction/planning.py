@@ -173,7 +173,7 @@ def _plan_run(stem: str, seed: int, settings: Settings, beginning: Run | None = 
     recipe = load_config(stem)
     layers = [*settings.layers, *(smoke_layers(recipe) if settings.smoke else ())]
     if beginning is not None:
-        layers.append(layer_of_beginning(recipe, beginning.config, beginning.folder, smoke=settings.smoke))
+        layers.append(layer_of_beginning(stem, recipe, beginning.config, beginning.folder, smoke=settings.smoke))
     config = load_config(stem, [*settings.overrides, f"training.seed={seed}"], layers=layers)
     return Run(recipe, config, settings.out / recipe.recipe / f"seed{seed}", beginning)
 
