@@ -20,12 +20,16 @@ if TYPE_CHECKING:  # For type checkers, which do not run __getattr__; `as` says 
     from detres.experiments.training import train as train
     from detres.prediction import Classifier as Classifier
     from detres.prediction import Detector as Detector
+    from detres.reporter import Reporter as Reporter
     from detres.structures import ClassificationBatch as ClassificationBatch
     from detres.structures import DetectionBatch as DetectionBatch
     from detres.structures import Detections as Detections
     from detres.structures import DetectionTarget as DetectionTarget
     from detres.structures import FeatureSpec as FeatureSpec
     from detres.structures import PixelStats as PixelStats
+    from detres.training.logger import Logger as Logger
+    from detres.training.logger import PictureLogger as PictureLogger
+    from detres.training.logger import RunStart as RunStart
 
 # albumentations asks the registry for its newest version when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -41,6 +45,7 @@ _LAZY = {
     "Logger": "detres.training.logger",
     "PictureLogger": "detres.training.logger",
     "RunStart": "detres.training.logger",
+    "Reporter": "detres.reporter",
     "Classifier": "detres.prediction",
     "Detector": "detres.prediction",
     "ClassificationBatch": "detres.structures",

@@ -27,6 +27,7 @@ FLOORS = (
         "distributed",
         "rank_failures",
         "lookup",
+        "reporter",
         "tables",
         "own_code",
         "array_pickle",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from detres.commands.arguments import add_device
-from detres.commands.telling import say
+from detres.commands.telling import on_terminal
 
 PARTS = ("training", "curves", "responses", "complexity")
 # What each takes; None: a number from 1 on.
@@ -52,9 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
         case "training":
             if len(names) > 1:
                 raise ConfigError(f"analyze training takes one run, got {len(names)}; several are compared by curves")
-            analysing.analyze_training(Path(names[0]), out, say=say)
+            analysing.analyze_training(Path(names[0]), out, reporter=on_terminal())
         case "curves":
-            analysing.analyze_curves([Path(name) for name in names], out, say=say)
+            analysing.analyze_curves([Path(name) for name in names], out, reporter=on_terminal())
         case "responses":
             analysing.analyze_responses(
                 names,
@@ -63,10 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
                 split=arguments.split,
                 limit=arguments.limit,
                 device=arguments.device,
-                say=say,
+                reporter=on_terminal(),
             )
         case "complexity":
-            analysing.analyze_complexity(names, out, say=say, **dict(_option(text) for text in options))
+            analysing.analyze_complexity(names, out, reporter=on_terminal(), **dict(_option(text) for text in options))
 
 
 def _data(file: str | None) -> Any:

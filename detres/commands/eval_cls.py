@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from detres.commands.arguments import add_config, add_device, check_task, layers_of
-from detres.commands.telling import progress_on_terminal, say
+from detres.commands.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +49,5 @@ def run(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         predictions=arguments.predictions,
         device=arguments.device,
-        say=say,
-        progress=progress_on_terminal(),
+        reporter=on_terminal(),
     )

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from detres.commands.arguments import add_config, add_device, check_task, layers_of
-from detres.commands.telling import progress_on_terminal, say
+from detres.commands.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         "overrides": arguments.overrides,
         "split": arguments.split,
         "out": arguments.out,
-        "say": say,
-        "progress": progress_on_terminal(),
+        "reporter": on_terminal(),
     }
     if localizes and arguments.report:
         raise ConfigError(f"--report shows the errors of detections, and {given} is of localization")

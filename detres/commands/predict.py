@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from detres.commands.arguments import Once, add_device, split_overrides
+from detres.commands.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         batch=arguments.batch,
         draw=not arguments.no_images,
         min_score=detector.settings.test.score if score is None else score,
-        say=lambda line: print(line, flush=True),
+        reporter=on_terminal(),
         absent=absent,
     )
     print(f"{done.pictures} pictures, {done.detections} detections; {len(done.bad)} bad files; {arguments.out}")

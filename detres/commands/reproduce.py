@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from detres.commands.arguments import add_device, layers_of
-from detres.commands.telling import progress_on_terminal, say
+from detres.commands.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             layers=layers_of(arguments, task),
             overrides=arguments.overrides,
             device=arguments.device,
-            say=say,
-            terminal=None if arguments.smoke else sys.stdout,
-            progress=progress_on_terminal(),
+            reporter=replace(on_terminal(), terminal=None) if arguments.smoke else on_terminal(),
         )
     except Interrupted as error:
         print(error, file=sys.stderr)

@@ -1,22 +1,25 @@
-"""What evaluating commands print: lines once, whatever the number of ranks, and how far they are, on a terminal."""
+"""What commands print: lines once, whatever the number of ranks, and how far they are, on a terminal."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+
+from detres.reporter import SILENT, Reporter
 
 
-def say(line: str) -> None:
-    """Print a line, on the main rank alone."""
-    from detres.distributed import is_main
+def on_terminal() -> Reporter:
+    """Lines on the main rank alone; the number of images done in place, where somebody watches."""
+    # By the environment: a command says things before torch's group of processes is there.
+    if os.environ.get("RANK", "0") != "0":
+        return SILENT
+    if sys.stderr.isatty():
+        return Reporter(_print, _show, sys.stdout)
+    return Reporter(_print, terminal=sys.stdout)
 
-    if is_main():
-        print(line, flush=True)
 
-
-def progress_on_terminal() -> Callable[[int], None] | None:
-    """Shows the number of images done in place; None where nobody watches."""
-    return _show if sys.stderr.isatty() else None
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _show(done: int) -> None:

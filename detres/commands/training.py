@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from detres.commands.arguments import Once, Task, add_config, add_device, check_task, layers_of
+from detres.commands.telling import on_terminal
 from detres.errors import ConfigError
 
 
@@ -27,10 +27,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     from detres.config.key_effects import in_training, in_training_from_weights
     from detres.config.loading import find_config, read_config, read_layer, read_override
 
-    def say(line: str) -> None:
-        if os.environ.get("RANK", "0") == "0":
-            print(line, flush=True)
-
+    reporter = on_terminal()
     cfg = arguments.cfg or _config_of_run(arguments)
     task = check_task(cfg, task, "train")
     layers = layers_of(arguments, task)
@@ -47,7 +44,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     use = in_training_from_weights if arguments.weights else in_training
     loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg), use=use)
     for line in (*said, *loaded.idle, *(f"scaled to {scaled.to}: {scaled}" for scaled in loaded.scaled)):
-        say(line)
+        reporter.say(line)
     if arguments.dry_run:
         from detres.experiments.dry_run import dry_run
 
@@ -55,7 +52,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
             loaded.config,
             weights=arguments.weights,
             device=arguments.device,
-            say=say,
+            reporter=reporter,
             data_is_stated=_states_data(arguments),
         )
         return 0
@@ -70,8 +67,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
             weights=arguments.weights,
             resume=arguments.resume,
             device=arguments.device,
-            terminal=sys.stdout,
-            say=say,
+            reporter=reporter,
         )
     except Interrupted as error:
         print(error, file=sys.stderr)

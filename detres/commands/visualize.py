@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from detres.commands.arguments import Once, add_config, add_device, layers_of
-from detres.commands.telling import say
+from detres.commands.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
         limit=arguments.limit,
         score=arguments.score,
         device=arguments.device,
-        say=say,
+        reporter=on_terminal(),
     )
     print(f"{count} pictures; sheet: {sheet}")

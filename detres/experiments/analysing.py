@@ -28,19 +28,19 @@ from detres.data.places import SplitName
 from detres.data.samplers import Share
 from detres.data.views import ViewDataset, ViewPlan, view_loader
 from detres.distributed import local_device
-from detres.experiments.parts import Say
 from detres.files.whole import write_whole
 from detres.report.error_curves import error_curves_figure, reached
 from detres.report.figures import write_figure
 from detres.report.layer_plots import costs_figure, responses_figure
 from detres.report.plots import training_figure
+from detres.reporter import SILENT, Reporter
 from detres.training.metric_log import read_metrics
 
 # Each layer has millions of numbers over so many images: their deviation hardly moves any more.
 IMAGES = 256
 
 
-def analyze_training(run: Path, out: Path, *, say: Say = lambda line: None) -> None:
+def analyze_training(run: Path, out: Path, *, reporter: Reporter = SILENT) -> None:
     """Losses, rate and metrics of one run, of either task, against the step. out: the picture's file.
 
     Raises DataError where the folder is no run's, or the run has no line yet.
@@ -50,11 +50,11 @@ def analyze_training(run: Path, out: Path, *, say: Say = lambda line: None) -> N
     last = {kind: next((row for row in reversed(rows) if row["kind"] == kind), None) for kind in ("train", "eval")}
     for row in filter(None, last.values()):
         numbers = " ".join(f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float))
-        say(f"last line of {row['kind']}: step {row['step']} {numbers}")
-    _write(figure, out, last, say)
+        reporter.say(f"last line of {row['kind']}: step {row['step']} {numbers}")
+    _write(figure, out, last, reporter)
 
 
-def analyze_curves(runs: Sequence[Path], out: Path, *, say: Say = lambda line: None) -> None:
+def analyze_curves(runs: Sequence[Path], out: Path, *, reporter: Reporter = SILENT) -> None:
     """Training and test error of runs against the step (figures 4 and 6). out: the picture's file.
 
     Raises DataError where a folder is no run's, or no run has an error.
@@ -63,8 +63,8 @@ def analyze_curves(runs: Sequence[Path], out: Path, *, say: Say = lambda line: N
     figure = error_curves_figure({"": rows})
     best = {name: reached(lines) for name, lines in rows.items()}
     for name, what in best.items():
-        say(f"{name}: {what.step} steps; {what}")
-    _write(figure, out, {name: asdict(what) for name, what in best.items()}, say)
+        reporter.say(f"{name}: {what.step} steps; {what}")
+    _write(figure, out, {name: asdict(what) for name, what in best.items()}, reporter)
 
 
 def analyze_responses(
@@ -75,7 +75,7 @@ def analyze_responses(
     split: SplitName = "val",
     limit: int = IMAGES,
     device: str | None = None,
-    say: Say = lambda line: None,
+    reporter: Reporter = SILENT,
 ) -> None:
     """Standard deviations of the layers' responses of classifiers (figure 7). out: the picture's file.
 
@@ -88,23 +88,23 @@ def analyze_responses(
         for name, file in zip(names_of([Path(given) for given in weights]), files, strict=True)
     }
     for name, responses in found.items():
-        say(
+        reporter.say(
             f"{name}: {len(responses.layers)} layers, std of the responses {min(responses.stds):.3f} to "
             f"{max(responses.stds):.3f}, mean {responses.mean:.3f}, over {responses.images} images of {images.name}"
         )
     content = {name: dict(zip(each.layers, each.stds, strict=True)) for name, each in found.items()}
     title = f"Responses of layers on {images.name}"
-    _write(responses_figure({name: each.stds for name, each in found.items()}, title=title), out, content, say)
+    _write(responses_figure({name: each.stds for name, each in found.items()}, title=title), out, content, reporter)
 
 
-def analyze_complexity(nets: Sequence[str], out: Path, *, say: Say = lambda line: None, **options: Any) -> None:
+def analyze_complexity(nets: Sequence[str], out: Path, *, reporter: Reporter = SILENT, **options: Any) -> None:
     """Parameters and multiply-adds of nets, stage by stage (table 1). options: those of cost_of."""
     costs = {name: cost_of(name, **options) for name in nets}
     for name, cost in costs.items():
         for line in cost_lines(name, cost):
-            say(line)
+            reporter.say(line)
     stages = {name: {stage.stage: stage.multiply_adds for stage in cost.stages} for name, cost in costs.items()}
-    _write(costs_figure(stages), out, {name: asdict(cost) for name, cost in costs.items()}, say)
+    _write(costs_figure(stages), out, {name: asdict(cost) for name, cost in costs.items()}, reporter)
 
 
 def responses_of(
@@ -146,6 +146,6 @@ def _crops(images: ClassifiedImages, plan: ViewPlan, limit: int, batch: int) -> 
         yield from (group.pixels for group in (views.views[0] if len(views) else ()))
 
 
-def _write(figure: Any, out: Path, content: Any, say: Say) -> None:
+def _write(figure: Any, out: Path, content: Any, reporter: Reporter) -> None:
     numbers = write_whole(out.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
-    say(f"written: {write_figure(figure, out)}, {numbers}")
+    reporter.say(f"written: {write_figure(figure, out)}, {numbers}")

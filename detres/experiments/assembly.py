@@ -13,7 +13,7 @@ from detres.backbones.weight_tags import find_published, is_tag
 from detres.config.loading import AnyConfig
 from detres.distributed import broadcast_from_main, is_main
 from detres.draws import Purpose, key
-from detres.experiments.parts import Say
+from detres.reporter import Reporter
 from detres.training.optimizers import build_optimizer
 from detres.training.reactive_schedules import build_schedule
 from detres.training.schedules import Schedule
@@ -51,13 +51,15 @@ def load_once(load: Callable[[], T]) -> T:
     return load() if loaded is None else loaded
 
 
-def without_absent_weights(config: AnyConfig, say: Say) -> AnyConfig:
+def without_absent_weights(config: AnyConfig, reporter: Reporter) -> AnyConfig:
     """For a dry run, published weights become random ones unless they are in the cache; files are loaded."""
     section = config.model.backbone
     if section.weights is None or not is_tag(section.weights) or section.name.startswith("timm/"):
         return config
     if find_published(section.weights, section.name).file.is_file():
         return config
-    say(f"weights: {section.weights} is not in the cache; a dry run downloads nothing, random weights stand in for it")
+    reporter.say(
+        f"weights: {section.weights} is not in the cache; a dry run downloads nothing, random weights stand in for it"
+    )
     section = section.model_copy(update={"weights": None, "frozen_stages": 0})
     return config.model_copy(update={"model": config.model.model_copy(update={"backbone": section})})

@@ -20,22 +20,27 @@ from detres.experiments.classification_models import (
     prepare_classifier,
     say_loaded,
 )
-from detres.experiments.parts import DryParts, Say
+from detres.experiments.parts import DryParts
+from detres.reporter import Reporter
 from detres.structures import ClassificationBatch
 from detres.tables import CLASSIFICATION_FORMATS
 
 
 def classification_dry_parts(
-    config: ClassificationConfig, weights: str | Path | None, device: torch.device, say: Say, data_is_stated: bool
+    config: ClassificationConfig,
+    weights: str | Path | None,
+    device: torch.device,
+    reporter: Reporter,
+    data_is_stated: bool,
 ) -> DryParts:
     """The classifier, and two images with a square on each, of different colours."""
-    names = agreed_class_names(config, _class_names(config, say, data_is_stated), CLASSIFICATION_FORMATS)
+    names = agreed_class_names(config, _class_names(config, reporter, data_is_stated), CLASSIFICATION_FORMATS)
     transform_of(config.data)  # A contradiction in the augmentation shows here.
     if weights is not None:
-        model = classifier_from_weights(config, names, weights, say)
+        model = classifier_from_weights(config, names, weights, reporter)
     else:
-        model = classifier_of_config(without_absent_weights(config, say), names)
-        say_loaded(model, say)
+        model = classifier_of_config(without_absent_weights(config, reporter), names)
+        say_loaded(model, reporter)
     model.lessons = lessons_of(config, len(names))
     model = prepare_classifier(model, config, device)
 
@@ -61,15 +66,15 @@ def embedded_batch(side: int, num_classes: int) -> ClassificationBatch:
     )
 
 
-def _class_names(config: ClassificationConfig, say: Say, data_is_stated: bool) -> tuple[str, ...] | None:
+def _class_names(config: ClassificationConfig, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
     """The set's; None where it is not there and need not be."""
     try:
         images = load_training_set(config.data)
     except DataError as error:
         if data_is_stated:
             raise
-        say(f"data: not here ({error}); the dry run goes on without")
+        reporter.say(f"data: not here ({error}); the dry run goes on without")
         return None
     shown = ", ".join(images.class_names[:12]) + (", …" if len(images.class_names) > 12 else "")
-    say(f"data: {images.name}, {len(images)} images of {len(images.class_names)} classes: {shown}")
+    reporter.say(f"data: {images.name}, {len(images)} images of {len(images.class_names)} classes: {shown}")
     return images.class_names

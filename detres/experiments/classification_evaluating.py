@@ -19,6 +19,7 @@ from detres.errors import WeightsError
 from detres.evaluation.accuracy import AccuracyEvaluator
 from detres.experiments.sharing import test_share
 from detres.experiments.told_problems import problem_metrics
+from detres.reporter import SILENT, Reporter
 
 Progress = Callable[[int], None]
 
@@ -30,16 +31,15 @@ def measure_classifier(
     device: torch.device,
     *,
     leave_out: bool,
-    progress: Progress | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any] | None:
     """What metrics.json holds of a test over all images; None on every rank but the main one.
 
     models: one whose outputs are the set's classes, tested as the config says, or the members of an ensemble; all are
-    on the device. leave_out: images that cannot be decoded; else they are a DataError. progress: called with the
-    number of images done on this rank.
+    on the device. leave_out: images that cannot be decoded; else they are a DataError.
     """
     members = [member_of(models, config.data, config.test)] if isinstance(models, Classifier) else models
-    evaluator = evaluate_members(members, config, images, device, leave_out=leave_out, progress=progress)
+    evaluator = evaluate_members(members, config, images, device, leave_out=leave_out, reporter=reporter)
     return None if evaluator is None else metrics_of(evaluator, images)
 
 
@@ -50,11 +50,11 @@ def evaluate_members(
     device: torch.device,
     *,
     leave_out: bool,
-    progress: Progress | None = None,
+    reporter: Reporter = SILENT,
 ) -> AccuracyEvaluator | None:
     """The rankings of all images, on the main rank; None elsewhere. Of the config: data, test.batch and precision.
 
-    leave_out, progress: as of measure_classifier.
+    leave_out: as of measure_classifier.
     """
     ids = [images.image_id(i) for i in range(len(images))]
     evaluator = AccuracyEvaluator(images.class_names, ids, images.labels)
@@ -74,8 +74,7 @@ def evaluate_members(
     )
     for image_ids, probabilities in found:
         evaluator.add(image_ids, probabilities)
-        if progress is not None:
-            progress(len(evaluator))
+        reporter.progress(len(evaluator))
     evaluator.leave_out(dataset.unreadable())
     states = gather_to_main(evaluator.state())
     if states is None:

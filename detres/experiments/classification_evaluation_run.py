@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from detres.experiments.classification_models import prepare_classifier
 from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
 from detres.experiments.output_folders import make_folder, make_room_for
 from detres.experiments.told_problems import problem_lines
+from detres.reporter import SILENT, Reporter
 
-Say = Callable[[str], None]
 HARDEST = 5  # classes and pairs that are shown
 
 
@@ -55,8 +55,7 @@ def evaluate_classifier(
     out: str | Path | None = None,
     predictions: str | Path | None = None,
     device: str | None = None,
-    say: Say = lambda line: None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
@@ -78,12 +77,14 @@ def evaluate_classifier(
             make_room_for(Path(predictions))
         members = [_member(contender, images, where) for contender in contenders]
         for contender, member in zip(contenders, members, strict=True):
-            say(f"{contender.file}: {contender.settings.recipe or 'classifier'}; {_described(member)}")
-        say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes, in {config.training.precision}")
+            reporter.say(f"{contender.file}: {contender.settings.recipe or 'classifier'}; {_described(member)}")
+        reporter.say(
+            f"{images.name}: {len(images)} images of {len(images.class_names)} classes, in {config.training.precision}"
+        )
         for line in problem_lines(images.problems):
-            say(line)
+            reporter.say(line)
         leave_out = config.data.strict is False
-        evaluator = evaluate_members(members, config, images, where, leave_out=leave_out, progress=progress)
+        evaluator = evaluate_members(members, config, images, where, leave_out=leave_out, reporter=reporter)
         if evaluator is None:
             return None
     metrics = metrics_of(evaluator, images) | {
@@ -94,15 +95,15 @@ def evaluate_classifier(
     }
     # Said before anything is written: no disk that is full takes a figure.
     if unreadable := metrics["unreadable_images"]:
-        say(f"warning: {left_out_line(images.name, unreadable)}")
+        reporter.say(f"warning: {left_out_line(images.name, unreadable)}")
     for line in metric_lines(metrics):
-        say(line)
+        reporter.say(line)
     write_metrics(folder, metrics)
     if predictions:
         names = images.class_names
         written = write_predictions(Path(predictions), evaluator.rankings(), names, numbers=server_numbers(names))
-        say(f"predictions: {written[0]} and {written[1]}")
-    say(f"written to {folder}")
+        reporter.say(f"predictions: {written[0]} and {written[1]}")
+    reporter.say(f"written to {folder}")
     return metrics
 
 

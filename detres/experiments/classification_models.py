@@ -17,7 +17,7 @@ from detres.classification.transfer import transfer_classifier
 from detres.config.classification_schema import ClassificationConfig
 from detres.data.colours import add_lighting
 from detres.experiments.assembly import memory_format_of, seeded
-from detres.experiments.parts import Say
+from detres.reporter import SILENT, Reporter
 
 
 def classifier_of_config(config: ClassificationConfig, class_names: Sequence[str]) -> Classifier:
@@ -37,7 +37,7 @@ def classifier_of_config(config: ClassificationConfig, class_names: Sequence[str
 
 
 def classifier_from_weights(
-    config: ClassificationConfig, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
+    config: ClassificationConfig, class_names: Sequence[str], weights: str | Path, reporter: Reporter = SILENT
 ) -> Classifier:
     """A classifier of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_classifier(weights)
@@ -46,7 +46,7 @@ def classifier_from_weights(
     with seeded(config):
         model = settings.with_model(named, str(path)).build(str(path))
     for line in transfer_classifier(model, class_names, tensors, settings, str(path)).lines():
-        say(line)
+        reporter.say(line)
     return model
 
 
@@ -82,11 +82,11 @@ def prepare_classifier(model: Classifier, config: ClassificationConfig, device: 
     return model
 
 
-def say_loaded(model: Classifier, say: Say) -> None:
+def say_loaded(model: Classifier, reporter: Reporter) -> None:
     """What became of the backbone's weights."""
     if model.load_report is not None:
         for line in model.load_report.lines():
-            say(line)
+            reporter.say(line)
     else:
         norms = ", ".join(f"{stage} {norm}" for stage, norm in model.norms.items())
-        say(f"backbone: random weights; norms: {norms or 'none'}")
+        reporter.say(f"backbone: random weights; norms: {norms or 'none'}")

@@ -30,35 +30,38 @@ from detres.experiments.classification_models import (
     prepare_classifier,
     say_loaded,
 )
-from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.parts import Start, TrainingParts
 from detres.experiments.same_data import SameData
 from detres.experiments.told_problems import problem_lines
+from detres.reporter import SILENT, Reporter
 from detres.structures import ClassificationBatch
 from detres.tables import CLASSIFICATION_FORMATS
 from detres.training.norm_statistics import recompute_norms
 from detres.training.running import Evaluate
 
 
-def classification_parts(config: ClassificationConfig, start: Start, device: torch.device, say: Say) -> TrainingParts:
+def classification_parts(
+    config: ClassificationConfig, start: Start, device: torch.device, reporter: Reporter
+) -> TrainingParts:
     """The classifier, its batches, its evaluation and its hand-off to a detector. Raises UserError."""
-    images = load_training_images(config, say)
-    same = SameData(start, config.training.allow_other_images, say)
+    images = load_training_images(config, reporter)
+    same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, CLASSIFICATION_FORMATS)
     if start.checkpoint is not None:
         model = classifier_of_checkpoint(start.checkpoint)
     elif start.weights is not None:
-        model = classifier_from_weights(config, names, start.weights, say)
+        model = classifier_from_weights(config, names, start.weights, reporter)
     else:
         model = classifier_of_config(config, names)
-        say_loaded(model, say)
+        say_loaded(model, reporter)
     settings = settings_of(model, config.model, config.data, config.test, class_names=names, recipe=config.recipe)
     model.lessons = lessons_of(config, len(names))
     model = prepare_classifier(model, config, device)
     batches = training_batches(config, images, device)
     test_warnings: list[str] = []
-    evaluate = _evaluator(model, names, config, device, say, test_warnings, same)
+    evaluate = _evaluator(model, names, config, device, reporter, test_warnings, same)
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata() | same.to_metadata(),
@@ -72,14 +75,12 @@ def classification_parts(config: ClassificationConfig, start: Start, device: tor
     )
 
 
-def load_training_images(
-    config: ClassificationConfig, say: Say = lambda line: None
-) -> ClassifiedImages | ShardedImages:
+def load_training_images(config: ClassificationConfig, reporter: Reporter = SILENT) -> ClassifiedImages | ShardedImages:
     """The training split, what is wrong with it said once."""
     images = load_once(lambda: load_training_set(config.data))
-    say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes")
+    reporter.say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes")
     for line in problem_lines(images.problems):
-        say(line)
+        reporter.say(line)
     if not len(images):
         raise ConfigError(f"{images.name}: no images to train on")
     return images
@@ -90,7 +91,7 @@ def _evaluator(
     names: tuple[str, ...],
     config: ClassificationConfig,
     device: torch.device,
-    say: Say,
+    reporter: Reporter,
     warnings: list[str],
     same: SameData,
 ) -> Evaluate | None:
@@ -103,15 +104,17 @@ def _evaluator(
         return None
     images = load_classified(config.data, split)
     if not len(images) or images.labels.max() < 0:
-        say(f"{images.name}: its images have no labels, so it is not evaluated; eval_cls writes its predictions")
+        reporter.say(
+            f"{images.name}: its images have no labels, so it is not evaluated; eval_cls writes its predictions"
+        )
         return None
     for line in problem_lines(images.problems):
-        say(line)
+        reporter.say(line)
     same.check_images(split, images)
     # A contradiction shows now, not after the training.
     rows = class_rows(names, images.class_names, "the training set", images.name)
     if split == "test" and config.training.eval_every:
-        say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
+        reporter.say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
 
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)

@@ -17,7 +17,8 @@ from detres.experiments.assembly import without_absent_weights
 from detres.experiments.class_names import agreed_class_names
 from detres.experiments.detection_data import transform_of
 from detres.experiments.detection_models import build_detector, prepare_detector, say_loaded
-from detres.experiments.parts import DryParts, Say
+from detres.experiments.parts import DryParts
+from detres.reporter import Reporter
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.tables import DETECTION_FORMATS
 
@@ -25,18 +26,18 @@ SIDES = (96, 128)
 
 
 def detection_dry_parts(
-    config: Config, weights: str | Path | None, device: torch.device, say: Say, data_is_stated: bool
+    config: Config, weights: str | Path | None, device: torch.device, reporter: Reporter, data_is_stated: bool
 ) -> DryParts:
     """The detector, and two images with a square on each, one wide and one tall."""
-    names = _class_names(config, say, data_is_stated)
+    names = _class_names(config, reporter, data_is_stated)
     transform_of(config.data, training=True)  # A mistyped augmentation shows here.
     if weights is not None:
         from detres.experiments.detection_weights import detector_from_weights
 
-        model = detector_from_weights(config, agreed_class_names(config, names, DETECTION_FORMATS), weights, say)
+        model = detector_from_weights(config, agreed_class_names(config, names, DETECTION_FORMATS), weights, reporter)
     else:
-        model = build_detector(without_absent_weights(config, say), names)
-        say_loaded(model, say)
+        model = build_detector(without_absent_weights(config, reporter), names)
+        say_loaded(model, reporter)
     model = prepare_detector(model, config, device)
 
     def predict(batch: DetectionBatch) -> str:
@@ -59,14 +60,16 @@ def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
     return collate(samples, pad_to)
 
 
-def _class_names(config: Config, say: Say, data_is_stated: bool) -> tuple[str, ...] | None:
+def _class_names(config: Config, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
     """The set's; None where it is not there and need not be."""
     try:
         images = load_dataset(config.data, "train")
     except DataError as error:
         if data_is_stated:
             raise
-        say(f"data: not here ({error}); the dry run goes on without")
+        reporter.say(f"data: not here ({error}); the dry run goes on without")
         return None
-    say(f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}")
+    reporter.say(
+        f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}"
+    )
     return images.class_names

@@ -16,7 +16,7 @@ from detres.detection.layouts import outputs_of
 from detres.errors import ConfigError
 from detres.experiments.assembly import memory_format_of, seeded
 from detres.experiments.class_names import agreed_class_names
-from detres.experiments.parts import Say
+from detres.reporter import Reporter
 from detres.tables import DETECTION_FORMATS
 
 
@@ -61,12 +61,12 @@ def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) ->
     return model
 
 
-def say_loaded(model: FasterRCNN, say: Say) -> None:
+def say_loaded(model: FasterRCNN, reporter: Reporter) -> None:
     """What became of the backbone's weights."""
     report = getattr(model.backbone, "load_report", None)
     if report is not None:
         for line in report.lines():
-            say(line)
+            reporter.say(line)
     elif isinstance(model.backbone, Network):
         norms = ", ".join(f"{stage} {norm}" for stage, norm in model.stage_norms.items())
-        say(f"backbone: random weights; norms: {norms or 'none'}")
+        reporter.say(f"backbone: random weights; norms: {norms or 'none'}")

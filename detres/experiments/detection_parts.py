@@ -23,32 +23,33 @@ from detres.experiments.detection_weights import detector_from_weights, detector
 from detres.experiments.evaluated_sets import load_measured
 from detres.experiments.evaluating import map_classes, measure
 from detres.experiments.logged_pictures import LoggedPictures
-from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.parts import Start, TrainingParts
 from detres.experiments.same_data import SameData
 from detres.experiments.told_problems import problem_lines
+from detres.reporter import SILENT, Reporter
 from detres.training.running import Evaluate
 
 
-def detection_parts(config: Config, start: Start, device: torch.device, say: Say) -> TrainingParts:
+def detection_parts(config: Config, start: Start, device: torch.device, reporter: Reporter) -> TrainingParts:
     """The detector, its batches and its evaluation. Raises UserError."""
-    images = load_training_images(config, say)
-    same = SameData(start, config.training.allow_other_images, say)
+    images = load_training_images(config, reporter)
+    same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
     if start.checkpoint is not None:
         model = detector_of_checkpoint(config, start.checkpoint)
     elif start.weights is not None:
-        model = detector_from_weights(config, images.class_names, start.weights, say)
+        model = detector_from_weights(config, images.class_names, start.weights, reporter)
     else:
         model = build_detector(config, images.class_names)
-        say_loaded(model, say)
+        say_loaded(model, reporter)
     settings = settings_of(model, config.model, config.data, config.test, config.recipe)
     model = prepare_detector(model, config, device)
     dataset = training_set(config, images)
     batches, accumulate = training_batches(config, dataset, device)
     found: dict[Problem, None] = {}
     shown = LoggedPictures(config.training.log_pictures)
-    evaluate = _evaluator(model, config, images, device, say, found, shown, same)
+    evaluate = _evaluator(model, config, images, device, reporter, found, shown, same)
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata() | same.to_metadata(),
@@ -61,12 +62,12 @@ def detection_parts(config: Config, start: Start, device: torch.device, say: Say
     )
 
 
-def load_training_images(config: Config, say: Say = lambda line: None) -> AnnotatedImages:
+def load_training_images(config: Config, reporter: Reporter = SILENT) -> AnnotatedImages:
     """The training split, what is wrong with it said once."""
     images = load_once(lambda: load_dataset(config.data, "train"))
-    say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
+    reporter.say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
     for line in problem_lines(images.problems):
-        say(line)
+        reporter.say(line)
     if not len(images):
         raise ConfigError(f"{images.name}: no images to train on")
     return images
@@ -77,7 +78,7 @@ def _evaluator(
     config: Config,
     learned: AnnotatedImages,
     device: torch.device,
-    say: Say,
+    reporter: Reporter,
     found: dict[Problem, None],
     shown: LoggedPictures,
     same: SameData,
@@ -93,15 +94,17 @@ def _evaluator(
     if split is None:
         return None
     is_apart = split == "val" and not data.val
-    images = load_measured(data, split, say, may_lack=is_apart, told=learned.problems if is_apart else ())
+    images = load_measured(data, split, reporter, may_lack=is_apart, told=learned.problems if is_apart else ())
     if not len(images.boxes):
-        say(f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes")
+        reporter.say(
+            f"{images.name}: nothing is annotated, so it is not evaluated; eval_det writes what its server takes"
+        )
         return None
     same.check_images(split, images)
     map_classes(model.class_names, images.class_names)  # A contradiction shows now, not after the training.
-    _tell_shared(learned, images, say)
+    _tell_shared(learned, images, reporter)
     if split == "test" and config.training.eval_every:
-        say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
+        reporter.say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
 
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)
@@ -115,8 +118,10 @@ def _evaluator(
     return evaluate
 
 
-def _tell_shared(learned: AnnotatedImages, images: AnnotatedImages, say: Say) -> None:
+def _tell_shared(learned: AnnotatedImages, images: AnnotatedImages, reporter: Reporter) -> None:
     shared = shared_images(learned, images) if is_main() else []
     if shared:
         what = f"{len(shared)} of the {len(images)} images of {images.name} are trained on as well"
-        say(f"warning: {what}, such as {shared[0].file}: {shared[0].detail}; figures of them come out too high")
+        reporter.say(
+            f"warning: {what}, such as {shared[0].file}: {shared[0].detail}; figures of them come out too high"
+        )

@@ -13,12 +13,12 @@ from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
 from detres.experiments.assembly import seeded
 from detres.experiments.class_names import agreed_class_names
-from detres.experiments.parts import Say
+from detres.reporter import SILENT, Reporter
 from detres.tables import DETECTION_FORMATS
 
 
 def detector_from_weights(
-    config: Config, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
+    config: Config, class_names: Sequence[str], weights: str | Path, reporter: Reporter = SILENT
 ) -> FasterRCNN:
     """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew.
 
@@ -28,7 +28,9 @@ def detector_from_weights(
     tensors, theirs = DetectorSettings.read(path)
     settings = theirs
     if config.model.global_context and not theirs.model.global_context:
-        say(f"{path}: trained without global context, whose columns start at zero: it begins as the same detector")
+        reporter.say(
+            f"{path}: trained without global context, whose columns start at zero: it begins as the same detector"
+        )
         settings = theirs.gaining_context()
     named = config.model.model_copy(update={"class_names": agreed_class_names(config, class_names, DETECTION_FORMATS)})
     with seeded(config):
@@ -37,7 +39,7 @@ def detector_from_weights(
         model = changed.build(str(path), own_code=own_code)
     learn_by(model, config.model)
     for line in transfer_detector(model, tensors, theirs, str(path)).lines():
-        say(line)
+        reporter.say(line)
     return model
 
 

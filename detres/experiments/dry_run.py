@@ -12,7 +12,7 @@ from detres.config.loading import AnyConfig, dump_config
 from detres.config.sections import TrainingConfig
 from detres.distributed import local_device
 from detres.experiments.assembly import optimizer_of, schedule_of
-from detres.experiments.parts import Say
+from detres.reporter import SILENT, Reporter
 from detres.tables import DRY_RUNS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def dry_run(
     *,
     weights: str | Path | None = None,
     device: str | None = None,
-    say: Say = lambda line: None,
+    reporter: Reporter = SILENT,
     data_is_stated: bool = False,
 ) -> None:
     """Print the resolved config, the schedule, parameters and memory; learn from two embedded images once.
@@ -37,26 +37,30 @@ def dry_run(
         from detres.training.loggers import make_loggers
 
         make_loggers(sorted(others))  # What cannot be made is told; a dry run starts none.
-    say(dump_config(config).rstrip())
-    parts = DRY_RUNS[config.task](config, weights, where, say, data_is_stated)
-    say_schedule(config, say)
-    say_size(parts.model, config, say)
+    reporter.say(dump_config(config).rstrip())
+    parts = DRY_RUNS[config.task](config, weights, where, reporter, data_is_stated)
+    say_schedule(config, reporter)
+    say_size(parts.model, config, reporter)
     batch = parts.batch.to(where)
     with torch.autocast(where.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
         losses = _one_step(parts.model, config, batch)
         parts.model.eval()
         with torch.no_grad():
             found = parts.predict(batch)
-    say("one step on two embedded images: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-    say(f"one prediction: {found}; dry run done")
+    reporter.say(
+        "one step on two embedded images: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    )
+    reporter.say(f"one prediction: {found}; dry run done")
 
 
-def say_schedule(config: AnyConfig, say: Say) -> None:
+def say_schedule(config: AnyConfig, reporter: Reporter) -> None:
     """The learning rate where it changes."""
     schedule, steps = schedule_of(config), config.training.steps
     marks = sorted({0, config.schedule.warmup_steps, *config.schedule.milestones, steps // 2, steps - 1})
     rates = ", ".join(f"{schedule.lr_at(step):.3g} at {step}" for step in marks if step < steps)
-    say(f"schedule: {steps} steps of {config.training.batch} images; learning rate {rates}{_reactions(config)}")
+    reporter.say(
+        f"schedule: {steps} steps of {config.training.batch} images; learning rate {rates}{_reactions(config)}"
+    )
 
 
 def _reactions(config: AnyConfig) -> str:
@@ -72,14 +76,16 @@ def _reactions(config: AnyConfig) -> str:
     return told
 
 
-def say_size(model: nn.Module, config: AnyConfig, say: Say) -> None:
+def say_size(model: nn.Module, config: AnyConfig, reporter: Reporter) -> None:
     """Parameters, and a lower bound of memory: weights, gradients, the optimizer's state and one set of features."""
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     state = 1 if config.optimizer.name == "sgd" else 2
     fixed = 4 * (total + trained * (1 + state))
-    say(f"parameters: {total:,}, of which {trained:,} are trained")
-    say(f"memory: {fixed / 2**20:.0f} MiB for weights, gradients and optimizer, and activations of the images on top")
+    reporter.say(f"parameters: {total:,}, of which {trained:,} are trained")
+    reporter.say(
+        f"memory: {fixed / 2**20:.0f} MiB for weights, gradients and optimizer, and activations of the images on top"
+    )
 
 
 def _one_step(model: nn.Module, config: AnyConfig, batch: Batch) -> dict[str, float]:

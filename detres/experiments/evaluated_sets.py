@@ -18,23 +18,23 @@ from detres.data.problems import UNREADABLE, Problem
 from detres.errors import DataError
 from detres.experiments.assembly import load_once
 from detres.experiments.evaluation_places import default_split
-from detres.experiments.parts import Say
 from detres.experiments.told_problems import describe_lost, problem_lines
+from detres.reporter import Reporter
 
 
-def split_to_measure(config: Config, stated: SplitName | None, say: Say) -> SplitName:
+def split_to_measure(config: Config, stated: SplitName | None, reporter: Reporter) -> SplitName:
     """The split asked for, else test where there is one, else val; val, too, where test is named and not there."""
     split = stated or default_split(config)
     if stated or split != "test" or not (config.data.val or config.data.val_fraction):
         return split
     absent = absent_names(config.data, config.data.test)
     if absent:
-        say(f"warning: data.test names {', '.join(absent)}, which is not there; val is taken instead")
+        reporter.say(f"warning: data.test names {', '.join(absent)}, which is not there; val is taken instead")
     return "val" if absent else "test"
 
 
 def load_measured(
-    data: DataConfig, split: SplitName, say: Say, *, may_lack: bool = False, told: Collection[Problem] = ()
+    data: DataConfig, split: SplitName, reporter: Reporter, *, may_lack: bool = False, told: Collection[Problem] = ()
 ) -> AnnotatedImages:
     """The images of a split, what is wrong with them said once.
 
@@ -53,5 +53,5 @@ def load_measured(
         images = replace(images, problems=(*images.problems, nothing))
     known = set(told)
     for line in problem_lines([p for p in images.problems if p not in known and p.kind != "set without annotations"]):
-        say(line)
+        reporter.say(line)
     return images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from detres.evaluation.metric_file import write_metrics
 from detres.evaluation.submissions import write_submission
 from detres.experiments.detection_data import evaluation_batches, evaluation_copies, evaluation_set
 from detres.experiments.told_problems import problem_metrics
+from detres.reporter import SILENT, Reporter
 from detres.structures import DetectionBatch, Detections
 
 Precision = Literal["float32", "bf16"]
@@ -136,12 +137,11 @@ def measure(
     device: torch.device,
     *,
     leave_out: bool,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> Measured | None:
     """Run the detector, or several as one, over all images and sum up; None on every rank but the main one.
 
     leave_out: images that cannot be decoded, and their objects, count in no figure; else they are a DataError.
-    progress: called with the number of images done on this rank.
     """
     classes = map_classes(members[0].model.class_names, images.class_names)
     ids = [images.image_id(i) for i in range(len(images))]
@@ -149,8 +149,7 @@ def measure(
     dataset = evaluation_set(config, images, strict=not leave_out)
     for image_id, detections in predict_set(members, config, dataset, device):
         evaluator.add(image_id, classes(detections))
-        if progress is not None:
-            progress(len(evaluator))
+        reporter.progress(len(evaluator))
     places = dataset.undecodable_places(), dataset.filled_places()
     states, by_rank = gather_to_main(evaluator.state()), gather_to_main(places)
     if states is None or by_rank is None:

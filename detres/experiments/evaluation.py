@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from detres.backbones.architectures import BACKBONES
 from detres.config.loading import Layer
 from detres.data.places import SplitName
 from detres.errors import WeightsError
-from detres.experiments.parts import Say
+from detres.reporter import SILENT, Reporter
 from detres.tables import EVALUATIONS
 from detres.training.checkpoint_reading import find_weights_file, read_metadata
 
@@ -25,8 +25,7 @@ def evaluate(
     split: SplitName | None = None,
     out: str | Path | None = None,
     device: str | None = None,
-    say: Say = lambda line: None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
@@ -43,8 +42,7 @@ def evaluate(
         "split": split,
         "out": out,
         "device": device,
-        "say": say,
-        "progress": progress,
+        "reporter": reporter,
     }
     tasks = {task_of_weights(each) for each in several}
     # Of several tasks, the classifiers' says which of them is none.

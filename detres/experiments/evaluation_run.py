@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,7 @@ from detres.experiments.evaluation_places import config_of_data, default_folder,
 from detres.experiments.output_folders import make_folder
 from detres.experiments.own_code import stated_code
 from detres.experiments.reporting import write_report
-
-Say = Callable[[str], None]
+from detres.reporter import SILENT, Reporter
 
 
 def evaluate(
@@ -46,8 +45,7 @@ def evaluate(
     out: str | Path | None = None,
     report: bool = False,
     device: str | None = None,
-    say: Say = lambda line: None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
@@ -62,25 +60,25 @@ def evaluate(
         files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
         found = _read(files, cfg, layers, overrides)
         config = found[0].config
-        split = split_to_measure(config, split, say)
-        images = load_measured(config.data, split, say)
+        split = split_to_measure(config, split, reporter)
+        images = load_measured(config.data, split, reporter)
         if not len(images.boxes):
-            say_unannotated(images, say)
+            say_unannotated(images, reporter)
             _check_most(images.name, config)
         members = [each.member(where, stated_code(cfg, overrides)) for each in found]
         check_classes(members)
         precision = config.training.precision
         for each in found:
-            say(f"{each.file}: {each.settings.recipe or 'detector'}")
-        say(f"{images.name}: {len(images)} images, in {precision}")
+            reporter.say(f"{each.file}: {each.settings.recipe or 'detector'}")
+        reporter.say(f"{images.name}: {len(images)} images, in {precision}")
         for line in map_classes(members[0].model.class_names, images.class_names).lines():
-            say(line)
+            reporter.say(line)
         for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
-            say(line)
+            reporter.say(line)
         folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
-        measured = measure(members, config, images, where, leave_out=config.data.strict is False, progress=progress)
+        measured = measure(members, config, images, where, leave_out=config.data.strict is False, reporter=reporter)
         if measured is None:
             return None
     digests = [file_digest(file) for file in files]
@@ -90,10 +88,10 @@ def evaluate(
         test=config.test.model_dump(mode="json"),
         precision=precision,
     )
-    tell_and_write(folder, measured, config.data.format, say)
+    tell_and_write(folder, measured, config.data.format, reporter)
     if report:
         kept = images.subset(np.setdiff1d(np.arange(len(images)), measured.undecodable))
-        say(f"report: {write_report(folder, measured, kept, config, device=where)}")
+        reporter.say(f"report: {write_report(folder, measured, kept, config, device=where)}")
     return measured.metrics
 
 
@@ -134,27 +132,29 @@ def _check_most(set_name: str, config: Config) -> None:
         )
 
 
-def say_unannotated(images: AnnotatedImages, say: Say) -> None:
+def say_unannotated(images: AnnotatedImages, reporter: Reporter) -> None:
     """What becomes of a set without boxes; that images of it are missing shows nowhere else than in its score."""
-    say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
+    reporter.say(f"{images.name}: nothing is annotated, so there is nothing to measure; the detections are written")
     lost = [problem for problem in images.problems if problem.costs_image or problem.kind in UNREADABLE]
     if lost:
-        say(f"warning: {len(lost)} of its images are left out, and a server counts nothing on them: {lost[0]}")
+        reporter.say(f"warning: {len(lost)} of its images are left out, and a server counts nothing on them: {lost[0]}")
 
 
-def tell_and_write(folder: Path, measured: Measured, data_format: str, say: Say) -> None:
+def tell_and_write(folder: Path, measured: Measured, data_format: str, reporter: Reporter) -> None:
     """Say what was measured, then leave the files of an evaluation and say where: no disk that is full takes a figure.
 
     Raises UserError where the files cannot be written.
     """
     if unreadable := measured.metrics["unreadable_images"]:
-        say(f"warning: {len(unreadable)} images could not be decoded and are left out: {', '.join(unreadable[:5])}")
+        reporter.say(
+            f"warning: {len(unreadable)} images could not be decoded and are left out: {', '.join(unreadable[:5])}"
+        )
     if broken := measured.metrics["problems"].get("image breaks off"):
-        say(f"warning: {broken} images break off and are filled up; check_data lists them")
+        reporter.say(f"warning: {broken} images break off and are filled up; check_data lists them")
     for line in metric_lines(measured.metrics):
-        say(line)
+        reporter.say(line)
     submission = write_measured(folder, measured, data_format)
-    say(f"written to {folder}" + (f"; for the evaluation server: {submission}" if submission else ""))
+    reporter.say(f"written to {folder}" + (f"; for the evaluation server: {submission}" if submission else ""))
 
 
 def evaluation_config(

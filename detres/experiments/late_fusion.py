@@ -5,7 +5,7 @@ F files, I images, D detections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,11 +30,12 @@ from detres.evaluation.saved_detections import has_neighbour, read_detections
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import Measured
 from detres.experiments.evaluation_places import file_digest, set_and_split
-from detres.experiments.evaluation_run import Say, say_unannotated, tell_and_write
+from detres.experiments.evaluation_run import say_unannotated, tell_and_write
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
 from detres.experiments.told_problems import problem_metrics
 from detres.files.names import safe_name
+from detres.reporter import SILENT, Reporter
 from detres.tables import FUSIONS
 
 USED = ("data", "test.fusion", "test.nms", "test.max_detections")
@@ -50,8 +51,7 @@ def evaluate_files(
     split: SplitName | None = None,
     out: str | Path | None = None,
     report: bool = False,
-    say: Say = lambda line: None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
     """The content of metrics.json.
 
@@ -63,10 +63,10 @@ def evaluate_files(
     """
     config = fusion_config(cfg, layers, overrides)
     method = fusion_method(config.test.fusion) if len(files) > 1 else None
-    split = split_to_measure(config, split, say)
-    images = load_measured(config.data, split, say)
+    split = split_to_measure(config, split, reporter)
+    images = load_measured(config.data, split, reporter)
     if not len(images.boxes):
-        say_unannotated(images, say)
+        say_unannotated(images, reporter)
     ground_truth = coco_ground_truth(images)
     sources = [path / "detections.json" if path.is_dir() else path for path in map(Path, files)]
     members = []
@@ -74,15 +74,17 @@ def evaluate_files(
     for source in sources:
         members.append(read_detections(source, ground_truth, other_ids=images.other_ids, left_out=left_out))
         if told := other_reading(ground_truth, members[-1]):
-            say(f"warning: {source}: {told}")
-        say(f"{source}: {len(members[-1].scores)} detections on {len(np.unique(members[-1].image))} images")
-    say(f"{images.name}: {len(images)} images" + (f"; {len(files)} files are merged by {method}" if method else ""))
+            reporter.say(f"warning: {source}: {told}")
+        reporter.say(f"{source}: {len(members[-1].scores)} detections on {len(np.unique(members[-1].image))} images")
+    reporter.say(
+        f"{images.name}: {len(images)} images" + (f"; {len(files)} files are merged by {method}" if method else "")
+    )
     for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
-        say(line)
+        reporter.say(line)
     folder = _made_folder(out, set_and_split(images.name, split), method, sources)
     found = members[0]
     if method is not None:
-        found = merge_detections(members, images.sizes, method, config.test, progress=progress)
+        found = merge_detections(members, images.sizes, method, config.test, reporter=reporter)
     # As DetectionEvaluator gives what was just detected, so that equal scores go the same way.
     found = found.select(np.argsort(image_turns(ground_truth)[found.image], kind="stable"))
     metrics = detection_metrics(ground_truth, found) | {
@@ -95,9 +97,9 @@ def evaluate_files(
         "fusion": method,
     }
     measured = Measured(metrics, as_results(ground_truth, found), ground_truth)
-    tell_and_write(folder, measured, config.data.format, say)
+    tell_and_write(folder, measured, config.data.format, reporter)
     if report:
-        say(f"report: {write_report(folder, measured, images, config)}")
+        reporter.say(f"report: {write_report(folder, measured, images, config)}")
     return metrics
 
 
@@ -123,11 +125,11 @@ def merge_detections(
     method: str,
     test: TestConfig,
     *,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> FlatDetections:
     """The F members' detections of each image merged, best first, after their boxes were cut at its edges.
 
-    members: each sorted by image. sizes: (I, 2), height and width. progress: called with the number of images done.
+    members: each sorted by image. sizes: (I, 2), height and width.
     """
     firsts = [np.searchsorted(member.image, np.arange(len(sizes) + 1)) for member in members]
     rows = []
@@ -136,8 +138,7 @@ def merge_detections(
         boxes, scores, labels = fuse(views, method, nms_iou=test.nms, max_detections=test.max_detections)
         xywh = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
         rows.append(FlatDetections(np.full(len(scores), i), labels.numpy(), xywh.numpy(), scores.numpy()))
-        if progress is not None:
-            progress(i + 1)
+        reporter.progress(i + 1)
     return FlatDetections(
         image=np.concatenate([np.zeros(0, np.int64), *(row.image for row in rows)]),
         label=np.concatenate([np.zeros(0, np.int64), *(row.label for row in rows)]),

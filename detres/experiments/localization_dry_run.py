@@ -20,23 +20,28 @@ from detres.experiments.localization_models import (
     say_loaded,
 )
 from detres.experiments.localization_parts import say_images
-from detres.experiments.parts import DryParts, Say
+from detres.experiments.parts import DryParts
 from detres.localization.localizers import ClassRpnLocalizer, Localizer
+from detres.reporter import Reporter
 from detres.structures import DetectionTarget, LocalizationBatch
 from detres.tables import LOCALIZATION_FORMATS
 
 
 def localization_dry_parts(
-    config: LocalizationConfig, weights: str | Path | None, device: torch.device, say: Say, data_is_stated: bool
+    config: LocalizationConfig,
+    weights: str | Path | None,
+    device: torch.device,
+    reporter: Reporter,
+    data_is_stated: bool,
 ) -> DryParts:
     """The localizer, and two images with a square on each, of different classes."""
-    names = agreed_class_names(config, _class_names(config, say, data_is_stated), LOCALIZATION_FORMATS)
+    names = agreed_class_names(config, _class_names(config, reporter, data_is_stated), LOCALIZATION_FORMATS)
     ScaleCropping(config.data.crop, config.data.shortest_side)  # A contradiction shows here.
     if weights is not None:
-        model = localizer_from_weights(config, names, weights, say)
+        model = localizer_from_weights(config, names, weights, reporter)
     else:
-        model = localizer_of_config(without_absent_weights(config, say), names)
-        say_loaded(model, say)
+        model = localizer_of_config(without_absent_weights(config, reporter), names)
+        say_loaded(model, reporter)
     model = prepare_localizer(model, config, device)
     return DryParts(model, embedded_batch(config.data.crop, len(names)), lambda batch: _predicted(model, batch, names))
 
@@ -70,14 +75,14 @@ def embedded_batch(side: int, num_classes: int) -> LocalizationBatch:
     )
 
 
-def _class_names(config: LocalizationConfig, say: Say, data_is_stated: bool) -> tuple[str, ...] | None:
+def _class_names(config: LocalizationConfig, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
     """The set's; None where it is not there and need not be."""
     try:
         images = load_localized(config.data, "train")
     except DataError as error:
         if data_is_stated:
             raise
-        say(f"data: not here ({error}); the dry run goes on without")
+        reporter.say(f"data: not here ({error}); the dry run goes on without")
         return None
-    say_images(images, say)
+    say_images(images, reporter)
     return images.class_names

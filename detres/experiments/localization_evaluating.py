@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from detres.experiments.classification_evaluating import class_rows, evaluate_me
 from detres.experiments.sharing import test_share
 from detres.experiments.told_problems import problem_metrics
 from detres.localization.testing import Finder
+from detres.reporter import SILENT, Reporter
 
 BestClasses = Mapping[int | str, tuple[int, ...]]
 """Of each image, the labels a classifier takes to be likeliest, best first; an image it could not read has none."""
@@ -34,12 +35,12 @@ def measure_localizer(
     *,
     leave_out: bool,
     best_classes: BestClasses | None = None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any] | None:
     """What metrics.json holds of a test over all images; None on every rank but the main one.
 
     leave_out: images that cannot be decoded; else they are a DataError. best_classes: with them there are top-1 and
-    top-5 errors too. progress: called with the number of images done on this rank.
+    top-5 errors too.
     """
     ids = [images.image_id(i) for i in range(len(images))]
     places = {image_id: i for i, image_id in enumerate(ids)}
@@ -52,8 +53,7 @@ def measure_localizer(
             true = [int(images.labels[places[image_id]]) for image_id in batch.image_ids]
             for image_id, located in _located(finder, batch, true, best_classes, config, device):
                 evaluator.add(image_id, located)
-        if progress is not None:
-            progress(len(evaluator))
+        reporter.progress(len(evaluator))
     evaluator.leave_out(dataset.unreadable())
     states = gather_to_main(evaluator.state())
     if states is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from detres.experiments.localization_evaluating import classes_of_classifier, me
 from detres.experiments.localization_models import finder_of, prepare_localizer, proposing_model
 from detres.experiments.localization_parts import say_images
 from detres.experiments.output_folders import make_folder
-from detres.experiments.parts import Say
 from detres.localization.localizer_files import PREPROCESSING, LocalizerSettings, locate_localizer
+from detres.reporter import SILENT, Reporter
 
 HARDEST = 5  # classes that are shown
 
@@ -37,8 +37,7 @@ def evaluate_localizer(
     split: SplitName | None = None,
     out: str | Path | None = None,
     device: str | None = None,
-    say: Say = lambda line: None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
@@ -59,14 +58,14 @@ def evaluate_localizer(
             make_folder(folder)
         rpn = proposing_model(config, model.class_names)[0] if config.model.stage == "rcnn" else None
         finder = finder_of(prepare_localizer(model, config, where).eval(), config, where, rpn)
-        say_images(images, say)
+        say_images(images, reporter)
         views = "the centre crop" if config.test.crops == 1 else "dense"
-        say(f"{file}: {settings.recipe or 'localizer'}; {views} at shorter sides {list(config.test.scales)}")
+        reporter.say(f"{file}: {settings.recipe or 'localizer'}; {views} at shorter sides {list(config.test.scales)}")
         classes, own, leave_out = None, None, config.data.strict is False
         if config.test.classifier is not None:
             classes, own = classes_of_classifier(config.test.classifier, config, images, where, leave_out=leave_out)
         measured = measure_localizer(
-            finder, config, images, where, leave_out=leave_out, best_classes=classes, progress=progress
+            finder, config, images, where, leave_out=leave_out, best_classes=classes, reporter=reporter
         )
         if measured is None:
             return None
@@ -74,11 +73,13 @@ def evaluate_localizer(
     measured |= {"split": split, "weights": file_digest(file), "test": test, "classifier": own}
     # Said before anything is written: no disk that is full takes a figure.
     if unreadable := measured["unreadable_images"]:
-        say(f"warning: {len(unreadable)} images could not be read and are left out: {', '.join(unreadable[:5])}")
+        reporter.say(
+            f"warning: {len(unreadable)} images could not be read and are left out: {', '.join(unreadable[:5])}"
+        )
     for line in metric_lines(measured):
-        say(line)
+        reporter.say(line)
     write_metrics(folder, measured)
-    say(f"written to {folder}")
+    reporter.say(f"written to {folder}")
     return measured
 
 

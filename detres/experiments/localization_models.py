@@ -12,11 +12,11 @@ from detres.config.localization_schema import LocalizationConfig
 from detres.data.views import ViewPlan
 from detres.errors import ConfigError, WeightsError
 from detres.experiments.assembly import memory_format_of, seeded
-from detres.experiments.parts import Say
 from detres.localization.building import assemble, build_trunk, learn_by
 from detres.localization.localizer_files import LocalizerSettings, locate_localizer, transfer_localizer
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 from detres.localization.testing import Finder
+from detres.reporter import SILENT, Reporter
 
 
 def localizer_of_config(config: LocalizationConfig, class_names: Sequence[str]) -> Localizer:
@@ -29,7 +29,7 @@ def localizer_of_config(config: LocalizationConfig, class_names: Sequence[str]) 
 
 
 def localizer_from_weights(
-    config: LocalizationConfig, class_names: Sequence[str], weights: str | Path, say: Say = lambda line: None
+    config: LocalizationConfig, class_names: Sequence[str], weights: str | Path, reporter: Reporter = SILENT
 ) -> Localizer:
     """A localizer of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
     path = locate_localizer(weights)
@@ -39,7 +39,7 @@ def localizer_from_weights(
         model = settings.with_model(named, str(path)).build(str(path))
     learn_by(model, config.model)
     for line in transfer_localizer(model, tensors, settings, str(path)).lines():
-        say(line)
+        reporter.say(line)
     return model
 
 
@@ -95,10 +95,10 @@ def finder_of(
     return Finder(model, plan, **options)
 
 
-def say_loaded(model: Localizer, say: Say) -> None:
+def say_loaded(model: Localizer, reporter: Reporter) -> None:
     """What became of the trunk's weights."""
     if model.trunk.load_report is not None:
         for line in model.trunk.load_report.lines():
-            say(line)
+            reporter.say(line)
     else:
-        say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.trunk.norms.items()))
+        reporter.say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.trunk.norms.items()))

@@ -34,31 +34,34 @@ from detres.experiments.localization_models import (
     say_loaded,
 )
 from detres.experiments.localization_proposals import CroppingOfProposals, training_proposals
-from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.parts import Start, TrainingParts
 from detres.experiments.same_data import SameData
 from detres.experiments.sharing import training_share
 from detres.experiments.told_problems import problem_lines
 from detres.localization.localizer_files import settings_of
 from detres.localization.testing import Finder
+from detres.reporter import SILENT, Reporter
 from detres.structures import LocalizationBatch
 from detres.tables import LOCALIZATION_FORMATS
 from detres.training.running import Evaluate
 
 
-def localization_parts(config: LocalizationConfig, start: Start, device: torch.device, say: Say) -> TrainingParts:
+def localization_parts(
+    config: LocalizationConfig, start: Start, device: torch.device, reporter: Reporter
+) -> TrainingParts:
     """The localizer, its batches and its evaluation. Raises UserError."""
-    images = load_training_images(config, say)
-    same = SameData(start, config.training.allow_other_images, say)
+    images = load_training_images(config, reporter)
+    same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, LOCALIZATION_FORMATS)
     if start.checkpoint is not None:
         model = localizer_of_checkpoint(config, start.checkpoint)
     elif start.weights is not None:
-        model = localizer_from_weights(config, names, start.weights, say)
+        model = localizer_from_weights(config, names, start.weights, reporter)
     else:
         model = localizer_of_config(config, names)
-        say_loaded(model, say)
+        say_loaded(model, reporter)
     settings = settings_of(model, config.model, config.data, config.test, config.recipe)
     model = prepare_localizer(model, config, device)
     rpn, rpn_file = proposing_model(config, names) if config.model.stage == "rcnn" else (None, None)
@@ -66,7 +69,7 @@ def localization_parts(config: LocalizationConfig, start: Start, device: torch.d
     if rpn_file is None:
         cropping_of: Any = SameCropping(ScaleCropping(config.data.crop, config.data.shortest_side))
     else:
-        proposals = training_proposals(finder, rpn_file, config, images, device, say)
+        proposals = training_proposals(finder, rpn_file, config, images, device, reporter)
         cropping_of = CroppingOfProposals(config.data.crop, proposals)
     dataset = LocalizationDataset(
         images,
@@ -77,7 +80,7 @@ def localization_parts(config: LocalizationConfig, start: Start, device: torch.d
         strict=config.data.strict,
     )
     batches, accumulate = training_batches(config, dataset, device)
-    evaluate = _evaluator(finder, model, config, device, say, same)
+    evaluate = _evaluator(finder, model, config, device, reporter, same)
     return TrainingParts(
         model=model,
         metadata=settings.to_metadata() | same.to_metadata(),
@@ -124,21 +127,21 @@ def training_batches(
     return batches, accumulate
 
 
-def load_training_images(config: LocalizationConfig, say: Say = lambda line: None) -> LocalizedImages:
+def load_training_images(config: LocalizationConfig, reporter: Reporter = SILENT) -> LocalizedImages:
     """The training images that have boxes, what is wrong with the others said once."""
     images = load_once(lambda: load_localized(config.data, "train"))
-    say_images(images, say)
+    say_images(images, reporter)
     return images
 
 
-def say_images(images: LocalizedImages, say: Say) -> None:
+def say_images(images: LocalizedImages, reporter: Reporter) -> None:
     """How many there are, how many had to be left out, and what is wrong with them."""
     classes = len(images.class_names)
-    say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {classes} classes")
+    reporter.say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {classes} classes")
     if images.without_boxes:
-        say(f"{images.name}: {images.without_boxes} images have no box and are left out")
+        reporter.say(f"{images.name}: {images.without_boxes} images have no box and are left out")
     for line in problem_lines(images.problems):
-        say(line)
+        reporter.say(line)
 
 
 def _evaluator(
@@ -146,7 +149,7 @@ def _evaluator(
     model: torch.nn.Module,
     config: LocalizationConfig,
     device: torch.device,
-    say: Say,
+    reporter: Reporter,
     same: SameData,
 ) -> Evaluate | None:
     """Measures, the true class given, on val, or on test where there is no val; None where there is neither."""
@@ -157,10 +160,10 @@ def _evaluator(
     if images.class_names != finder.rpn.class_names:
         raise DataError(f"{images.name}: its classes are not those of the training set; name them with data.classes")
     for line in problem_lines(images.problems):
-        say(line)
+        reporter.say(line)
     same.check_images(split, images)
     if split == "test" and config.training.eval_every:
-        say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
+        reporter.say(f"warning: there is no val split, so the best checkpoint is chosen on {images.name}")
 
     def evaluate(step: int) -> dict[str, Any] | None:
         share_buffers(model)

@@ -19,8 +19,8 @@ from detres.data.samplers import Share
 from detres.data.views import ViewDataset, view_loader
 from detres.experiments.assembly import load_once
 from detres.experiments.evaluation_places import default_place, file_digest
-from detres.experiments.parts import Say
 from detres.localization.testing import Finder
+from detres.reporter import Reporter
 from detres.training.checkpoint_reading import read_safetensors
 
 
@@ -47,7 +47,12 @@ class CroppingOfProposals:
 
 
 def training_proposals(
-    finder: Finder, rpn_file: Path, config: LocalizationConfig, images: LocalizedImages, device: torch.device, say: Say
+    finder: Finder,
+    rpn_file: Path,
+    config: LocalizationConfig,
+    images: LocalizedImages,
+    device: torch.device,
+    reporter: Reporter,
 ) -> SetProposals:
     """Those of all training images, made by the main rank where they are not kept beside the RPN's weights.
 
@@ -59,7 +64,7 @@ def training_proposals(
 
     def make() -> SetProposals:
         if not kept.is_file():
-            say(f"proposals: {config.test.proposals} of each of {len(images)} images are made by {rpn_file}")
+            reporter.say(f"proposals: {config.test.proposals} of each of {len(images)} images are made by {rpn_file}")
             made = _made(finder, config, images, device)
             tensors = {"boxes": torch.from_numpy(made.boxes), "offsets": torch.from_numpy(made.offsets)}
             write_tensors(kept, tensors, {})
@@ -67,7 +72,7 @@ def training_proposals(
         return SetProposals(tensors["offsets"].numpy(), tensors["boxes"].numpy())
 
     found = load_once(make)
-    say(f"proposals: {len(found.boxes)} on {len(images)} images, in {kept}")
+    reporter.say(f"proposals: {len(found.boxes)} on {len(images)} images, in {kept}")
     return found
 
 

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from detres.training.running import Evaluate
 
 
-Say = Callable[[str], None]
-
-
 @dataclass(frozen=True)
 class Start:
     """run: the run's folder. Its model is its own checkpoint's, else that of other weights, else that of its config."""

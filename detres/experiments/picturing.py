@@ -22,12 +22,12 @@ from detres.experiments.evaluation_places import config_of_data, default_place
 from detres.experiments.evaluation_run import evaluation_config
 from detres.experiments.output_folders import make_folder, renamed_lines, unique_names
 from detres.experiments.own_code import stated_code
-from detres.experiments.parts import Say
 from detres.experiments.predicting import write_picture
 from detres.files.names import safe_name
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_objects, picture_sheet
 from detres.report.fonts import illegible
+from detres.reporter import SILENT, Reporter
 
 SHEET_PICTURES = 12
 
@@ -43,7 +43,7 @@ def draw_set(
     limit: int = 24,
     score: float = 0.5,
     device: str | None = None,
-    say: Say = lambda line: None,
+    reporter: Reporter = SILENT,
 ) -> tuple[Path, int]:
     """Draw `limit` images spread over the split, and a sheet of the first ones; returns the sheet and their number.
 
@@ -54,8 +54,8 @@ def draw_set(
     config, folder = _what(weights, cfg, layers, overrides)
     if not isinstance(config, Config):
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")
-    split = split_to_measure(config, split or (None if weights else "train"), say)
-    images = load_measured(config.data, split, say, may_lack=split == "train")
+    split = split_to_measure(config, split or (None if weights else "train"), reporter)
+    images = load_measured(config.data, split, reporter, may_lack=split == "train")
     own_code = stated_code(cfg, overrides)
     detector = _detector(locate_detector(weights), config, device, own_code) if weights else None
     classes = map_classes(detector.class_names, images.class_names) if detector else None
@@ -63,15 +63,15 @@ def draw_set(
     files = [Path(images.file_name(i)) for i in chosen]
     names = unique_names(files)
     for line in renamed_lines(files, names):
-        say(line)
+        reporter.say(line)
     if told := illegible(images.class_names):
-        say(told)
+        reporter.say(told)
     out, drawn = make_folder(out or folder), []
     for i, name in zip(chosen, names, strict=True):
         try:
             rgb = images.pixels(i)
         except DataError as error:
-            say(f"left out: {error}")
+            reporter.say(f"left out: {error}")
             continue
         target = images.target(i)
         if detector and classes:

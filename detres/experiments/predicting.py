@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -24,12 +24,12 @@ from detres.files.places import local_place
 from detres.files.whole import whole_file
 from detres.prediction import Detector, NamedDetections
 from detres.report.fonts import illegible
+from detres.reporter import Reporter
 
 VIDEO_ENDINGS = frozenset(
     (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".flv", ".3gp", ".gif")
 )
 _LONGEST_JPEG = 65_500
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def predict_files(
     batch: int,
     draw: bool,
     min_score: float,
-    say: Say,
+    reporter: Reporter,
     absent: Sequence[Path] = (),
 ) -> Done:
     """Write out/predictions.jsonl, and pictures where `draw` is set. A file that cannot be read is said and counted.
@@ -94,14 +94,14 @@ def predict_files(
     make_folder(out)
     done = Done(0, 0, list(absent))
     for path in absent:
-        say(f"left out: {_describe_absent(path)}")
+        reporter.say(f"left out: {_describe_absent(path)}")
     with whole_file(out / "predictions.jsonl") as lines:
         for line in renamed_lines([item.path for item in inputs], [item.name for item in inputs]):
-            say(line)
+            reporter.say(line)
         if draw and (told := illegible(detector.class_names)):
-            say(told)
+            reporter.say(told)
         images = [item for item in inputs if not item.is_video]
-        pictures = _read_images(images, detector, done, say)
+        pictures = _read_images(images, detector, done, reporter)
         while chunk := list(islice(pictures, batch)):
             for (item, rgb), found in zip(
                 chunk, detector.predict_many((r for _, r in chunk), batch=batch), strict=True
@@ -111,7 +111,7 @@ def predict_files(
                     write_picture(out / f"{item.name}.jpg", found.draw(rgb, min_score=min_score))
         for item in inputs:
             if item.is_video:
-                _predict_video(detector, item, out if draw else None, lines, done, min_score, batch, say)
+                _predict_video(detector, item, out if draw else None, lines, done, min_score, batch, reporter)
     if not done.pictures:
         raise DataError(f"none of {len(inputs)} inputs is an image or a video that can be read; see the lines above")
     return done
@@ -138,14 +138,14 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 
 def _read_images(
-    items: Sequence[Input], detector: Detector, done: Done, say: Say
+    items: Sequence[Input], detector: Detector, done: Done, reporter: Reporter
 ) -> Iterator[tuple[Input, NDArray[np.uint8]]]:
     for item in items:
         try:
             yield item, read_image(item.path, exif=detector.exif, max_pixels=detector.max_pixels)
         except DataError as error:
             done.bad.append(item.path)
-            say(f"left out: {error}")
+            reporter.say(f"left out: {error}")
 
 
 def _write_line(lines: BinaryIO, found: NamedDetections, done: Done, **where: str | int) -> None:
@@ -163,7 +163,7 @@ def _predict_video(
     done: Done,
     min_score: float,
     batch: int,
-    say: Say,
+    reporter: Reporter,
 ) -> None:
     """One line a frame; the drawn frames as an mp4."""
     video = cv2.VideoCapture(str(item.path))
@@ -182,7 +182,7 @@ def _predict_video(
                     writer.add(found.draw(rgb, min_score=min_score))
     if number == 0:
         done.bad.append(item.path)
-        say(f"left out: {item.path}: no frame of it can be read as a video")
+        reporter.say(f"left out: {item.path}: no frame of it can be read as a video")
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from detres.backbones.model_settings import METADATA_KEY
 from detres.errors import ConfigError
-from detres.experiments.parts import Say, Start
+from detres.experiments.parts import Start
+from detres.reporter import Reporter
 from detres.training.checkpoint_reading import read_metadata
 
 # Beside the text of every model: what was trained and evaluated on.
@@ -33,8 +34,8 @@ class SplitImages(Protocol):
 class SameData:
     """Holds each split of a run against what its checkpoint says, and keeps what the next checkpoints are to say."""
 
-    def __init__(self, start: Start, allow_other_images: bool, say: Say) -> None:
-        self._run, self._allowed, self._say = start.run, allow_other_images, say
+    def __init__(self, start: Start, allow_other_images: bool, reporter: Reporter) -> None:
+        self._run, self._allowed, self._reporter = start.run, allow_other_images, reporter
         self._stated: Mapping[str, str] | None = None
         if start.checkpoint is not None:
             self._stated = read_metadata(start.checkpoint)
@@ -62,7 +63,7 @@ class SameData:
         stated = _read(self._stated, DATA_KEY)
         before = stated.get(split)
         if not stated and split == "train":
-            self._say(
+            self._reporter.say(
                 f"{self._run}: its checkpoint is an older version's and does not say which images it learned from, so "
                 "nothing tells whether these are the same"
             )
@@ -85,10 +86,12 @@ class SameData:
                 f"training.allow_other_images=true; or start anew from these weights: --weights {self._run} with "
                 "another folder as --out"
             )
-        self._say(f"warning: {what}; it goes on by training.allow_other_images=true, and will not end as one never cut")
+        self._reporter.say(
+            f"warning: {what}; it goes on by training.allow_other_images=true, and will not end as one never cut"
+        )
         if split != "train":
             self.best_counts = False
-            self._say(
+            self._reporter.say(
                 f"the best evaluation so far was of another {split} and counts no more: the next makes a new `best`"
             )
 

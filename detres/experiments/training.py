@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -17,11 +16,12 @@ from detres.distributed import barrier, broadcast_from_main, is_main, local_devi
 from detres.errors import ConfigError, UserError
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.output_folders import make_folder
-from detres.experiments.parts import Say, Start, TrainingParts
+from detres.experiments.parts import Start, TrainingParts
 from detres.experiments.run_config import CONFIG_FILE, run_config
 from detres.files.names import safe_name
 from detres.files.patience import patiently
 from detres.files.whole import write_whole
+from detres.reporter import SILENT, Reporter
 from detres.tables import TRAININGS
 from detres.training.checkpoint_reading import completed_steps, find_checkpoint, has_checksum
 from detres.training.checkpoints import MODEL_FILE
@@ -41,39 +41,40 @@ def train(
     weights: str | Path | None = None,
     resume: bool = False,
     device: str | None = None,
-    terminal: TextIO | None = None,
     logs: Sequence[Logger] = (),
-    say: Say = lambda line: None,
+    reporter: Reporter = SILENT,
 ) -> Path:
     """Train the config's model; returns the run's folder, runs/RECIPE unless `out` names another.
 
     weights: a model of the same task to start from; classes are matched by name. resume: go on where the folder has a
-    checkpoint. terminal: where progress is shown. logs: told of the run on the main rank, besides those of
-    training.logs. say: told what was loaded and left out, a line at a time.
+    checkpoint. logs: told of the run on the main rank, besides those of training.logs. reporter: told what was loaded
+    and left out, and given the terminal for the live line.
     Raises UserError; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
     """
     where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
     with process_group(where), ExitStack() as stack:
         if not is_main():
-            say = _in_silence
+            reporter = SILENT
         loggers = _loggers_on_main(config, logs)
         if "json" not in config.training.logs:
-            say("training.logs: metrics.jsonl is written all the same; --resume, doctor and analyze read it")
+            reporter.say("training.logs: metrics.jsonl is written all the same; --resume, doctor and analyze read it")
         found = _found_on_main(run, resume, stack)
         if found:
-            _check_config(run, config, say)
+            _check_config(run, config, reporter)
             if not has_checksum(found):
-                say(f"{found}: its weights have no checksum, as older versions wrote them, so damage may go unnoticed")
+                reporter.say(
+                    f"{found}: its weights have no checksum, as older versions wrote them, so damage may go unnoticed"
+                )
         if found and (done := completed_steps(found)) > config.training.steps:
-            say(
+            reporter.say(
                 f"{run}: {done} steps are done, and training.steps={config.training.steps} asks for fewer, so nothing "
                 "was left to do"
             )
             return run
         if found and is_main() and (lost := what_is_lost(run, completed_steps(found), config.training.log_every)):
-            say(f"warning: {lost}; the run goes on")
+            reporter.say(f"warning: {lost}; the run goes on")
         start = Start(run, found / MODEL_FILE if found else None, weights)
-        parts = TRAININGS[config.task](config, start, where, say)
+        parts = TRAININGS[config.task](config, start, where, reporter)
         if config.schedule.name == "plateau" and parts.evaluate is None:
             raise ConfigError(
                 "schedule.name=plateau waits for evaluations, and there is nothing to evaluate on; name a split with "
@@ -82,17 +83,20 @@ def train(
         if is_main():
             write_whole(run / CONFIG_FILE, dump_config(config))
             if found is None and (lines := set_aside_log(run)):
-                say(
+                reporter.say(
                     f"{run}: {lines} lines were logged here and no checkpoint is left, so it begins at step 0; the "
                     "lines are kept in metrics.before.jsonl"
                 )
-        finished = _run(parts, config, run, where, found, loggers, terminal, say)
+        finished = _run(parts, config, run, where, found, loggers, reporter)
         if is_main() and parts.publish is not None:
             patiently(
-                partial(parts.publish, find_checkpoint(run)), run, "what is made of the best checkpoint", tell=say
+                partial(parts.publish, find_checkpoint(run)),
+                run,
+                "what is made of the best checkpoint",
+                tell=reporter.say,
             )
         barrier()  # A rank that left would end the main one while it writes.
-    _say_finished(finished, run, say)
+    _say_finished(finished, run, reporter)
     return run
 
 
@@ -103,8 +107,7 @@ def _run(
     device: torch.device,
     checkpoint: Path | None,
     loggers: Sequence[Logger],
-    terminal: TextIO | None,
-    say: Say,
+    reporter: Reporter,
 ) -> Finished:
     training, model = config.training, parts.model
     if world_size() > 1:
@@ -139,11 +142,11 @@ def _run(
             ema=ema,
             checkpoint=checkpoint,
             logs=loggers,
-            terminal=terminal,
+            terminal=reporter.terminal,
         )
     finally:  # Said however the run ends; each rank's own workers have met their own.
         for warning in parts.warnings():
-            say(f"warning: {warning}")
+            reporter.say(f"warning: {warning}")
 
 
 def _loggers_on_main(config: AnyConfig, own: Sequence[Logger]) -> list[Logger]:
@@ -180,20 +183,18 @@ def _found_on_main(run: Path, resume: bool, stack: ExitStack) -> Path | None:
     return found
 
 
-def _check_config(run: Path, config: AnyConfig, say: Say) -> None:
+def _check_config(run: Path, config: AnyConfig, reporter: Reporter) -> None:
     """Raises ConfigError where the run was begun with another config, or its file is damaged."""
     begun_with = run_config(run)
     if begun_with is None:
-        say(f"{run}: its {CONFIG_FILE} is missing, so nothing tells whether the run was begun with this config")
+        reporter.say(
+            f"{run}: its {CONFIG_FILE} is missing, so nothing tells whether the run was begun with this config"
+        )
     else:
         check_resumable(begun_with, config, str(run))
 
 
-def _say_finished(finished: Finished, run: Path, say: Say) -> None:
+def _say_finished(finished: Finished, run: Path, reporter: Reporter) -> None:
     best = finished.best
     reached = f"; best {best.metric} {100 * best.value:.2f} % at step {best.step}" if best else ""
-    say(f"finished {finished.step} steps{reached}; {run / 'checkpoints'}")
-
-
-def _in_silence(line: str) -> None:
-    """One rank speaks."""
+    reporter.say(f"finished {finished.step} steps{reached}; {run / 'checkpoints'}")

@@ -18,6 +18,7 @@ from detres.detection.detector_files import DetectorSettings
 from detres.errors import ConfigError
 from detres.experiments.detection_weights import detector_from_weights
 from detres.prediction import Detector, NamedDetections
+from detres.reporter import Reporter
 
 TESTS = (
     ["test.refine=1"],
@@ -60,7 +61,7 @@ def test_a_trained_context_model_begins_as_the_plain_one(weights: Path, tiny: An
     said: list[str] = []
     config = load_config(tiny.cfg, ["model.global_context=true"])
     plain, _ = DetectorSettings.load(weights)
-    model = detector_from_weights(config, plain.class_names, weights, said.append).eval()
+    model = detector_from_weights(config, plain.class_names, weights, Reporter(said.append)).eval()
     assert any("without global context, whose columns start at zero" in line for line in said)
     images = torch.randint(0, 256, (1, 64, 80, 3), dtype=torch.uint8)
     sizes = torch.tensor([[64, 80]])

@@ -16,6 +16,7 @@ from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.classification_data import cropping_of
 from detres.experiments.classification_models import classifier_of_config
 from detres.experiments.dry_run import dry_run
+from detres.reporter import Reporter
 
 STEMS = [stem for stem, _, _ in list_configs() if load_config(stem).task == "classification"]
 PROMISED = {
@@ -90,7 +91,7 @@ def test_every_recipe_is_dry_run_without_data(stem: str, nowhere: Path) -> None:
     small = ["data.crop=64", "test.crop=64"] if config.data.format == "imagenet" else []
     small += ["data.shortest_side=[64, 64]"] if small and config.data.cropping == "scale" else []
     said: list[str] = []
-    dry_run(load_config(stem, small), say=said.append, data_is_stated=False, device="cpu")
+    dry_run(load_config(stem, small), reporter=Reporter(said.append), data_is_stated=False, device="cpu")
     if config.data.format != "shapes":
         assert any(line.startswith("data: not here") for line in said)
         assert not list(nowhere.iterdir()), "it wrote something"
@@ -102,7 +103,11 @@ def test_every_recipe_is_dry_run_without_data(stem: str, nowhere: Path) -> None:
 def test_a_dry_run_says_what_results_do_to_the_rate() -> None:
     said: list[str] = []
     options = ["schedule.name=plateau", "training.eval_every=10", "schedule.warmup_error=0.8", "schedule.milestones=[]"]
-    dry_run(load_config("cifar10_resnet20", [*options, "schedule.warmup_factor=0.1"]), say=said.append, device="cpu")
+    dry_run(
+        load_config("cifar10_resnet20", [*options, "schedule.warmup_factor=0.1"]),
+        reporter=Reporter(said.append),
+        device="cpu",
+    )
     (line,) = [line for line in said if line.startswith("schedule:")]
     assert "10 times as much once the training error is below 0.8" in line
     assert "times 0.1 after 5 evaluations without a better one" in line

@@ -18,6 +18,7 @@ from detres.config.classification_schema import (
 from detres.data.problems import Problem
 from detres.errors import DataError, WeightsError
 from detres.experiments.classification_evaluating import class_rows, measure_classifier
+from detres.reporter import Reporter
 
 CPU = torch.device("cpu")
 CONFIG = ClassificationConfig(
@@ -72,7 +73,9 @@ def test_errors_are_counted_over_what_can_be_read(net: Classifier) -> None:
     labels = told_apart(net)
     labels[7:] = (labels[7:] + 1) % 3
     seen: list[int] = []
-    metrics = measure_classifier(net, CONFIG, Images(labels), CPU, leave_out=True, progress=seen.append)
+    metrics = measure_classifier(
+        net, CONFIG, Images(labels), CPU, leave_out=True, reporter=Reporter(progress=seen.append)
+    )
     assert metrics["top1_error"] == pytest.approx(0.3)
     assert metrics["top5_error"] == 0.0
     assert (metrics["images"], metrics["set"], metrics["unreadable_images"]) == (10, "noise/test", [])
@@ -87,9 +90,9 @@ def test_ranks_share_the_images(net: Classifier, monkeypatch: pytest.MonkeyPatch
     labels = told_apart(net)
     whole = measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU, leave_out=True)
     module, states = "detres.experiments.classification_evaluating", []
-    monkeypatch.setattr(f"{module}.world_size", lambda: 3)
+    monkeypatch.setattr("detres.experiments.sharing.world_size", lambda: 3)
     for rank in range(3):
-        monkeypatch.setattr(f"{module}.rank", lambda rank=rank: rank)
+        monkeypatch.setattr("detres.experiments.sharing.rank", lambda rank=rank: rank)
         monkeypatch.setattr(f"{module}.gather_to_main", lambda state: states.append(state))
         assert measure_classifier(net, CONFIG, Images(labels, broken=(4,)), CPU, leave_out=True) is None
     assert [len(state["places"]) for state in states] == [4, 3, 3]

@@ -19,6 +19,7 @@ from detres.detection.faster_rcnn import FasterRCNN
 from detres.errors import DataError, WeightsError
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.dry_run import dry_run
+from detres.reporter import SILENT, Reporter
 
 CONFIGS = {stem: (line, path) for stem, line, path in list_configs()}
 DETECTORS = [stem for stem in CONFIGS if load_config(stem).task == "detection"]
@@ -124,7 +125,7 @@ def test_the_papers_detector_has_the_parameters_of_its_parts() -> None:
 @pytest.mark.parametrize("stem", ["shapes_r18", "shapes_r18_fpn"])
 def test_the_embedded_configs_are_dry_run(stem: str, datasets_folder: Path) -> None:
     said: list[str] = []
-    dry_run(load_config(stem), say=said.append, data_is_stated=False)
+    dry_run(load_config(stem), reporter=Reporter(said.append), data_is_stated=False)
     assert "480 images" in said[1]
     assert said[-1].endswith("dry run done")
     step = next(line for line in said if line.startswith("one step on two embedded images"))
@@ -142,7 +143,7 @@ FEW_REGIONS = ("model.rpn.post_nms_train=30", "model.rpn.post_nms_test=30", "mod
 @pytest.mark.parametrize("stem", ["coco_r50", "coco_r50_dc5", "coco_r50_fpn"])
 def test_a_dry_run_of_every_layout_needs_neither_data_nor_weights(stem: str, nowhere: Path) -> None:
     said: list[str] = []
-    dry_run(load_config(stem, FEW_REGIONS), say=said.append, data_is_stated=False)
+    dry_run(load_config(stem, FEW_REGIONS), reporter=Reporter(said.append), data_is_stated=False)
     assert any(line.startswith("data: not here") for line in said)
     assert any("random weights stand in for it" in line for line in said)
     assert said[-1].endswith("dry run done")
@@ -152,13 +153,13 @@ def test_a_dry_run_of_every_layout_needs_neither_data_nor_weights(stem: str, now
 def test_a_dry_run_misses_data_that_were_named(nowhere: Path) -> None:
     config = load_config("coco_r50_fpn", [f"data.root={nowhere / 'absent'}"])
     with pytest.raises(DataError, match=r"absent.* is not there. Set data.root=FOLDER"):
-        dry_run(config, say=lambda line: None, data_is_stated=True)
+        dry_run(config, reporter=SILENT, data_is_stated=True)
 
 
 def test_a_dry_run_misses_a_weights_file_that_was_named(nowhere: Path) -> None:
     config = load_config("coco_r50_fpn", ["model.backbone.weights=/absent/r50.safetensors"])
     with pytest.raises(WeightsError, match=r"/absent/r50\.safetensors"):
-        dry_run(config, say=lambda line: None, data_is_stated=False)
+        dry_run(config, reporter=SILENT, data_is_stated=False)
 
 
 def test_frozen_stages_without_weights_are_refused() -> None:

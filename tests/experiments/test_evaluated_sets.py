@@ -22,6 +22,7 @@ from detres.errors import DataError
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.late_fusion import evaluate_files
 from detres.experiments.told_problems import problem_metrics
+from detres.reporter import SILENT, Reporter
 
 SIDE, BOX = 60, (10, 20, 30, 40)
 NAMES = [f"{number}" for number in range(8)]
@@ -100,7 +101,7 @@ def coco_found_perfectly(folder: Path) -> tuple[Path, dict[str, Any], Path]:
 def evaluated(data: dict[str, Any], detections: Path, out: Path, **stated: Any) -> tuple[dict[str, Any], list[str]]:
     said: list[str] = []
     layer = Layer("test", {"task": "detection", "data": {**data, **stated}})
-    evaluate_files([detections], layers=[layer], out=out, say=said.append)
+    evaluate_files([detections], layers=[layer], out=out, reporter=Reporter(said.append))
     return json.loads((out / "metrics.json").read_text()), said
 
 
@@ -132,8 +133,8 @@ def test_a_folder_without_an_image_that_its_labels_are_of_is_refused_until_state
     (root / "images" / "3.png").rename(root / "images" / "3.heic")
     said: list[str] = []
     with pytest.raises(DataError, match=r"1 of its images are missing .*\n.*labels/3\.txt: .*3\.heic lies there"):
-        load_measured(data, "test", said.append)
-    images = load_measured(data.model_copy(update={"strict": False}), "test", said.append)
+        load_measured(data, "test", Reporter(said.append))
+    images = load_measured(data.model_copy(update={"strict": False}), "test", Reporter(said.append))
     assert problem_metrics(images.problems) == {"problems": {"image missing": 1}, "images_left_out": 1}
     assert any(line.startswith("warning: 1 × image missing, such as labels/3.txt") for line in said)
 
@@ -192,7 +193,7 @@ def test_parts_of_one_set_have_the_problems_of_their_own_images(data: dict[str, 
     for part in (train, val):
         assert {Path(each.file).stem for each in part.problems} == {Path(part.file_name(i)).stem for i in range(4)}
     said: list[str] = []
-    load_measured(apart, "val", said.append, may_lack=True, told=train.problems)
+    load_measured(apart, "val", Reporter(said.append), may_lack=True, told=train.problems)
     assert [line.split(" ×")[0] for line in said] == ["warning: 4"], "train's own were said with it"
 
 
@@ -204,11 +205,11 @@ def test_a_missing_image_is_in_neither_part_of_a_set_and_refused_where_a_part_al
     apart = DataConfig(**{**data, "train": data["test"], "test": [], "val_fraction": 0.5})
     said: list[str] = []
     told = load_dataset(apart, "train").problems
-    images = load_measured(apart, "val", said.append, may_lack=True, told=told)
+    images = load_measured(apart, "val", Reporter(said.append), may_lack=True, told=told)
     assert problem_metrics(images.problems)["images_left_out"] == 1
     assert said == []
     with pytest.raises(DataError, match="missing or cannot be read"):
-        load_measured(apart, "val", said.append)
+        load_measured(apart, "val", Reporter(said.append))
 
 
 def test_metrics_say_how_many_images_a_problem_cost(data: dict[str, Any]) -> None:
@@ -219,7 +220,7 @@ def test_metrics_say_how_many_images_a_problem_cost(data: dict[str, Any]) -> Non
         cv2.imwrite(str(picture(data, "3")), np.zeros((5, 9, 3), np.uint8))
         costs = data["format"] == "coco"
         expected = {"problems": {"size disagrees": 1} if costs else {}, "images_left_out": int(costs)}
-    images = load_measured(DataConfig(**data), "test", lambda line: None)
+    images = load_measured(DataConfig(**data), "test", SILENT)
     assert problem_metrics(images.problems) == expected
 
 
@@ -229,11 +230,11 @@ def test_a_test_split_that_is_named_and_not_there_gives_way_to_val(data: dict[st
     assert absent_names(config.data, config.data.test) == [absent]
     assert absent_names(config.data, config.data.val) == []
     said: list[str] = []
-    assert split_to_measure(config, None, said.append) == "val"
+    assert split_to_measure(config, None, Reporter(said.append)) == "val"
     assert said == [f"warning: data.test names {absent}, which is not there; val is taken instead"]
-    assert split_to_measure(config, "test", said.append) == "test", "what was asked for is not replaced"
+    assert split_to_measure(config, "test", Reporter(said.append)) == "test", "what was asked for is not replaced"
     alone = Config(data=DataConfig(**{**data, "test": [absent]}))
-    assert split_to_measure(alone, None, said.append) == "test"
+    assert split_to_measure(alone, None, Reporter(said.append)) == "test"
     assert len(said) == 1
 
 
@@ -301,11 +302,11 @@ def test_a_set_of_which_no_annotation_can_be_used_is_not_taken_for_one_without(
     """A test-dev has no annotations; where all that are there are broken, there is something to mend."""
     data = one_image_set(tmp_path / "set", {"id": 1, "image_id": 50, "category_id": 1, "bbox": [1, 2, 3, 4]} | wrong)
     with pytest.raises(DataError, match="things are annotated, and none of them can be used"):
-        load_measured(DataConfig(**data), "test", lambda line: None)
+        load_measured(DataConfig(**data), "test", SILENT)
     (report,) = check(DataConfig(**data))
     assert report.problems[-1].kind == "nothing to measure"
 
 
 def test_a_set_without_annotations_is_one_and_said(tmp_path: Path) -> None:
     data = one_image_set(tmp_path / "set")
-    assert len(load_measured(DataConfig(**data), "test", lambda line: None)) == 1
+    assert len(load_measured(DataConfig(**data), "test", SILENT)) == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-import detres.experiments.detection_data as detection_data
+import detres.experiments.sharing as sharing
 from detres import build_detector
 from detres.config.loading import load_config
 from detres.data.datasets import load_dataset
@@ -39,10 +39,10 @@ def found_by_ranks(
     config = load_config(unequal.cfg, ["test.batch=8", "test.score=0.0", "model.backbone.norm=batch", *stated])
     images = load_dataset(config.data, "test")
     member = Member(build_detector(config, images.class_names), config.data)
-    monkeypatch.setattr(detection_data, "world_size", lambda: world)
+    monkeypatch.setattr(sharing, "world_size", lambda: world)
     found: dict[int | str, Detections] = {}
     for rank in range(world):
-        monkeypatch.setattr(detection_data, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(sharing, "rank", lambda rank=rank: rank)
         for image_id, detections in predict_set([member], config, evaluation_set(config, images, strict=True), CPU):
             assert image_id not in found
             found[image_id] = detections

@@ -20,6 +20,7 @@ from detres.errors import ConfigError, DataError
 from detres.evaluation.coco_ap import coco_metrics
 from detres.evaluation.detection_files import write_detections
 from detres.experiments.late_fusion import evaluate_files
+from detres.reporter import Reporter
 from detres.tables import FUSIONS
 
 COCO_TEST = {"format": "coco", "test": ["coco/test.json:JPEGImages"]}
@@ -65,7 +66,7 @@ def test_one_file_is_evaluated_as_it_is(tiny: Any, tmp_path: Path, data: dict[st
     rows = detections_near(truth, 0)
     file = write_detections(tmp_path, rows)
     said: list[str] = []
-    metrics = evaluate_files([file], layers=[layer(tiny, data)], out=tmp_path / "out", say=said.append)
+    metrics = evaluate_files([file], layers=[layer(tiny, data)], out=tmp_path / "out", reporter=Reporter(said.append))
     expected = coco_metrics(truth, rows)
     assert {key: metrics[key] for key in ("AP", "AP50", "AP75", "AR100")} == {
         key: expected[key] for key in ("AP", "AP50", "AP75", "AR100")
@@ -93,7 +94,7 @@ def test_several_files_are_merged_image_by_image(tiny: Any, tmp_path: Path, meth
         layers=[layer(tiny)],
         overrides=[f"test.fusion={method}", "test.nms=0.4", "test.max_detections=4"],
         out=tmp_path / "out",
-        progress=done.append,
+        reporter=Reporter(progress=done.append),
     )
     assert done == [1, 2, 3, 4, 5]
     assert metrics["fusion"] == method

@@ -17,6 +17,7 @@ from detres.config.loading import load_config
 from detres.errors import ConfigError
 from detres.experiments.same_data import DATA_KEY
 from detres.experiments.training import train
+from detres.reporter import Reporter
 from detres.training.checkpoint_reading import load_checkpoint
 
 SMALL = (
@@ -55,7 +56,7 @@ def resumed(folder: Path, begun: Path, *overrides: str) -> list[str]:
     moved = config.model_copy(update={"data": config.data.model_copy(update={"root": str(folder / "set")})})
     text = (folder / "run/config.yaml").read_text()
     (folder / "run/config.yaml").write_text(text.replace(str(begun), str(folder)))
-    train(moved, folder / "run", resume=True, device="cpu", say=said.append)
+    train(moved, folder / "run", resume=True, device="cpu", reporter=Reporter(said.append))
     return said
 
 
@@ -175,7 +176,7 @@ def test_a_best_of_another_val_counts_no_more(write_tiny_set: Callable[..., Any]
     with pytest.raises(ConfigError, match="val is not what the run was begun with"):
         train(load_config(cfg, longer), run, resume=True, device="cpu")
     allowed = load_config(cfg, [*longer, "training.allow_other_images=true"])
-    train(allowed, run, resume=True, device="cpu", say=said.append)
+    train(allowed, run, resume=True, device="cpu", reporter=Reporter(said.append))
     assert any("was of another val and counts no more" in line for line in said)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evaluations = [line for line in lines if line["kind"] == "eval"]

@@ -14,6 +14,7 @@ from detres.config.loading import load_config
 from detres.errors import ConfigError, DetresWarning
 from detres.experiments.dry_run import dry_run
 from detres.experiments.training import train
+from detres.reporter import Reporter
 
 OWN = """
 calls = []
@@ -62,7 +63,7 @@ def test_ones_own_logger_is_called_in_order_and_again_when_the_run_goes_on(
 ) -> None:
     said: list[str] = []
     logs = ["training.logs=[csv, 'my_loggers:Mine']", "training.eval_every=2"]
-    train(load_config(tiny_classes.cfg, logs), run_folder, device="cpu", say=said.append)
+    train(load_config(tiny_classes.cfg, logs), run_folder, device="cpu", reporter=Reporter(said.append))
     named = ["csv", "my_loggers:Mine"]
     told = [("train", 1), ("train", 2), ("eval", 2), ("train", 3), ("eval", 3)]
     assert own.calls == [("start", 0, named), *told, ("finish",)]

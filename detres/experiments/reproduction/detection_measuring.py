@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 from detres.config.loading import Layer
 from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.evaluation_run import evaluate
-from detres.experiments.parts import Say
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_detection_test
 from detres.files.whole import write_whole
+from detres.reporter import Reporter
 
 _RECORD = "reproduced.json"
 
@@ -48,8 +48,7 @@ def measure_detectors(
     settings: Settings,
     *,
     device: str,
-    say: Say,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter,
 ) -> DetectionResult:
     """The detector of a run, or those of several as an ensemble, on what the first one's config is tested on."""
     first = group[0]
@@ -60,7 +59,7 @@ def measure_detectors(
     record = _read(folder / _RECORD)
     if record.get("asked") == asked:
         return DetectionResult(_read(folder / "metrics.json") | record, folder)
-    say(f"{plan.row.name}: measuring {folder}")
+    reporter.say(f"{plan.row.name}: measuring {folder}")
     started = time.perf_counter()
     metrics = evaluate(
         [run.last_weights for run in group],
@@ -69,7 +68,7 @@ def measure_detectors(
         split=split,
         out=folder,
         device=device,
-        progress=progress,
+        reporter=reporter.without_lines(),
     )
     record = {"asked": asked, "seconds_per_image": (time.perf_counter() - started) / metrics["images"]}
     write_whole(folder / _RECORD, json.dumps(record, indent=1) + "\n")

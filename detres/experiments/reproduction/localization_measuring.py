@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from detres.config.loading import Layer
 from detres.config.localization_schema import LocalizationConfig
 from detres.experiments.evaluation_places import default_split, file_digest
 from detres.experiments.localization_evaluation_run import evaluate_localizer
-from detres.experiments.parts import Say
 from detres.experiments.reproduction.localization_tables import CLASSIFIER
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_localization_test
 from detres.files.whole import write_whole
+from detres.reporter import Reporter
 from detres.training.checkpoint_reading import existing_checkpoint, find_checkpoint
 from detres.training.checkpoints import MODEL_FILE
 
@@ -42,8 +41,7 @@ def measure_localizer_row(
     settings: Settings,
     *,
     device: str,
-    say: Say,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter,
 ) -> LocalizationResult:
     """The localizer of a run, with the classifier of table 3 where that has been trained."""
     assert isinstance(run.config, LocalizationConfig)
@@ -56,7 +54,7 @@ def measure_localizer_row(
     asked = {"weights": [file_digest(file) for file in files], "root": run.config.data.root}
     if _read(folder / _RECORD) == asked:
         return LocalizationResult(_read(folder / "metrics.json"), trouble)
-    say(f"{plan.row.name}: measuring {folder}")
+    reporter.say(f"{plan.row.name}: measuring {folder}")
     data = {"root": run.config.data.root, "workers": run.config.data.workers}
     metrics = evaluate_localizer(
         run.last_weights,
@@ -65,7 +63,7 @@ def measure_localizer_row(
         split=split,
         out=folder,
         device=device,
-        progress=progress,
+        reporter=reporter.without_lines(),
     )
     write_whole(folder / _RECORD, json.dumps(asked, indent=1) + "\n")
     return LocalizationResult(metrics, trouble)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 import torch
 
@@ -15,7 +14,6 @@ from detres.config.problems import nearest
 from detres.distributed import local_device
 from detres.errors import ConfigError, UserError
 from detres.experiments.output_folders import make_folder
-from detres.experiments.parts import Say
 from detres.experiments.reproduction.detection_tables import improvements_of
 from detres.experiments.reproduction.estimates import Estimates, in_words
 from detres.experiments.reproduction.planning import Plan, Run, Settings, plan_table
@@ -23,6 +21,7 @@ from detres.experiments.reproduction.rows import Table
 from detres.experiments.reproduction.running import Machine, Result, measure_row, train_row
 from detres.experiments.reproduction.tables import TABLES
 from detres.experiments.reproduction.writing import SMOKE, by_reason, draw_table, markdown, write_table
+from detres.reporter import SILENT, Reporter
 from detres.version import __version__
 
 FOLDER = Path("runs/reproduction")
@@ -40,9 +39,7 @@ def reproduce(
     layers: Sequence[Layer] = (),
     overrides: Sequence[str] = (),
     device: str | None = None,
-    say: Say = lambda line: None,
-    terminal: TextIO | None = None,
-    progress: Callable[[int], None] | None = None,
+    reporter: Reporter = SILENT,
 ) -> list[Result]:
     """Run a table and write OUT/NAME.md and .json, anew after every row, and .png; what it holds in the end.
 
@@ -61,7 +58,7 @@ def reproduce(
     name = f"{name}_{Path(cfg).stem}" if cfg else name
     folder = Path(out) if out else FOLDER
     settings = Settings(folder / "smoke" if smoke else folder, seeds, tuple(layers), tuple(overrides), smoke)
-    machine = Machine(local_device(device), say, terminal, progress)
+    machine = Machine(local_device(device), reporter)
     plans = plan_table(table, settings)
     make_folder(settings.out)
     announce(table, plans, settings, machine, train=train)
@@ -74,8 +71,8 @@ def reproduce(
             written = write_table(name, table, results, settings, where)
     finally:  # Also of a run that was asked to stop: what it reached can be seen.
         written += draw_table(name, table, results, settings)
-    say(markdown(table, results, settings))
-    say("written: " + ", ".join(map(str, written)))
+    reporter.say(markdown(table, results, settings))
+    reporter.say("written: " + ", ".join(map(str, written)))
     return results
 
 
@@ -107,11 +104,11 @@ def choose_rows(table: Table, only: Sequence[str]) -> Table:
 
 def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: Machine, *, train: bool) -> None:
     """A line a row: its data, and roughly the time it still takes; then what is missing, and whose it is."""
-    machine.say(table.title)
+    machine.reporter.say(table.title)
     if settings.smoke:
-        machine.say(SMOKE)
+        machine.reporter.say(SMOKE)
     if table.is_counted:
-        machine.say("counted on the nets themselves: no data, no training, seconds")
+        machine.reporter.say("counted on the nets themselves: no data, no training, seconds")
         return
     estimates = Estimates(plans, machine.device)
     width = max(len(plan.row.name) for plan in plans)
@@ -124,9 +121,9 @@ def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: M
         else:
             time = "seconds" if settings.smoke else _time_left(waiting, estimates)
             prospect = f"to train: {_steps_left(waiting)}, {time}: {waiting[0].folder}"
-        machine.say(f"  {plan.row.name:<{width}}  {_data_of(plan)}; {prospect}")
+        machine.reporter.say(f"  {plan.row.name:<{width}}  {_data_of(plan)}; {prospect}")
     for reason, names in by_reason((plan.row.name, plan.obstacle) for plan in plans):
-        machine.say(f"left out: {names}: {reason}")
+        machine.reporter.say(f"left out: {names}: {reason}")
 
 
 def _data_of(plan: Plan) -> str:
@@ -152,11 +149,11 @@ def _run_row(plan: Plan, table: Table, settings: Settings, machine: Machine, *, 
             train_row(plan, machine)
         except UserError as error:
             trouble = str(error)
-            machine.say(f"{plan.row.name}: {trouble}")
+            machine.reporter.say(f"{plan.row.name}: {trouble}")
     try:
         result = measure_row(plan.seen_afresh(), table, settings, machine)
     except UserError as error:
-        machine.say(f"{plan.row.name}: {error}")
+        machine.reporter.say(f"{plan.row.name}: {error}")
         return Result(plan.seen_afresh(), trouble=str(error))
     return replace(result, trouble=trouble or result.trouble)
 

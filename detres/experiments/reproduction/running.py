@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
@@ -15,7 +15,6 @@ from detres.data.classification_sets import load_classified
 from detres.experiments.analysing import responses_of
 from detres.experiments.classification_evaluation_run import evaluate_classifier
 from detres.experiments.evaluation_places import default_split, file_digest
-from detres.experiments.parts import Say
 from detres.experiments.reproduction.detection_measuring import DetectionResult, measure_detectors
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.localization_measuring import measure_localizer_row
@@ -23,21 +22,20 @@ from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.rows import Cost, DetectionMetric, Error, LocalizationError, Table, TestSeconds
 from detres.experiments.reproduction.smoke import smoke_test
 from detres.experiments.training import train
+from detres.reporter import SILENT, Reporter
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it runs, and who is told. terminal: where a training run shows its progress."""
+    """Where it runs, and who is told."""
 
     device: torch.device
-    say: Say = lambda line: None
-    terminal: TextIO | None = None
-    progress: Callable[[int], None] | None = None
+    reporter: Reporter = SILENT
 
     @property
     def options(self) -> dict[str, Any]:
         """As evaluations take it."""
-        return {"device": str(self.device), "say": self.say, "progress": self.progress}
+        return {"device": str(self.device), "reporter": self.reporter}
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,14 @@ def train_row(plan: Plan, machine: Machine) -> None:
     for run in plan.needed:
         # Two rows, or one that stands in two tables, may share a run.
         if not run.seen_afresh().is_finished:
-            machine.say(f"{plan.row.name}: {run.folder}, {'going on' if run.step else 'starting'}")
+            machine.reporter.say(f"{plan.row.name}: {run.folder}, {'going on' if run.step else 'starting'}")
             train(
                 run.config,
                 run.folder,
                 weights=run.weights,
                 resume=True,
                 device=str(machine.device),
-                terminal=machine.terminal,
-                say=lambda line: machine.say(f"  {line}"),
+                reporter=replace(machine.reporter, say=lambda line: machine.reporter.say(f"  {line}")),
             )
 
 
@@ -127,14 +124,14 @@ def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, m
     folder = place / "eval" / _label(split, error)
     metrics = _measured_before(folder, [file_digest(file) for file in files])
     if metrics is None:
-        machine.say(f"{plan.row.name}: measuring {folder.name}")
+        machine.reporter.say(f"{plan.row.name}: measuring {folder.name}")
         metrics = evaluate_classifier(
             files,
             overrides=_overrides(error),
             split=split,
             out=folder,
             device=str(machine.device),
-            progress=machine.progress,
+            reporter=machine.reporter.without_lines(),
         )
     return 100 * metrics[error.metric]
 

@@ -24,6 +24,7 @@ from detres.experiments.reproduction.planning import Plan, Run, Settings, plan_t
 from detres.experiments.reproduction.reproducing import choose_rows, reproduce, table_named
 from detres.experiments.reproduction.running import Result
 from detres.experiments.reproduction.writing import SMOKE, draw_table
+from detres.reporter import Reporter
 
 OPTIONS: dict[str, Any] = {"smoke": True, "device": "cpu"}
 DRAWN = "table9"  # as the others would be
@@ -96,7 +97,7 @@ def test_a_finished_run_is_measured_where_its_data_lie_now(smoked: Any, monkeypa
     said: list[str] = []
     overrides = [f"data.root={moved}", "model.backbone.weights=gone.npz"]
     options = OPTIONS | {"only": ["coco_vgg16"], "overrides": overrides}
-    (result,) = reproduce("table8", out=out, say=said.append, **options)
+    (result,) = reproduce("table8", out=out, reporter=Reporter(said.append), **options)
     assert any("measuring" in line for line in said)
     assert result.values["mAP@.5, %"] == found["table8"][0].values["mAP@.5, %"]
     with pytest.raises(ConfigError, match=r"coco_vgg16/seed0[\s\S]*optimizer.lr: was 0.001, got 0.3"):
@@ -144,7 +145,7 @@ def test_a_set_without_annotations_gives_no_figure_but_a_submission() -> None:
 def test_rows_that_were_not_run_say_why_and_print_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETRES_DATASETS", str(tmp_path / "nowhere"))
     said: list[str] = []
-    results = reproduce("table10", out=tmp_path / "out", device="cpu", say=said.append)
+    results = reproduce("table10", out=tmp_path / "out", device="cpu", reporter=Reporter(said.append))
     assert all("nowhere/voc" in result.trouble for result in results[:2])
     assert "nowhere/coco" in results[2].trouble  # what it would begin with
     assert any("320000 and 40000 steps, time not known before its first steps" in line for line in said)

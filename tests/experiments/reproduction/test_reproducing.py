@@ -15,6 +15,7 @@ from detres.experiments.reproduction.reproducing import reproduce
 from detres.experiments.reproduction.running import Result
 from detres.experiments.reproduction.tables import TABLES
 from detres.experiments.reproduction.writing import SMOKE
+from detres.reporter import Reporter
 from detres.training.metric_log import read_metrics
 
 # Those of detectors are smoked in test_detection_tables.py, on fewer images.
@@ -26,7 +27,9 @@ NETS = ["cifar10_plain20", "cifar10_resnet20"]
 def smoked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Result]], list[str]]:
     """The folder, the results and the lines of all tables, one after the other, as they share their runs."""
     out, said = tmp_path_factory.mktemp("reproduction"), []
-    found = {name: reproduce(name, out=out, smoke=True, device="cpu", say=said.append) for name in OTHERS}
+    found = {
+        name: reproduce(name, out=out, smoke=True, device="cpu", reporter=Reporter(said.append)) for name in OTHERS
+    }
     return out, found, said
 
 
@@ -67,7 +70,7 @@ def test_finished_runs_are_neither_trained_nor_measured_again(smoked: Any, monke
     for name in ("train", "evaluate_classifier"):
         monkeypatch.setattr(running, name, _refuse)
     said: list[str] = []
-    again = reproduce("degradation", out=out, smoke=True, device="cpu", say=said.append)
+    again = reproduce("degradation", out=out, smoke=True, device="cpu", reporter=Reporter(said.append))
     assert [result.values for result in again] == [result.values for result in found["degradation"]]
     assert sum("finished: " in line for line in said) == 4
 
@@ -81,7 +84,7 @@ def test_seeds_are_runs_of_their_own_and_longer_runs_go_on(smoked: Any) -> None:
     assert len(deviations) == 2
     assert deviations[0] != deviations[1]
     said: list[str] = []
-    (longer,) = reproduce("figure7", overrides=["training.steps=3"], say=said.append, **options)
+    (longer,) = reproduce("figure7", overrides=["training.steps=3"], reporter=Reporter(said.append), **options)
     run = longer.plan.runs[0]
     assert (run.step, run.is_finished) == (3, True)
     assert any("to train: 1 steps" in line for line in said)
@@ -101,7 +104,9 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_run(smoked: Any) 
 def test_rows_without_data_are_left_out_with_a_dash_and_the_reason(tmp_path: Path) -> None:
     said: list[str] = []
     overrides = [f"data.root={tmp_path / 'nowhere'}"]
-    results = reproduce("table6", out=tmp_path / "out", device="cpu", overrides=overrides, say=said.append)
+    results = reproduce(
+        "table6", out=tmp_path / "out", device="cpu", overrides=overrides, reporter=Reporter(said.append)
+    )
     assert all("nowhere" in result.trouble for result in results)
     prospects = [line for line in said if line.startswith("  ResNet-")]
     assert len(prospects) == 6
@@ -116,7 +121,7 @@ def test_rows_without_data_are_left_out_with_a_dash_and_the_reason(tmp_path: Pat
 def test_without_training_nothing_is_trained(tmp_path: Path) -> None:
     said: list[str] = []
     options = {"out": tmp_path, "smoke": True, "device": "cpu", "train": False}
-    (result,) = reproduce("degradation", only=["plain-20"], say=said.append, **options)
+    (result,) = reproduce("degradation", only=["plain-20"], reporter=Reporter(said.append), **options)
     assert result.values["test error, %"] == ()
     assert "0 of 2 steps" in result.trouble
     assert any("left as it is at step 0 of 2" in line for line in said)
