@@ -34,10 +34,28 @@ DRY_RUNS: Table = Table(
     }
 )
 
-# How a task's weights are measured: experiments.evaluation_run.evaluate and its likes.
+# What the weights file of a task's model says of itself: a subclass of backbones.model_settings.ModelSettings.
+SETTINGS: Table = Table(
+    {
+        "detection": "detres.detection.detector_files:DetectorSettings",
+        "classification": "detres.classification.classifier_files:ClassifierSettings",
+        "localization": "detres.localization.localizer_files:LocalizerSettings",
+    }
+)
+
+# Where such a file is: (run folder, checkpoint, file or tag) -> its path.
+LOCATORS: Table = Table(
+    {
+        "detection": "detres.detection.published:locate_detector",
+        "classification": "detres.classification.published:locate_classifier",
+        "localization": "detres.localization.localizer_files:locate_localizer",
+    }
+)
+
+# How its models are measured: (opened models, experiments.evaluation_places.Asked, …) -> the content of metrics.json.
 EVALUATIONS: Table = Table(
     {
-        "detection": "detres.experiments.evaluation_run:evaluate",
+        "detection": "detres.experiments.evaluation_run:evaluate_detector",
         "classification": "detres.experiments.classification_evaluation_run:evaluate_classifier",
         "localization": "detres.experiments.localization_evaluation_run:evaluate_localizer",
     }

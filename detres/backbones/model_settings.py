@@ -148,11 +148,18 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
 
         Raises WeightsError where it is none of the task's.
         """
-        tensors, metadata = read_safetensors(path)
-        settings = cls.from_metadata(metadata, str(path))
-        if not settings.is_code:
-            check_described(lambda: settings.build(str(path)), tensors, str(path), settings.described)
-        return tensors, settings
+        settings = cls.stated(path)
+        return settings.read_tensors(path), settings
+
+    def read_tensors(self, path: Path) -> dict[str, Tensor]:
+        """The tensors of the file that these are the settings of, on the CPU.
+
+        Raises WeightsError where they are damaged, or not those of the model that is described.
+        """
+        tensors, _ = read_safetensors(path)
+        if not self.is_code:
+            check_described(lambda: self.build(str(path)), tensors, str(path), self.described)
+        return tensors
 
     @classmethod
     def load(cls, path: Path, adapt: Callable[[Self], Self] | None = None) -> tuple[Any, Self]:

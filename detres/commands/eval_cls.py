@@ -37,17 +37,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from detres.experiments.classification_evaluation_run import evaluate_classifier
+    from detres.experiments.evaluation_places import Asked
+    from detres.experiments.opened_model import open_models
 
     if arguments.cfg:
         check_task(arguments.cfg, "classification", "eval")
-    evaluate_classifier(
-        arguments.weights,
+    asked = Asked(
         cfg=arguments.cfg,
         layers=layers_of(arguments, "classification"),
         overrides=arguments.overrides,
         split=arguments.split,
         out=arguments.out,
-        predictions=arguments.predictions,
         device=arguments.device,
         reporter=on_terminal(),
     )
+    models = open_models(arguments.weights, "classification")
+    evaluate_classifier(models, asked, predictions=arguments.predictions)

@@ -39,30 +39,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from detres.errors import ConfigError
-    from detres.experiments.evaluation import task_of_weights
-    from detres.experiments.evaluation_run import evaluate
+    from detres.experiments.evaluation_places import Asked
+    from detres.experiments.evaluation_run import evaluate_detector
     from detres.experiments.late_fusion import evaluate_files
     from detres.experiments.localization_evaluation_run import evaluate_localizer
+    from detres.experiments.opened_model import open_models, task_of_weights
 
     given = (arguments.weights or arguments.detections)[0]
     localizes = bool(arguments.weights) and task_of_weights(given) == "localization"
     task = "localization" if localizes else "detection"
     if arguments.cfg and (stated := check_task(arguments.cfg, task, "eval")) != task:
         raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {given} is of {task}")
-    options = {
-        "cfg": arguments.cfg,
-        "layers": layers_of(arguments, task),
-        "overrides": arguments.overrides,
-        "split": arguments.split,
-        "out": arguments.out,
-        "reporter": on_terminal(),
-    }
     if localizes and arguments.report:
         raise ConfigError(f"--report shows the errors of detections, and {given} is of localization")
-    if not localizes:
-        options["report"] = arguments.report
+    asked = Asked(
+        cfg=arguments.cfg,
+        layers=layers_of(arguments, task),
+        overrides=arguments.overrides,
+        split=arguments.split,
+        out=arguments.out,
+        device=arguments.device,
+        reporter=on_terminal(),
+    )
     if arguments.detections:
-        evaluate_files(arguments.detections, **options)
-        return
-    measure = evaluate_localizer if localizes else evaluate
-    measure(arguments.weights, device=arguments.device, **options)
+        evaluate_files(arguments.detections, asked, report=arguments.report)
+    elif localizes:
+        evaluate_localizer(open_models(arguments.weights, task), asked)
+    else:
+        evaluate_detector(open_models(arguments.weights, task), asked, report=arguments.report)

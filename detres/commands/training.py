@@ -33,13 +33,15 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     layers = layers_of(arguments, task)
     said: tuple[str, ...] = ()
     if arguments.weights:
+        from detres.experiments.opened_model import open_model
         from detres.experiments.own_code import stated_code
         from detres.experiments.weights import said_by_weights
 
         own_code = stated_code(arguments.cfg, arguments.overrides)
         overrides = [read_override(text) for text in arguments.overrides]
-        theirs = said_by_weights(arguments.weights, task, read_layer(find_config(cfg)), overrides, own_code)
-        arguments.weights, said = theirs.file, theirs.lines
+        arguments.weights = open_model(arguments.weights, task)
+        theirs = said_by_weights(arguments.weights, read_layer(find_config(cfg)), overrides, own_code)
+        said = theirs.lines
         layers.append(theirs.layer)
     use = in_training_from_weights if arguments.weights else in_training
     loaded = read_config(cfg, arguments.overrides, layers=layers, trusted=bool(arguments.cfg), use=use)

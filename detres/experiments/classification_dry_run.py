@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,10 +26,13 @@ from detres.reporter import Reporter
 from detres.structures import ClassificationBatch
 from detres.tables import CLASSIFICATION_FORMATS
 
+if TYPE_CHECKING:
+    from detres.experiments.opened_model import OpenedModel
+
 
 def classification_dry_parts(
     config: ClassificationConfig,
-    weights: str | Path | None,
+    weights: str | Path | OpenedModel | None,
     device: torch.device,
     reporter: Reporter,
     data_is_stated: bool,

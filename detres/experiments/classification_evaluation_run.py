@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from detres.classification.classifier_files import PREPROCESSING, ClassifierSettings
-from detres.classification.published import locate_classifier
 from detres.classification.testing import Member, member_of
 from detres.config.classification_schema import ClassificationConfig
 from detres.config.key_effects import in_evaluation
@@ -19,7 +18,6 @@ from detres.config.loading import Layer, read_override, resolve
 from detres.data.classification_sets import load_classified
 from detres.data.classified import ClassifiedImages
 from detres.data.imagenet_classes import imagenet_synsets
-from detres.data.places import SplitName
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
 from detres.evaluation.classification_files import write_predictions
@@ -27,10 +25,10 @@ from detres.evaluation.metric_file import write_metrics
 from detres.experiments.assembly import load_once
 from detres.experiments.classification_evaluating import class_rows, evaluate_members, left_out_line, metrics_of
 from detres.experiments.classification_models import prepare_classifier
-from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
+from detres.experiments.evaluation_places import Asked, config_of_data, default_folder, default_split, file_digest
+from detres.experiments.opened_model import OpenedModel
 from detres.experiments.output_folders import make_folder, make_room_for
 from detres.experiments.told_problems import problem_lines
-from detres.reporter import SILENT, Reporter
 
 HARDEST = 5  # classes and pairs that are shown
 
@@ -46,33 +44,23 @@ class Contender:
 
 
 def evaluate_classifier(
-    weights: Sequence[str | Path],
-    *,
-    cfg: str | None = None,
-    layers: Sequence[Layer] = (),
-    overrides: Sequence[str] = (),
-    split: SplitName | None = None,
-    out: str | Path | None = None,
-    predictions: str | Path | None = None,
-    device: str | None = None,
-    reporter: Reporter = SILENT,
+    models: Sequence[OpenedModel], asked: Asked, *, predictions: str | Path | None = None
 ) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
-    weights: of one classifier, or of several whose softmaxes are averaged. Each decides its model, its pixels and its
-    views; the data are those of cfg, of layers (--data), or of the run the first weights lie in; so is the precision,
-    which is float32 for a file that lies elsewhere. overrides win, for all of them.
-    split: None is test where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT of the first, which
-    of an ensemble ends in how many more were tested with it.
+    models: one, or several whose softmaxes are averaged. Each file decides its model, its pixels and its views; the
+    precision is that of the config the data come from, which is float32 for a file that lies in no run. Overrides are
+    for all of them. asked.out: None is RUN/eval/SET-SPLIT-CHECKPOINT of the first, which of an ensemble ends in how
+    many more were tested with it.
     predictions: a file for per-image results, in the form the ImageNet server took; FILE.jsonl is for people.
     """
-    where = local_device(device)
+    where, reporter = local_device(asked.device), asked.reporter
     with process_group(where):
-        contenders = find_contenders(weights, cfg, layers, overrides)
+        contenders = find_contenders(models, asked)
         config = contenders[0].config
-        split = split or default_split(config)
+        split = asked.split or default_split(config)
         images = load_once(lambda: load_classified(config.data, split))
-        folder = _made_folder(out, contenders, images.name, split)
+        folder = _made_folder(asked.out, contenders, images.name, split)
         if predictions and is_main():
             make_room_for(Path(predictions))
         members = [_member(contender, images, where) for contender in contenders]
@@ -107,19 +95,19 @@ def evaluate_classifier(
     return metrics
 
 
-def find_contenders(
-    weights: Sequence[str | Path], cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
-) -> list[Contender]:
-    """The weights read, each with its config; the first's run says what to test on where neither cfg nor layers do."""
-    found = []
-    base: ClassificationConfig | None = None
-    for given in weights:
-        file = locate_classifier(given)
-        tensors, settings = ClassifierSettings.read(file)
-        base = base or _classification(config_of_data(file, cfg, layers, ClassificationConfig()), cfg or str(file))
-        config = evaluation_config(settings, str(file), base, layers, overrides)
-        found.append(Contender(file, tensors, settings, config))
-    return found
+def find_contenders(models: Sequence[OpenedModel], asked: Asked) -> list[Contender]:
+    """The weights read, each with its config; the first's run says what to test on where nobody else does."""
+    first = models[0].path
+    base = _classification(config_of_data(first, asked, ClassificationConfig()), asked.cfg or str(first))
+    return [
+        Contender(
+            model.path,
+            model.tensors(),
+            model.settings,
+            evaluation_config(model.settings, str(model.path), base, asked.layers, asked.overrides),
+        )
+        for model in models
+    ]
 
 
 def evaluation_config(

@@ -12,11 +12,11 @@ from detres.classification.classifier import Classifier, Lessons, build_classifi
 from detres.classification.classifier_files import ClassifierSettings, stated_pixel_stats
 from detres.classification.losses import build_loss
 from detres.classification.mixing import Mixing
-from detres.classification.published import locate_classifier
 from detres.classification.transfer import transfer_classifier
 from detres.config.classification_schema import ClassificationConfig
 from detres.data.colours import add_lighting
 from detres.experiments.assembly import memory_format_of, seeded
+from detres.experiments.opened_model import OpenedModel, open_model
 from detres.reporter import SILENT, Reporter
 
 
@@ -37,11 +37,14 @@ def classifier_of_config(config: ClassificationConfig, class_names: Sequence[str
 
 
 def classifier_from_weights(
-    config: ClassificationConfig, class_names: Sequence[str], weights: str | Path, reporter: Reporter = SILENT
+    config: ClassificationConfig,
+    class_names: Sequence[str],
+    weights: str | Path | OpenedModel,
+    reporter: Reporter = SILENT,
 ) -> Classifier:
     """A classifier of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
-    path = locate_classifier(weights)
-    tensors, settings = ClassifierSettings.read(path)
+    opened = open_model(weights, "classification")
+    path, tensors, settings = opened.path, opened.tensors(), opened.settings
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
         model = settings.with_model(named, str(path)).build(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,11 +23,18 @@ from detres.reporter import Reporter
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.tables import DETECTION_FORMATS
 
+if TYPE_CHECKING:
+    from detres.experiments.opened_model import OpenedModel
+
 SIDES = (96, 128)
 
 
 def detection_dry_parts(
-    config: Config, weights: str | Path | None, device: torch.device, reporter: Reporter, data_is_stated: bool
+    config: Config,
+    weights: str | Path | OpenedModel | None,
+    device: torch.device,
+    reporter: Reporter,
+    data_is_stated: bool,
 ) -> DryParts:
     """The detector, and two images with a square on each, one wide and one tall."""
     names = _class_names(config, reporter, data_is_stated)

@@ -9,23 +9,23 @@ from detres.config.schema import Config
 from detres.detection.building import learn_by
 from detres.detection.detector_files import DetectorSettings
 from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.published import locate_detector
 from detres.detection.transfer import transfer_detector
 from detres.experiments.assembly import seeded
 from detres.experiments.class_names import agreed_class_names
+from detres.experiments.opened_model import OpenedModel, open_model
 from detres.reporter import SILENT, Reporter
 from detres.tables import DETECTION_FORMATS
 
 
 def detector_from_weights(
-    config: Config, class_names: Sequence[str], weights: str | Path, reporter: Reporter = SILENT
+    config: Config, class_names: Sequence[str], weights: str | Path | OpenedModel, reporter: Reporter = SILENT
 ) -> FasterRCNN:
     """A detector of the weights' model, with other classes: their rows are matched by name, the rest start anew.
 
     With global context where the config has it, and the weights need not.
     """
-    path = locate_detector(weights)
-    tensors, theirs = DetectorSettings.read(path)
+    opened = open_model(weights, "detection")
+    path, tensors, theirs = opened.path, opened.tensors(), opened.settings
     settings = theirs
     if config.model.global_context and not theirs.model.global_context:
         reporter.say(

@@ -16,13 +16,14 @@ from detres.reporter import SILENT, Reporter
 from detres.tables import DRY_RUNS
 
 if TYPE_CHECKING:
+    from detres.experiments.opened_model import OpenedModel
     from detres.training.loop import Batch
 
 
 def dry_run(
     config: AnyConfig,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | OpenedModel | None = None,
     device: str | None = None,
     reporter: Reporter = SILENT,
     data_is_stated: bool = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detres.config.code_names import without_code
@@ -13,20 +13,38 @@ from detres.errors import ConfigError
 from detres.experiments.run_config import CONFIG_FILE, check_run_config
 from detres.files.checksums import sha256
 from detres.files.names import safe_name
+from detres.reporter import SILENT, Reporter
 
 
-def config_of_data(file: Path, cfg: str | None, layers: Sequence[Layer], defaults: AnyConfig) -> AnyConfig:
-    """The config that says what to evaluate on: cfg, else that of the file's run, else the defaults below `layers`.
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an evaluation, whatever the task.
+
+    The data are those of cfg, of layers (--data), or of the run the weights lie in; overrides win. split: None is test
+    where there is one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT.
+    """
+
+    cfg: str | None = None
+    layers: Sequence[Layer] = ()
+    overrides: Sequence[str] = ()
+    split: SplitName | None = None
+    out: str | Path | None = None
+    device: str | None = None
+    reporter: Reporter = SILENT
+
+
+def config_of_data(file: Path, asked: Asked, defaults: AnyConfig) -> AnyConfig:
+    """The config that says what to evaluate on: asked.cfg, else that of the file's run, else the defaults below layers.
 
     Raises ConfigError where nobody names the data.
     """
-    if cfg:
-        return load_config(cfg)
+    if asked.cfg:
+        return load_config(asked.cfg)
     if (run := run_folder(file)) and (run / CONFIG_FILE).is_file():
         # The folder may be another's. What its config names of code belongs to the training, which is not done here.
         layer = read_layer(check_run_config(run))
         return resolve([replace(layer, values=without_code(layer.values), trusted=False)])
-    if layers:
+    if asked.layers:
         return defaults
     raise ConfigError(f"{file} lies in no run folder, so the data are unknown; name them with --cfg or --data")
 

@@ -16,10 +16,8 @@ from detres.config.loading import Layer, read_override, resolve
 from detres.config.losses import without_own_losses
 from detres.config.schema import Config
 from detres.data.annotations import AnnotatedImages
-from detres.data.places import SplitName
 from detres.data.problems import UNREADABLE
 from detres.detection.detector_files import PREPROCESSING, DetectorSettings
-from detres.detection.published import locate_detector
 from detres.detection.testing import Member, check_classes
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError
@@ -28,44 +26,32 @@ from detres.evaluation.submissions import most_per_image
 from detres.experiments.detection_models import prepare_detector
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import Measured, map_classes, measure, write_measured
-from detres.experiments.evaluation_places import config_of_data, default_folder, file_digest
+from detres.experiments.evaluation_places import Asked, config_of_data, default_folder, file_digest
+from detres.experiments.opened_model import OpenedModel
 from detres.experiments.output_folders import make_folder
 from detres.experiments.own_code import stated_code
 from detres.experiments.reporting import write_report
-from detres.reporter import SILENT, Reporter
+from detres.reporter import Reporter
 
 
-def evaluate(
-    weights: str | Path | Sequence[str | Path],
-    *,
-    cfg: str | None = None,
-    layers: Sequence[Layer] = (),
-    overrides: Sequence[str] = (),
-    split: SplitName | None = None,
-    out: str | Path | None = None,
-    report: bool = False,
-    device: str | None = None,
-    reporter: Reporter = SILENT,
-) -> dict[str, Any] | None:
+def evaluate_detector(models: Sequence[OpenedModel], asked: Asked, *, report: bool = False) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
-    weights decide the model and how images are fed to it; those of several detectors are tested as an ensemble, by the
-    first one's test settings. The data are those of cfg, of layers (--data), or of the run the first weights lie in; so
-    is the precision, which is float32 for a file that lies elsewhere. overrides win.
-    split: None is test where there is one, else val.
-    out: None is RUN/eval/SET-SPLIT-CHECKPOINT. report: whether report.html is made, too.
+    The models' files decide the models and how images are fed to them; several are tested as an ensemble, by the first
+    one's test settings. The precision is that of the config the data come from, which is float32 for a file that lies
+    in no run. report: whether report.html is made, too.
     """
-    where = local_device(device)
+    where, reporter = local_device(asked.device), asked.reporter
     with process_group(where):
-        files = [locate_detector(w) for w in ([weights] if isinstance(weights, str | Path) else weights)]
-        found = _read(files, cfg, layers, overrides)
+        files = [model.path for model in models]
+        found = _with_configs(models, asked)
         config = found[0].config
-        split = split_to_measure(config, split, reporter)
+        split = split_to_measure(config, asked.split, reporter)
         images = load_measured(config.data, split, reporter)
         if not len(images.boxes):
             say_unannotated(images, reporter)
             _check_most(images.name, config)
-        members = [each.member(where, stated_code(cfg, overrides)) for each in found]
+        members = [each.member(where, stated_code(asked.cfg, asked.overrides)) for each in found]
         check_classes(members)
         precision = config.training.precision
         for each in found:
@@ -75,7 +61,7 @@ def evaluate(
             reporter.say(line)
         for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
             reporter.say(line)
-        folder = Path(out) if out else default_folder(files[0], images.name, split, others=len(files) - 1)
+        folder = Path(asked.out) if asked.out else default_folder(files[0], images.name, split, others=len(files) - 1)
         if is_main():
             make_folder(folder)
         measured = measure(members, config, images, where, leave_out=config.data.strict is False, reporter=reporter)
@@ -112,13 +98,17 @@ class _Weights:
         return Member(prepare_detector(model.eval(), self.config, device), self.config.data)
 
 
-def _read(files: Sequence[Path], cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]) -> list[_Weights]:
-    """Each file with its config; whose data are meant is asked once it is known that they are detectors."""
-    read = [DetectorSettings.read(file) for file in files]
-    base = config_of_data(files[0], cfg, layers, Config())
+def _with_configs(models: Sequence[OpenedModel], asked: Asked) -> list[_Weights]:
+    """Each model with its config; whose data are meant is asked once it is known that they are detectors."""
+    base = config_of_data(models[0].path, asked, Config())
     return [
-        _Weights(file, tensors, settings, evaluation_config(settings, file, base, layers, overrides))
-        for file, (tensors, settings) in zip(files, read, strict=True)
+        _Weights(
+            model.path,
+            model.tensors(),
+            model.settings,
+            evaluation_config(model.settings, model.path, base, asked.layers, asked.overrides),
+        )
+        for model in models
     ]
 
 

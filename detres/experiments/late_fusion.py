@@ -19,7 +19,6 @@ from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.config.schema import Config, TestConfig
 from detres.data.annotations import AnnotatedImages
 from detres.data.coco import coco_ground_truth
-from detres.data.places import SplitName
 from detres.detection.fusion import View, fuse
 from detres.errors import ConfigError, DataError
 from detres.evaluation.box_readings import other_reading
@@ -29,7 +28,7 @@ from detres.evaluation.flat_boxes import FlatDetections, image_turns
 from detres.evaluation.saved_detections import has_neighbour, read_detections
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
 from detres.experiments.evaluating import Measured
-from detres.experiments.evaluation_places import file_digest, set_and_split
+from detres.experiments.evaluation_places import Asked, file_digest, set_and_split
 from detres.experiments.evaluation_run import say_unannotated, tell_and_write
 from detres.experiments.output_folders import make_folder
 from detres.experiments.reporting import write_report
@@ -42,28 +41,19 @@ USED = ("data", "test.fusion", "test.nms", "test.max_detections")
 """Keys that matter where nothing is detected any more."""
 
 
-def evaluate_files(
-    files: Sequence[str | Path],
-    *,
-    cfg: str | None = None,
-    layers: Sequence[Layer] = (),
-    overrides: Sequence[str] = (),
-    split: SplitName | None = None,
-    out: str | Path | None = None,
-    report: bool = False,
-    reporter: Reporter = SILENT,
-) -> dict[str, Any]:
+def evaluate_files(files: Sequence[str | Path], asked: Asked, *, report: bool = False) -> dict[str, Any]:
     """The content of metrics.json.
 
-    files: in COCO's results format (or folders with a detections.json), of the images of the set that cfg or layers
-    (--data) name; evaluation/saved_detections.py says what is refused. Several are merged by test.fusion, which is nms
-    where it is null, with test.nms and test.max_detections; test.score is not asked again.
-    split: None is test where there is one, else val. out: None is runs/late_fusion/SET-SPLIT-FUSION.
+    files: in COCO's results format (or folders with a detections.json), of the images of the set that asked.cfg or
+    asked.layers (--data) name; evaluation/saved_detections.py says what is refused. Several are merged by test.fusion,
+    which is nms where it is null, with test.nms and test.max_detections; test.score is not asked again.
+    asked.out: None is runs/late_fusion/SET-SPLIT-FUSION; no device is asked.
     report: whether report.html is made, too.
     """
-    config = fusion_config(cfg, layers, overrides)
+    reporter = asked.reporter
+    config = fusion_config(asked.cfg, asked.layers, asked.overrides)
     method = fusion_method(config.test.fusion) if len(files) > 1 else None
-    split = split_to_measure(config, split, reporter)
+    split = split_to_measure(config, asked.split, reporter)
     images = load_measured(config.data, split, reporter)
     if not len(images.boxes):
         say_unannotated(images, reporter)
@@ -81,7 +71,7 @@ def evaluate_files(
     )
     for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():
         reporter.say(line)
-    folder = _made_folder(out, set_and_split(images.name, split), method, sources)
+    folder = _made_folder(asked.out, set_and_split(images.name, split), method, sources)
     found = members[0]
     if method is not None:
         found = merge_detections(members, images.sizes, method, config.test, reporter=reporter)

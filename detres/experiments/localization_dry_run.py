@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -26,10 +27,13 @@ from detres.reporter import Reporter
 from detres.structures import DetectionTarget, LocalizationBatch
 from detres.tables import LOCALIZATION_FORMATS
 
+if TYPE_CHECKING:
+    from detres.experiments.opened_model import OpenedModel
+
 
 def localization_dry_parts(
     config: LocalizationConfig,
-    weights: str | Path | None,
+    weights: str | Path | OpenedModel | None,
     device: torch.device,
     reporter: Reporter,
     data_is_stated: bool,

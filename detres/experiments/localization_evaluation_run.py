@@ -12,48 +12,37 @@ from detres.config.localization_schema import LocalizationConfig
 from detres.config.losses import without_own_losses
 from detres.data.localized import LocalizedImages
 from detres.data.localized_sets import load_localized
-from detres.data.places import SplitName
 from detres.distributed import is_main, local_device, process_group
 from detres.errors import ConfigError, WeightsError
 from detres.evaluation.metric_file import write_metrics
 from detres.experiments.assembly import load_once
-from detres.experiments.evaluation_places import config_of_data, default_folder, default_split, file_digest
+from detres.experiments.evaluation_places import Asked, config_of_data, default_folder, default_split, file_digest
 from detres.experiments.localization_evaluating import classes_of_classifier, measure_localizer
 from detres.experiments.localization_models import finder_of, prepare_localizer, proposing_model
 from detres.experiments.localization_parts import say_images
+from detres.experiments.opened_model import OpenedModel
 from detres.experiments.output_folders import make_folder
-from detres.localization.localizer_files import PREPROCESSING, LocalizerSettings, locate_localizer
-from detres.reporter import SILENT, Reporter
+from detres.localization.localizer_files import PREPROCESSING, LocalizerSettings
 
 HARDEST = 5  # classes that are shown
 
 
-def evaluate_localizer(
-    weights: str | Path | Sequence[str | Path],
-    *,
-    cfg: str | None = None,
-    layers: Sequence[Layer] = (),
-    overrides: Sequence[str] = (),
-    split: SplitName | None = None,
-    out: str | Path | None = None,
-    device: str | None = None,
-    reporter: Reporter = SILENT,
-) -> dict[str, Any] | None:
+def evaluate_localizer(models: Sequence[OpenedModel], asked: Asked) -> dict[str, Any] | None:
     """The content of metrics.json; None on ranks that are not the main one.
 
-    weights decide the model and how it is tested. The data are those of cfg, or of the run the weights lie in;
-    overrides win. With test.classifier there are errors of (class, box) pairs, too. split: None is test where there is
-    one, else val. out: None is RUN/eval/SET-SPLIT-CHECKPOINT. Raises UserError.
+    models: one, whose file decides the model and how it is tested. With test.classifier there are errors of (class,
+    box) pairs, too. Raises UserError.
     """
-    where = local_device(device)
+    where, reporter = local_device(asked.device), asked.reporter
     with process_group(where):
-        file = locate_localizer(_one_of(weights))
-        model, settings = LocalizerSettings.load(file)
-        config = evaluation_config(settings, file, cfg, layers, overrides)
-        split = split or default_split(config)
+        opened = _one_of(models)
+        file, settings = opened.path, opened.settings
+        model = settings.filled(opened.tensors(), str(file)).eval()
+        config = evaluation_config(settings, file, asked)
+        split = asked.split or default_split(config)
         images = load_once(lambda: load_localized(config.data, split))
         _check_classes(settings, images, str(file))
-        folder = Path(out) if out else default_folder(file, images.name, split)
+        folder = Path(asked.out) if asked.out else default_folder(file, images.name, split)
         if is_main():
             make_folder(folder)
         rpn = proposing_model(config, model.class_names)[0] if config.model.stage == "rcnn" else None
@@ -83,16 +72,16 @@ def evaluate_localizer(
     return measured
 
 
-def evaluation_config(
-    settings: LocalizerSettings, file: Path, cfg: str | None, layers: Sequence[Layer], overrides: Sequence[str]
-) -> LocalizationConfig:
+def evaluation_config(settings: LocalizerSettings, file: Path, asked: Asked) -> LocalizationConfig:
     """Model, preprocessing and test settings of the file, the data of whoever names them, and the overrides.
 
     Raises ConfigError for an override that changes nothing of an evaluation.
     """
-    base = config_of_data(file, cfg, layers, LocalizationConfig())
+    base = config_of_data(file, asked, LocalizationConfig())
     if not isinstance(base, LocalizationConfig):
-        raise ConfigError(f"--cfg {cfg}: a {base.task} config, and {file} is a localizer; name one of localization")
+        raise ConfigError(
+            f"--cfg {asked.cfg}: a {base.task} config, and {file} is a localizer; name one of localization"
+        )
     own = {
         "task": "localization",
         "model": without_own_losses(settings.model).model_dump(mode="json"),
@@ -100,8 +89,8 @@ def evaluation_config(
         "test": settings.test.model_dump(mode="json"),
         "training": {"compile": False},
     }
-    layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(str(file), own)]
-    return resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("localization"))
+    layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *asked.layers, Layer(str(file), own)]
+    return resolve([*layered, *(read_override(text) for text in asked.overrides)], use=in_evaluation("localization"))
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:
@@ -120,11 +109,10 @@ def metric_lines(metrics: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _one_of(weights: str | Path | Sequence[str | Path]) -> str | Path:
-    several = [weights] if isinstance(weights, str | Path) else list(weights)
-    if len(several) > 1:
-        raise ConfigError(f"--weights {several[0]} --weights {several[1]}: localizers are tested one at a time")
-    return several[0]
+def _one_of(models: Sequence[OpenedModel]) -> OpenedModel:
+    if len(models) > 1:
+        raise ConfigError(f"--weights {models[0].path} --weights {models[1].path}: localizers are tested one at a time")
+    return models[0]
 
 
 def _check_classes(settings: LocalizerSettings, images: LocalizedImages, where: str) -> None:

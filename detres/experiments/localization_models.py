@@ -12,6 +12,7 @@ from detres.config.localization_schema import LocalizationConfig
 from detres.data.views import ViewPlan
 from detres.errors import ConfigError, WeightsError
 from detres.experiments.assembly import memory_format_of, seeded
+from detres.experiments.opened_model import OpenedModel, open_model
 from detres.localization.building import assemble, build_trunk, learn_by
 from detres.localization.localizer_files import LocalizerSettings, locate_localizer, transfer_localizer
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
@@ -29,11 +30,14 @@ def localizer_of_config(config: LocalizationConfig, class_names: Sequence[str]) 
 
 
 def localizer_from_weights(
-    config: LocalizationConfig, class_names: Sequence[str], weights: str | Path, reporter: Reporter = SILENT
+    config: LocalizationConfig,
+    class_names: Sequence[str],
+    weights: str | Path | OpenedModel,
+    reporter: Reporter = SILENT,
 ) -> Localizer:
     """A localizer of the weights' model, with other classes: their rows are matched by name, the rest start anew."""
-    path = locate_localizer(weights)
-    tensors, settings = LocalizerSettings.read(path)
+    opened = open_model(weights, "localization")
+    path, tensors, settings = opened.path, opened.tensors(), opened.settings
     named = config.model.model_copy(update={"class_names": tuple(class_names)})
     with seeded(config):
         model = settings.with_model(named, str(path)).build(str(path))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 if TYPE_CHECKING:
+    from detres.experiments.opened_model import OpenedModel
     from detres.training.logs import Pictures
     from detres.training.loop import Batch
     from detres.training.running import Evaluate
@@ -21,7 +22,7 @@ class Start:
 
     run: Path
     checkpoint: Path | None = None
-    weights: str | Path | None = None
+    weights: str | Path | OpenedModel | None = None
 
 
 @dataclass(frozen=True)

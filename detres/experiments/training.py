@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -33,12 +34,15 @@ from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
 from detres.training.running import Finished, Intervals, Run, run_training
 
+if TYPE_CHECKING:
+    from detres.experiments.opened_model import OpenedModel
+
 
 def train(
     config: AnyConfig,
     out: str | Path | None = None,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | OpenedModel | None = None,
     resume: bool = False,
     device: str | None = None,
     logs: Sequence[Logger] = (),

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from detres.classification.classifier_files import ClassifierSettings
-from detres.classification.published import locate_classifier
 from detres.config.key_effects import text_of
 from detres.config.loading import SCHEMAS, KeyPath, Layer, leaves, value_at
 from detres.config.model_keys import MODEL_KEYS
 from detres.detection.detector_files import DetectorSettings, check_code
-from detres.detection.published import locate_detector
-from detres.localization.localizer_files import LocalizerSettings, locate_localizer
+from detres.experiments.opened_model import OpenedModel
+from detres.localization.localizer_files import LocalizerSettings
 
 Task = Literal["detection", "classification", "localization"]
 Settings = DetectorSettings | ClassifierSettings | LocalizerSettings
@@ -22,28 +20,27 @@ Settings = DetectorSettings | ClassifierSettings | LocalizerSettings
 
 @dataclass(frozen=True)
 class WeightsSaid:
-    """file: where the weights are. layer: what they decide, to be laid over a config. lines: what people should know of
-    it.
-    """
+    """layer: what the weights decide, to be laid over a config. lines: what people should know of it."""
 
-    file: Path
     layer: Layer
     lines: tuple[str, ...]
 
 
 def said_by_weights(
-    weights: str | Path, task: Task, cfg: Layer, overrides: Sequence[Layer] = (), own_code: str | None = None
+    weights: OpenedModel, cfg: Layer, overrides: Sequence[Layer] = (), own_code: str | None = None
 ) -> WeightsSaid:
     """What a file decides for a training that begins with it: the architecture, and what of the rest cfg leaves open.
 
     cfg: what the config's file states. overrides: what is laid over the file's word. own_code: a backbone that the user
     names, and the file may. Raises WeightsError where it names another.
     """
-    path, settings = _settings_of(weights, task, own_code)
+    path, settings, task = weights.path, weights.settings, weights.task
+    if task == "detection":
+        check_code(settings, str(path), own_code)
     layer = Layer(str(path), laid_over(task, settings.model.model_dump(mode="json"), cfg))
     overridden = {key for override in overrides for key in leaves(override.values)}
     lines = (*_instead(layer, cfg, settings, overridden), *_left_open(layer, cfg, task, overridden))
-    return WeightsSaid(path, layer, lines)
+    return WeightsSaid(layer, lines)
 
 
 def laid_over(task: Task, model: Mapping[str, Any], cfg: Layer) -> dict[str, Any]:
@@ -59,19 +56,6 @@ def laid_over(task: Task, model: Mapping[str, Any], cfg: Layer) -> dict[str, Any
         if (keys.is_architecture(key) and not may_gain) or (keys.is_recipe(key) and path not in stated):
             _put(said, path, value)
     return said
-
-
-def _settings_of(weights: str | Path, task: Task, own_code: str | None) -> tuple[Path, Settings]:
-    if task == "detection":
-        path = locate_detector(weights)
-        settings = DetectorSettings.stated(path)
-        check_code(settings, str(path), own_code)
-        return path, settings
-    if task == "localization":
-        path = locate_localizer(weights)
-        return path, LocalizerSettings.stated(path)
-    path = locate_classifier(weights)
-    return path, ClassifierSettings.stated(path)
 
 
 def _instead(theirs: Layer, cfg: Layer, settings: Settings, overridden: set[KeyPath]) -> Iterator[str]:

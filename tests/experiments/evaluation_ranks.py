@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from detres.experiments.evaluation_run import evaluate
+from detres.experiments.evaluation import evaluate
 
 run, out, root = sys.argv[1:]
 torch.set_num_threads(1)

@@ -27,7 +27,7 @@ from detres.detection.faster_rcnn import FasterRCNN
 from detres.distributed import gather_to_main, process_group, rank, world_size
 from detres.experiments.assembly import optimizer_of, schedule_of
 from detres.experiments.detection_data import training_batches, training_set
-from detres.experiments.evaluation_run import evaluate
+from detres.experiments.evaluation import evaluate
 from detres.experiments.training import train
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.training.loop import train_steps

@@ -17,6 +17,7 @@ from detres.errors import ConfigError, WeightsError
 from detres.experiments.detection_models import build_detector
 from detres.experiments.detection_weights import detector_from_weights, detector_of_checkpoint
 from detres.experiments.evaluation_run import evaluation_config
+from detres.experiments.opened_model import open_model
 from detres.experiments.weights import said_by_weights
 from detres.structures import DetectionBatch, DetectionTarget, PixelStats
 
@@ -128,7 +129,7 @@ def test_an_evaluation_leaves_the_loss_of_a_file_out_and_a_training_asks_whose_i
     path = saved(build_detector(config, ["cat"]), config, tmp_path / "own.safetensors")
     evaluated = evaluation_config(DetectorSettings.read(path)[1], path, config, [], [])
     assert evaluated.model.rpn.objectness_loss == Config().model.rpn.objectness_loss
-    layer = said_by_weights(path, "detection", Layer("mine", {})).layer
+    layer = said_by_weights(open_model(path, "detection"), Layer("mine", {})).layer
     with pytest.raises(ConfigError, match=r"model\.rpn\.objectness_loss names code to run .*state it there"):
         resolve([layer])
     named = Layer("mine", {"model": {"rpn": {"objectness_loss": OWN_LOSS}}}, trusted=True)

@@ -20,6 +20,7 @@ from detres.data.datasets import load_dataset
 from detres.data.named_splits import absent_names
 from detres.errors import DataError
 from detres.experiments.evaluated_sets import load_measured, split_to_measure
+from detres.experiments.evaluation_places import Asked
 from detres.experiments.late_fusion import evaluate_files
 from detres.experiments.told_problems import problem_metrics
 from detres.reporter import SILENT, Reporter
@@ -101,7 +102,7 @@ def coco_found_perfectly(folder: Path) -> tuple[Path, dict[str, Any], Path]:
 def evaluated(data: dict[str, Any], detections: Path, out: Path, **stated: Any) -> tuple[dict[str, Any], list[str]]:
     said: list[str] = []
     layer = Layer("test", {"task": "detection", "data": {**data, **stated}})
-    evaluate_files([detections], layers=[layer], out=out, reporter=Reporter(said.append))
+    evaluate_files([detections], Asked(layers=[layer], out=out, reporter=Reporter(said.append)))
     return json.loads((out / "metrics.json").read_text()), said
 
 

@@ -19,6 +19,7 @@ from detres.detection.fusion import fuse
 from detres.errors import ConfigError, DataError
 from detres.evaluation.coco_ap import coco_metrics
 from detres.evaluation.detection_files import write_detections
+from detres.experiments.evaluation_places import Asked
 from detres.experiments.late_fusion import evaluate_files
 from detres.reporter import Reporter
 from detres.tables import FUSIONS
@@ -66,7 +67,9 @@ def test_one_file_is_evaluated_as_it_is(tiny: Any, tmp_path: Path, data: dict[st
     rows = detections_near(truth, 0)
     file = write_detections(tmp_path, rows)
     said: list[str] = []
-    metrics = evaluate_files([file], layers=[layer(tiny, data)], out=tmp_path / "out", reporter=Reporter(said.append))
+    metrics = evaluate_files(
+        [file], Asked(layers=[layer(tiny, data)], out=tmp_path / "out", reporter=Reporter(said.append))
+    )
     expected = coco_metrics(truth, rows)
     assert {key: metrics[key] for key in ("AP", "AP50", "AP75", "AR100")} == {
         key: expected[key] for key in ("AP", "AP50", "AP75", "AR100")
@@ -91,10 +94,12 @@ def test_several_files_are_merged_image_by_image(tiny: Any, tmp_path: Path, meth
     done: list[int] = []
     metrics = evaluate_files(
         [tmp_path / str(place) for place in range(3)],
-        layers=[layer(tiny)],
-        overrides=[f"test.fusion={method}", "test.nms=0.4", "test.max_detections=4"],
-        out=tmp_path / "out",
-        reporter=Reporter(progress=done.append),
+        Asked(
+            layers=[layer(tiny)],
+            overrides=[f"test.fusion={method}", "test.nms=0.4", "test.max_detections=4"],
+            out=tmp_path / "out",
+            reporter=Reporter(progress=done.append),
+        ),
     )
     assert done == [1, 2, 3, 4, 5]
     assert metrics["fusion"] == method
@@ -124,8 +129,8 @@ def test_detectors_of_one_class_each_make_one_of_both(tiny: Any, tmp_path: Path)
         rows = [{key: thing[key] for key in ("image_id", "category_id", "bbox")} | {"score": 0.9} for thing in things]
         (tmp_path / str(category)).mkdir()
         write_detections(tmp_path / str(category), rows)
-    alone = evaluate_files([tmp_path / "3"], layers=[layer(tiny)], out=tmp_path / "alone")
-    both = evaluate_files([tmp_path / "3", tmp_path / "7"], layers=[layer(tiny)], out=tmp_path / "both")
+    alone = evaluate_files([tmp_path / "3"], Asked(layers=[layer(tiny)], out=tmp_path / "alone"))
+    both = evaluate_files([tmp_path / "3", tmp_path / "7"], Asked(layers=[layer(tiny)], out=tmp_path / "both"))
     assert (alone["mAP50"], both["mAP50"], both["AP"]) == (0.5, 1.0, 1.0)
     assert both["fusion"] == "nms"
 
@@ -133,13 +138,13 @@ def test_detectors_of_one_class_each_make_one_of_both(tiny: Any, tmp_path: Path)
 def test_files_of_nothing_give_nothing(tiny: Any, tmp_path: Path) -> None:
     file = write_detections(tmp_path, [])
     for files in ([file], [file, file]):
-        assert evaluate_files(files, layers=[layer(tiny)], out=tmp_path / "out")["AP"] == 0.0
+        assert evaluate_files(files, Asked(layers=[layer(tiny)], out=tmp_path / "out"))["AP"] == 0.0
 
 
 def test_files_go_below_runs_by_set_and_fusion(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write_detections(tmp_path, [])
     monkeypatch.chdir(tmp_path)
-    evaluate_files([file, file], cfg=str(tiny.cfg), overrides=["test.fusion=wbf"])
+    evaluate_files([file, file], Asked(cfg=str(tiny.cfg), overrides=["test.fusion=wbf"]))
     assert [path.name for path in (tmp_path / "runs" / "late_fusion").iterdir()] == ["set-test-wbf"]
 
 
@@ -148,7 +153,7 @@ def test_what_makes_no_sense_is_refused(tiny: Any, tmp_path: Path) -> None:
 
     def refused(**given: Any) -> str:
         with pytest.raises(ConfigError) as error:
-            evaluate_files([file, file], **{"layers": [layer(tiny)], "out": tmp_path / "out"} | given)
+            evaluate_files([file, file], Asked(**{"layers": [layer(tiny)], "out": tmp_path / "out"} | given))
         return str(error.value)
 
     assert "name them with --cfg or --data" in refused(layers=[])
@@ -158,5 +163,6 @@ def test_what_makes_no_sense_is_refused(tiny: Any, tmp_path: Path) -> None:
     assert "expected" in refused(overrides=["test.fusion=wfb"])
     with pytest.raises(DataError, match="unknown image id"):
         evaluate_files(
-            [write_detections(tmp_path, detections_near(ground_truth_of(tiny), 0))], layers=[layer(tiny, VOC_TEST)]
+            [write_detections(tmp_path, detections_near(ground_truth_of(tiny), 0))],
+            Asked(layers=[layer(tiny, VOC_TEST)]),
         )

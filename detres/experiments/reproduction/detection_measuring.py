@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from detres.config.loading import Layer
-from detres.experiments.evaluation_places import default_split, file_digest
-from detres.experiments.evaluation_run import evaluate
+from detres.experiments.evaluation_places import Asked, default_split, file_digest
+from detres.experiments.evaluation_run import evaluate_detector
+from detres.experiments.opened_model import open_models
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_detection_test
 from detres.files.whole import write_whole
@@ -61,8 +62,7 @@ def measure_detectors(
         return DetectionResult(_read(folder / "metrics.json") | record, folder)
     reporter.say(f"{plan.row.name}: measuring {folder}")
     started = time.perf_counter()
-    metrics = evaluate(
-        [run.last_weights for run in group],
+    asked_of_it = Asked(
         layers=[Layer("the run's data", {"data": {"root": asked["root"], "workers": first.config.data.workers}})],
         overrides=test,
         split=split,
@@ -70,6 +70,7 @@ def measure_detectors(
         device=device,
         reporter=reporter.without_lines(),
     )
+    metrics = evaluate_detector(open_models([run.last_weights for run in group], "detection"), asked_of_it)
     record = {"asked": asked, "seconds_per_image": (time.perf_counter() - started) / metrics["images"]}
     write_whole(folder / _RECORD, json.dumps(record, indent=1) + "\n")
     return DetectionResult(metrics | record, folder)

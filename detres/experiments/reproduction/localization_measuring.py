@@ -9,8 +9,9 @@ from typing import Any
 
 from detres.config.loading import Layer
 from detres.config.localization_schema import LocalizationConfig
-from detres.experiments.evaluation_places import default_split, file_digest
+from detres.experiments.evaluation_places import Asked, default_split, file_digest
 from detres.experiments.localization_evaluation_run import evaluate_localizer
+from detres.experiments.opened_model import open_model
 from detres.experiments.reproduction.localization_tables import CLASSIFIER
 from detres.experiments.reproduction.planning import Plan, Run, Settings
 from detres.experiments.reproduction.smoke import smoke_localization_test
@@ -56,8 +57,7 @@ def measure_localizer_row(
         return LocalizationResult(_read(folder / "metrics.json"), trouble)
     reporter.say(f"{plan.row.name}: measuring {folder}")
     data = {"root": run.config.data.root, "workers": run.config.data.workers}
-    metrics = evaluate_localizer(
-        run.last_weights,
+    asked_of_it = Asked(
         layers=[Layer("the run's data", {"data": data})],
         overrides=[*test, *([f"test.classifier={classifier}"] if classifier else [])],
         split=split,
@@ -65,6 +65,7 @@ def measure_localizer_row(
         device=device,
         reporter=reporter.without_lines(),
     )
+    metrics = evaluate_localizer([open_model(run.last_weights, "localization")], asked_of_it)
     write_whole(folder / _RECORD, json.dumps(asked, indent=1) + "\n")
     return LocalizationResult(metrics, trouble)
 

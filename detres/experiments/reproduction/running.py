@@ -14,7 +14,8 @@ from detres.classification.responses import Responses
 from detres.data.classification_sets import load_classified
 from detres.experiments.analysing import responses_of
 from detres.experiments.classification_evaluation_run import evaluate_classifier
-from detres.experiments.evaluation_places import default_split, file_digest
+from detres.experiments.evaluation_places import Asked, default_split, file_digest
+from detres.experiments.opened_model import open_models
 from detres.experiments.reproduction.detection_measuring import DetectionResult, measure_detectors
 from detres.experiments.reproduction.estimates import net_cost
 from detres.experiments.reproduction.localization_measuring import measure_localizer_row
@@ -125,14 +126,14 @@ def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, m
     metrics = _measured_before(folder, [file_digest(file) for file in files])
     if metrics is None:
         machine.reporter.say(f"{plan.row.name}: measuring {folder.name}")
-        metrics = evaluate_classifier(
-            files,
+        asked = Asked(
             overrides=_overrides(error),
             split=split,
             out=folder,
             device=str(machine.device),
             reporter=machine.reporter.without_lines(),
         )
+        metrics = evaluate_classifier(open_models(files, "classification"), asked)
     return 100 * metrics[error.metric]
 
 
