@@ -33,6 +33,7 @@ from typing import Any
 import cv2
 import torch
 
+import detres.training.checkpoint_reading as checkpoint_reading
 import detres.training.checkpoints as checkpoints
 from detres.training.checkpoint_places import checkpoint_names
 from tests.campaigns.killed_runs import TASKS, Run, runs_of
@@ -84,13 +85,13 @@ def state_of(run: Path) -> dict[str, Any]:
     """All that two runs have to agree in, and what should not be there."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     logged = [{k: v for k, v in line.items() if "seconds" not in k and k != "waiting_for_data"} for line in lines]
-    loaded = {name: checkpoints.load_checkpoint(run / "checkpoints" / name) for name in checkpoint_names(run)}
+    loaded = {name: checkpoint_reading.load_checkpoint(run / "checkpoints" / name) for name in checkpoint_names(run)}
     state: dict[str, Any] = {
         name: digest({"tensors": one.tensors, "metadata": one.metadata, "trainer": one.trainer})
         for name, one in loaded.items()
     }
     if (run / "backbone.safetensors").is_file():
-        state["backbone"] = digest(list(checkpoints.read_safetensors(run / "backbone.safetensors")))
+        state["backbone"] = digest(list(checkpoint_reading.read_safetensors(run / "backbone.safetensors")))
     hidden = [str(path.relative_to(run)) for path in run.rglob(".*") if path.name != ".lock"]
     return state | {"logged": [line for line in logged if line["kind"] != "event"], "leftovers": hidden}
 

@@ -20,6 +20,7 @@ from detres.data.data_file import load_classification_file, load_data_file, task
 from detres.data.shard_stream import read_lane
 from detres.data.tar_shards import load_shards
 from detres.data.transforms import build_augmentation
+from detres.detection import losses  # noqa: F401  (what a check of keys asks of tables, imported before it is watched)
 from detres.errors import UserError
 from detres.files.names import unique_names
 from detres.files.shard_names import expand_names

@@ -91,7 +91,7 @@ def test_archives_that_were_not_unpacked_are_named(root: Path) -> None:
 
 def test_a_half_unpacked_set_is_refused(root: Path) -> None:
     (root / ".big.tar.unpacking").touch()
-    with pytest.raises(DataError, match=r"big.tar is half unpacked; run the set's datasets/prepare"):
+    with pytest.raises(DataError, match=r"big.tar is half unpacked; run `detres prepare` for this set again"):
         load_folder(root, "train", train=["train"])
 
 

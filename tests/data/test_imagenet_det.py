@@ -110,7 +110,7 @@ def test_a_list_that_is_not_there_says_where_it_belongs(det_root: Path) -> None:
     (det_root / "ILSVRC" / "ImageSets" / "DET" / "train_77.txt").unlink()
     with pytest.raises(DataError, match=r"train_77\.txt: there is no such list"):
         load_imagenet_det(det_root, "train")
-    with pytest.raises(DataError, match=r"looked for at \S+nowhere/ILSVRC/ImageSets/DET.*README"):
+    with pytest.raises(DataError, match=r"looked for at \S+nowhere/ILSVRC/ImageSets/DET.*ILSVRC2017_DET.tar.gz"):
         load_imagenet_det(det_root / "nowhere", "val")
 
 

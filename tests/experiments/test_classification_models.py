@@ -21,6 +21,7 @@ from detres.experiments.classification_models import (
     lessons_of,
     prepare_classifier,
 )
+from detres.tables import CLASSIFICATION_FORMATS
 
 CPU = torch.device("cpu")
 
@@ -95,14 +96,16 @@ def test_small_sets_live_on_the_device_unless_told_otherwise(tiny_classes: Any) 
 
 
 def test_class_names_come_from_the_data_the_config_or_the_format() -> None:
-    usual = {"cifar10": ("airplane", "bird")}
-    assert agreed_class_names(config_of(), ["x"], usual) == ("x",)
-    assert agreed_class_names(config_of(data={"format": "cifar10"}), None, usual) == ("airplane", "bird")
-    assert agreed_class_names(config_of(model={"class_names": ["y"]}), None, usual) == ("y",)
+    def agreed(class_names: list[str] | None, **stated: Any) -> tuple[str, ...]:
+        return agreed_class_names(config_of(**stated), class_names, CLASSIFICATION_FORMATS)
+
+    assert agreed(["x"]) == ("x",)
+    assert agreed(None, data={"format": "cifar10"})[:2] == ("airplane", "automobile")
+    assert agreed(None, model={"class_names": ["y"]}) == ("y",)
     with pytest.raises(ConfigError, match="nothing names the classes"):
-        agreed_class_names(config_of(data={"format": "folder"}), None, usual)
+        agreed(None, data={"format": "folder"})
     with pytest.raises(ConfigError, match=r"model\.class_names are y, but the data's classes are x"):
-        agreed_class_names(config_of(model={"class_names": ["y"]}), ["x"], usual)
+        agreed(["x"], model={"class_names": ["y"]})
 
 
 def test_cuda_graphs_are_a_way_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:

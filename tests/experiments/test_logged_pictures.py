@@ -11,7 +11,6 @@ import torch
 from detres.config.schema import DataConfig
 from detres.data.coco import coco_ground_truth
 from detres.data.datasets import load_dataset
-from detres.experiments import logged_pictures
 from detres.experiments.evaluating import Measured
 from detres.experiments.logged_pictures import LoggedPictures
 
@@ -25,7 +24,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         told.append((rgb, target, found, class_names))
         return rgb
 
-    monkeypatch.setattr(logged_pictures, "draw_comparison", draw)
+    monkeypatch.setattr("detres.report.drawing.draw_comparison", draw)
     return told
 
 

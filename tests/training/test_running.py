@@ -72,7 +72,7 @@ def test_weights_averages_and_momentum_all_matter_to_a_resume(toy, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_with_half_the_batch_equal_one_with_the_whole(toy, run_toy, tmp_path, one_thread):
-    warmup = {"warmup_error": 0.99, "warmup_factor": 0.5, "warmup_window": 2}
+    warmup = {"name": "constant", "warmup_error": 0.99, "warmup_factor": 0.5, "warmup_window": 2}
     same = {"norm": False, "dropout": 0.0, "double": True, "steps": 5, "schedule": warmup, "log": 1}
     toy.train_toy(tmp_path / "one", accumulate=1, **same)
     for status, output in run_toy(2, run=tmp_path / "two", accumulate=2, **same):
