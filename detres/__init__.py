@@ -15,9 +15,6 @@ if TYPE_CHECKING:  # For type checkers, which do not run __getattr__; `as` says 
     from detres.backbones import list_backbones as list_backbones
     from detres.classification.classifier import build_classifier as build_classifier
     from detres.config.loading import load_config as load_config
-    from detres.experiments.detection_models import build_detector as build_detector
-    from detres.experiments.evaluation import evaluate as evaluate
-    from detres.experiments.training import train as train
     from detres.prediction import Classifier as Classifier
     from detres.prediction import Detector as Detector
     from detres.reporter import Reporter as Reporter
@@ -27,9 +24,12 @@ if TYPE_CHECKING:  # For type checkers, which do not run __getattr__; `as` says 
     from detres.structures import DetectionTarget as DetectionTarget
     from detres.structures import FeatureSpec as FeatureSpec
     from detres.structures import PixelStats as PixelStats
-    from detres.training.logger import Logger as Logger
-    from detres.training.logger import PictureLogger as PictureLogger
-    from detres.training.logger import RunStart as RunStart
+    from detres.tasks.detection.models import build_detector as build_detector
+    from detres.tasks.evaluation import evaluate as evaluate
+    from detres.tasks.training import train as train
+    from detres.training.logging.logger import Logger as Logger
+    from detres.training.logging.logger import PictureLogger as PictureLogger
+    from detres.training.logging.logger import RunStart as RunStart
 
 # albumentations asks the registry for its newest version when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -39,12 +39,12 @@ _LAZY = {
     "list_backbones": "detres.backbones",
     "build_classifier": "detres.classification.classifier",
     "load_config": "detres.config.loading",
-    "build_detector": "detres.experiments.detection_models",
-    "train": "detres.experiments.training",
-    "evaluate": "detres.experiments.evaluation",
-    "Logger": "detres.training.logger",
-    "PictureLogger": "detres.training.logger",
-    "RunStart": "detres.training.logger",
+    "build_detector": "detres.tasks.detection.models",
+    "train": "detres.tasks.training",
+    "evaluate": "detres.tasks.evaluation",
+    "Logger": "detres.training.logging.logger",
+    "PictureLogger": "detres.training.logging.logger",
+    "RunStart": "detres.training.logging.logger",
     "Reporter": "detres.reporter",
     "Classifier": "detres.prediction",
     "Detector": "detres.prediction",

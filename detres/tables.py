@@ -10,7 +10,7 @@ from detres.lookup import Table
 # What a task's config may hold: a pydantic schema.
 SCHEMAS: Table = Table(
     {
-        "detection": "detres.config.schema:Config",
+        "detection": "detres.config.detection_schema:Config",
         "classification": "detres.config.classification_schema:ClassificationConfig",
         "localization": "detres.config.localization_schema:LocalizationConfig",
     }
@@ -19,71 +19,71 @@ SCHEMAS: Table = Table(
 # What a task contributes to a run: (config, start, device, say) -> experiments.parts.TrainingParts.
 TRAININGS: Table = Table(
     {
-        "detection": "detres.experiments.detection_parts:detection_parts",
-        "classification": "detres.experiments.classification_parts:classification_parts",
-        "localization": "detres.experiments.localization_parts:localization_parts",
+        "detection": "detres.tasks.detection.training:detection_parts",
+        "classification": "detres.tasks.classification.training:classification_parts",
+        "localization": "detres.tasks.localization.training:localization_parts",
     }
 )
 
 # What it contributes to a dry run: (config, weights, device, say, data_is_stated) -> experiments.parts.DryParts.
 DRY_RUNS: Table = Table(
     {
-        "detection": "detres.experiments.detection_dry_run:detection_dry_parts",
-        "classification": "detres.experiments.classification_dry_run:classification_dry_parts",
-        "localization": "detres.experiments.localization_dry_run:localization_dry_parts",
+        "detection": "detres.tasks.detection.dry_run:detection_dry_parts",
+        "classification": "detres.tasks.classification.dry_run:classification_dry_parts",
+        "localization": "detres.tasks.localization.dry_run:localization_dry_parts",
     }
 )
 
 # What the weights file of a task's model says of itself: a subclass of backbones.model_settings.ModelSettings.
 SETTINGS: Table = Table(
     {
-        "detection": "detres.detection.detector_files:DetectorSettings",
-        "classification": "detres.classification.classifier_files:ClassifierSettings",
-        "localization": "detres.localization.localizer_files:LocalizerSettings",
+        "detection": "detres.detection.files:DetectorSettings",
+        "classification": "detres.classification.files:ClassifierSettings",
+        "localization": "detres.localization.files:LocalizerSettings",
     }
 )
 
 # Where such a file is: (run folder, checkpoint, file or tag) -> its path.
 LOCATORS: Table = Table(
     {
-        "detection": "detres.detection.published:locate_detector",
+        "detection": "detres.conversion.published:locate_detector",
         "classification": "detres.classification.published:locate_classifier",
-        "localization": "detres.localization.localizer_files:locate_localizer",
+        "localization": "detres.localization.files:locate_localizer",
     }
 )
 
 # How its models are measured: (opened models, experiments.evaluation_places.Asked, …) -> the content of metrics.json.
 EVALUATIONS: Table = Table(
     {
-        "detection": "detres.experiments.evaluation_run:evaluate_detector",
-        "classification": "detres.experiments.classification_evaluation_run:evaluate_classifier",
-        "localization": "detres.experiments.localization_evaluation_run:evaluate_localizer",
+        "detection": "detres.tasks.detection.evaluation:evaluate_detector",
+        "classification": "detres.tasks.classification.evaluation:evaluate_classifier",
+        "localization": "detres.tasks.localization.evaluation:evaluate_localizer",
     }
 )
 
 # How a task's data are read: data.formats.Format.
 DETECTION_FORMATS: Table = Table(
     {
-        "coco": "detres.data.coco:COCO",
-        "voc": "detres.data.voc:VOC",
-        "yolo": "detres.data.yolo:YOLO",
-        "imagenet_det": "detres.data.imagenet_det:IMAGENET_DET",
-        "shapes": "detres.data.shapes:SHAPES_DETECTION",
+        "coco": "detres.data.formats.coco.reading:COCO",
+        "voc": "detres.data.formats.voc.reading:VOC",
+        "yolo": "detres.data.formats.yolo.reading:YOLO",
+        "imagenet_det": "detres.data.formats.imagenet_det:IMAGENET_DET",
+        "shapes": "detres.data.formats.shapes.detection:SHAPES_DETECTION",
     }
 )
 CLASSIFICATION_FORMATS: Table = Table(
     {
-        "imagenet": "detres.data.imagenet:IMAGENET",
-        "folder": "detres.data.class_folders:CLASS_FOLDERS",
-        "cifar10": "detres.data.cifar10:CIFAR10",
-        "webdataset": "detres.data.tar_shards:SHARDS",
-        "shapes": "detres.data.shapes_classes:SHAPES_CLASSES",
+        "imagenet": "detres.data.formats.imagenet:IMAGENET",
+        "folder": "detres.data.formats.class_folders:CLASS_FOLDERS",
+        "cifar10": "detres.data.formats.cifar10:CIFAR10",
+        "webdataset": "detres.data.formats.tar_shards:SHARDS",
+        "shapes": "detres.data.formats.shapes.classification:SHAPES_CLASSES",
     }
 )
 LOCALIZATION_FORMATS: Table = Table(
     {
-        "imagenet": "detres.data.imagenet:IMAGENET_LOC",
-        "shapes": "detres.data.shapes_localized:SHAPES_LOCALIZED",
+        "imagenet": "detres.data.formats.imagenet:IMAGENET_LOC",
+        "shapes": "detres.data.formats.shapes.localization:SHAPES_LOCALIZED",
     }
 )
 
@@ -110,32 +110,32 @@ SCHEDULES: Table = Table(
 # Whom a run tells of itself: () -> training.logger.Logger.
 LOGGERS: Table = Table(
     {
-        "json": "detres.training.metric_log:MetricLog",
-        "text": "detres.training.text_log:TextLog",
-        "tensorboard": "detres.training.tensorboard_log:TensorBoardLog",
-        "csv": "detres.training.csv_log:CsvLog",
-        "wandb": "detres.training.wandb_log:WandbLog",
-        "mlflow": "detres.training.mlflow_log:MlflowLog",
+        "json": "detres.training.logging.metric_log:MetricLog",
+        "text": "detres.training.logging.text_log:TextLog",
+        "tensorboard": "detres.training.logging.tensorboard_log:TensorBoardLog",
+        "csv": "detres.training.logging.csv_log:CsvLog",
+        "wandb": "detres.training.logging.wandb_log:WandbLog",
+        "mlflow": "detres.training.logging.mlflow_log:MlflowLog",
     }
 )
 
 # Where a detector's features come from: (backbone, …) -> detection.layouts.Layout.
 LAYOUTS: Table = Table(
     {
-        "c4": "detres.detection.layouts:c4",
-        "dc5": "detres.detection.layouts:dc5",
-        "fpn": "detres.detection.layouts:fpn",
+        "c4": "detres.detection.model.layouts:c4",
+        "dc5": "detres.detection.model.layouts:dc5",
+        "fpn": "detres.detection.model.layouts:fpn",
     }
 )
 
-# How predicted boxes, and an anchor's logit, are held against what they should be: detection/named_losses.py.
+# How predicted boxes, and an anchor's logit, are held against what they should be: detection/model/named_losses.py.
 BOX_LOSSES: Table = Table(
     {
-        "smooth_l1": "detres.detection.losses:smooth_l1",
-        "giou": "detres.detection.losses:giou",
+        "smooth_l1": "detres.detection.model.losses:smooth_l1",
+        "giou": "detres.detection.model.losses:giou",
     }
 )
-OBJECTNESS_LOSSES: Table = Table({"cross_entropy": "detres.detection.losses:binary_cross_entropy"})
+OBJECTNESS_LOSSES: Table = Table({"cross_entropy": "detres.detection.model.losses:binary_cross_entropy"})
 
 # The norm behind a backbone's convolutions: (channels, eps=…) -> nn.Module.
 NORMS: Table = Table(
@@ -151,7 +151,7 @@ NORMS: Table = Table(
 HEAD_NORMS: Table = Table(
     {
         "batch": "torch.nn:BatchNorm2d",
-        "group": "detres.detection.box_heads:group_norm",
+        "group": "detres.detection.model.box_heads:group_norm",
     }
 )
 
@@ -159,10 +159,10 @@ HEAD_NORMS: Table = Table(
 # (views, and by keyword those arguments of detection.fusion.fuse that it heeds) -> detection.fusion.View.
 FUSIONS: Table = Table(
     {
-        "nms": "detres.detection.fusion:merge_by_nms",
-        "soft_nms": "detres.detection.fusion:merge_by_soft_nms",
-        "soft_nms_gaussian": "detres.detection.fusion:merge_by_gaussian_soft_nms",
-        "vote": "detres.detection.fusion:merge_by_votes",
-        "wbf": "detres.detection.fusion:merge_by_wbf",
+        "nms": "detres.detection.testing.fusion:merge_by_nms",
+        "soft_nms": "detres.detection.testing.fusion:merge_by_soft_nms",
+        "soft_nms_gaussian": "detres.detection.testing.fusion:merge_by_gaussian_soft_nms",
+        "vote": "detres.detection.testing.fusion:merge_by_votes",
+        "wbf": "detres.detection.testing.fusion:merge_by_wbf",
     }
 )

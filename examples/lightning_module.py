@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import detres
-from detres.data.annotations import AnnotatedImages
-from detres.data.coco import coco_ground_truth
-from detres.data.datasets import load_dataset
-from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
-from detres.data.samplers import Share
-from detres.data.transforms import DetectionTransform
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.detection.datasets import load_dataset
+from detres.data.detection.loaders import DetectionDataset, evaluation_loader, training_loader
+from detres.data.detection.transforms import DetectionTransform
+from detres.data.formats.coco.reading import coco_ground_truth
+from detres.data.loading.samplers import Share
+from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 
 BATCH, LR = 4, 0.02

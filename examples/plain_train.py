@@ -16,15 +16,15 @@ from typing import Any
 import torch
 
 import detres
-from detres.backbones.weight_files import write_tensors
-from detres.data.annotations import AnnotatedImages
-from detres.data.coco import coco_ground_truth
-from detres.data.datasets import load_dataset
-from detres.data.loaders import DetectionDataset, evaluation_loader, training_loader
-from detres.data.samplers import Share
-from detres.data.transforms import DetectionTransform
-from detres.detection.detector_files import settings_of
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.backbones.weights.files import write_tensors
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.detection.datasets import load_dataset
+from detres.data.detection.loaders import DetectionDataset, evaluation_loader, training_loader
+from detres.data.detection.transforms import DetectionTransform
+from detres.data.formats.coco.reading import coco_ground_truth
+from detres.data.loading.samplers import Share
+from detres.detection.files import settings_of
+from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 
 BATCH, LR, CLIP_NORM = 4, 0.02, 10.0

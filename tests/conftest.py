@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 import torch
 
-from detres.data.shapes import make_shapes
-from detres.data.voc_writing import VocObject, write_annotation
+from detres.data.formats.shapes.detection import make_shapes
+from detres.data.formats.voc.writing import VocObject, write_annotation
 
 ROOT = Path(__file__).resolve().parents[1]
-REFERENCE = Path(__file__).with_name("detection") / "mmdetection_reference.py"
+REFERENCE = Path(__file__).with_name("conversion") / "mmdetection" / "mmdetection_reference.py"
 CLASSES = ("square", "disc")
 COLOURS = {"square": (210, 60, 40), "disc": (40, 90, 210)}
 SPLITS = {"train": range(1, 8), "test": range(8, 13)}
@@ -190,7 +190,7 @@ def tiny_classes(tmp_path_factory: pytest.TempPathFactory) -> TinyClasses:
 def trained_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_classes: TinyClasses) -> Path:
     """A finished run on tiny_classes that tells the classes apart; never written to but below eval/."""
     from detres.config.loading import load_config
-    from detres.experiments.training import train
+    from detres.tasks.training import train
 
     run = tmp_path_factory.mktemp("trained_classifier") / "run"
     overrides = ["training.steps=30", "training.log_every=10", "training.eval_every=10", "schedule.name=cosine"]
@@ -221,7 +221,7 @@ def run_folder(tmp_path: Path) -> Iterator[Path]:
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny: TinySet) -> Iterator[Path]:
     """A finished run on the tiny set, good enough to find things; never written to but below eval/ and pictures/."""
     from detres.config.loading import load_config
-    from detres.experiments.training import train
+    from detres.tasks.training import train
 
     run = tmp_path_factory.mktemp("trained") / "run"
     config = load_config(tiny.cfg, ["training.steps=50", "training.log_every=10", "schedule.name=cosine"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,35 +18,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
     {
-        "structures",
-        "stop_signals",
-        "boxes",
-        "draws",
-        "errors",
-        "system_errors",
-        "files",
-        "distributed",
-        "rank_failures",
-        "lookup",
-        "reporter",
-        "tables",
-        "own_code",
-        "array_pickle",
-        "inert_pickle",
-        "pickles",
-        "version",
-        "config",
+        *("structures", "stop_signals", "boxes", "draws", "errors", "system_errors", "files", "distributed", "lookup"),
+        *("rank_failures", "tables", "own_code", "reporter", "pickles", "checkpoints", "version", "config"),
         "environment",
     },
     {"backbones", "data", "training", "evaluation"},
-    {"detection", "classification", "localization", "prediction", "report"},
-    {"experiments", "benchmarks"},
+    {"detection", "classification", "localization", "report"},
+    {"conversion"},
+    {"prediction"},
+    {"tasks"},
+    {"reproduction", "benchmarks"},
     {"commands", "__main__"},
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 
 # Beyond the floors: who must not know of whom.
-MODELS = {"backbones", "detection", "classification", "localization", "prediction", "experiments"}
+MODELS = {"backbones", "detection", "classification", "localization", "conversion", "prediction", "tasks"}
 STRANGERS = {
     "training": MODELS | {"data", "evaluation", "report"},
     "evaluation": MODELS | {"training", "report"},
@@ -54,6 +42,9 @@ STRANGERS = {
 }
 
 _OF_A_CLONE = re.compile(r"\b(?:tools|datasets|docs|configs|examples)/\w+\.\w+|\b(?:README|CHANGELOG)\.md\b")
+
+# Beside its __init__.py; what is at hand without a door is less.
+MOST_IN_A_FOLDER = 20
 
 Sources = Mapping[str, str]  # the text of each module by its dotted name; a package's own is PACKAGE.__init__
 
@@ -194,6 +185,11 @@ def absent_files_named(module: str, source: str) -> list[str]:
     ]
 
 
+def crowded(folders: Mapping[str, int]) -> list[str]:
+    """Folders with more files than one looks over, by the number of their modules."""
+    return [f"{folder}: {count} modules" for folder, count in folders.items() if count > MOST_IN_A_FOLDER]
+
+
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
     return read_sources()
@@ -202,7 +198,7 @@ def sources() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def config_names(sources: dict[str, str]) -> set[str]:
     """The sections of the config, as the schema lists them."""
-    tree = ast.parse(sources["detres.config.schema"])
+    tree = ast.parse(sources["detres.config.detection_schema"])
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
@@ -216,6 +212,17 @@ def test_no_module_imports_itself_by_a_detour(sources: dict[str, str]) -> None:
 
 def test_no_two_parts_of_a_floor_import_each_other(sources: dict[str, str]) -> None:
     assert part_circles(sources) == []
+
+
+def test_every_folder_can_be_looked_over(sources: dict[str, str]) -> None:
+    modules = Counter(name.rpartition(".")[0] for name in sources if not name.endswith(".__init__"))
+    assert crowded(modules) == []
+    assert crowded({"detres.attic": MOST_IN_A_FOLDER + 1}) == ["detres.attic: 21 modules"]
+
+
+def test_every_room_says_what_it_is_for(sources: dict[str, str]) -> None:
+    rooms = {name: text for name, text in sources.items() if name.endswith(".__init__")}
+    assert [name for name, text in rooms.items() if not ast.get_docstring(ast.parse(text))] == []
 
 
 def test_no_module_of_a_network_takes_a_config(sources: dict[str, str], config_names: set[str]) -> None:
@@ -252,11 +259,11 @@ def test_no_message_names_a_file_that_a_wheel_lacks(sources: dict[str, str]) -> 
 @pytest.mark.parametrize(
     ("module", "line", "expected"),
     [
-        ("detres.data.planted", "from detres.detection.rpn import RPN", "from a floor above"),
+        ("detres.data.planted", "from detres.detection.model.rpn import RPN", "from a floor above"),
         ("detres.boxes", "def f():\n    import detres.backbones", "from a floor above"),
         ("detres.training.planted", "from detres import backbones", "training knows nothing of backbones"),
-        ("detres.report.planted", "from detres.data.images import read_image", "report knows nothing of data"),
-        ("detres.evaluation.planted", "import detres.detection.rpn as r", "from a floor above"),
+        ("detres.report.planted", "from detres.data.images.reading import read_image", "report knows nothing of data"),
+        ("detres.evaluation.planted", "import detres.detection.model.rpn as r", "from a floor above"),
         ("detres.detection.planted", "from detres import Detector", "on no floor"),
         ("detres.detection.planted", "from .rpn import RPN", "on no floor"),
         ("detres.attic.planted", "", "stands on no floor"),
@@ -269,7 +276,7 @@ def test_a_planted_import_is_caught(sources: dict[str, str], module: str, line: 
 
 
 def test_an_import_for_annotations_alone_is_free() -> None:
-    guarded = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from detres.detection.rpn import RPN"
+    guarded = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from detres.detection.model.rpn import RPN"
     assert import_violations({"detres.data.planted": guarded}) == []
 
 

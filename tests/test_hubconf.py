@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from detres import build_backbone, list_backbones
-from detres.backbones.pretrained import save_backbone
+from detres.backbones.weights.loading import save_backbone
 from detres.errors import WeightsError
 
 CLONE = str(Path(__file__).resolve().parents[1])

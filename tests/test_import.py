@@ -33,7 +33,7 @@ for name in detres.__all__:
 told["seconds of all"] = time.process_time() - started
 told["all"] = sorted(set(sys.modules) - before)
 told["update"] = os.environ["NO_ALBUMENTATIONS_UPDATE"]
-from detres.data.transforms import DetectionTransform
+from detres.data.detection.transforms import DetectionTransform
 DetectionTransform([{"HorizontalFlip": {}}], training=True)
 told["augmenting"] = sorted(set(sys.modules) - before)
 told["handlers"] = list(logging.getLogger().handlers) == handlers

@@ -17,8 +17,8 @@ from torchvision.ops import box_iou
 
 import detres
 from detres import Detections, Detector
-from detres.data.images import read_image
-from detres.data.loaders import DetectionSample, collate
+from detres.data.detection.loaders import DetectionSample, collate
+from detres.data.images.reading import read_image
 from detres.errors import ConfigError, DataError, WeightsError
 from detres.structures import DetectionTarget
 

@@ -7,7 +7,7 @@ import torch
 
 from detres.benchmarks.scenes import Scene, detres_detector, torchvision_detector
 from detres.commands.doctor import compiler_problems
-from detres.data.loaders import DetectionSample, collate
+from detres.data.detection.loaders import DetectionSample, collate
 from detres.prediction import Detector, NamedDetections
 from detres.structures import Detections, DetectionTarget
 

@@ -6,8 +6,8 @@ import pytest
 
 import detres.tables as tables
 from detres.backbones.norms import Norm
-from detres.config.schema import Config
-from detres.data.formats import Format
+from detres.config.detection_schema import Config
+from detres.data.formats.format import Format
 from detres.lookup import Table
 from detres.training.schedules import Rates
 

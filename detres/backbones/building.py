@@ -13,11 +13,11 @@ import torch.distributed as dist
 from torch import nn
 
 from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
-from detres.backbones.metadata import LoadReport, WeightsMetadata
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm
 from detres.backbones.resnet import ResNet
 from detres.backbones.vgg import Vgg
+from detres.backbones.weights.metadata import LoadReport, WeightsMetadata
 from detres.errors import ConfigError, WeightsError
 from detres.own_code import call_own, find_own
 
@@ -127,7 +127,7 @@ def build_network(name: str, choices: Choices, *, num_classes: int | None = None
     file = None
     if choices.weights is not None:
         # The readers of every project's weights, which a backbone without any does not need.
-        from detres.backbones.pretrained import find_weights, load_weights
+        from detres.backbones.weights.loading import find_weights, load_weights
 
         file = find_weights(choices.weights, name)
     own = BACKBONES[name]

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from detres.backbones.architectures import Architecture, VggArchitecture
-from detres.backbones.metadata import LoadReport
 from detres.backbones.norms import Norm
 from detres.backbones.pixels import normalize_pixels
+from detres.backbones.weights.metadata import LoadReport
 from detres.structures import FeatureSpec, PixelStats
 
 

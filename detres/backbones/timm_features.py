@@ -15,10 +15,10 @@ import timm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from detres.backbones.metadata import LoadReport, WeightsMetadata
 from detres.backbones.pixels import normalize_pixels
-from detres.backbones.weight_files import WeightsFile, read_weights, write_weights
-from detres.backbones.weight_tags import fetch, find_published, is_tag
+from detres.backbones.weights.files import WeightsFile, read_weights, write_weights
+from detres.backbones.weights.metadata import LoadReport, WeightsMetadata
+from detres.backbones.weights.tags import fetch, find_published, is_tag
 from detres.errors import ConfigError, WeightsError
 from detres.structures import FeatureSpec, PixelStats
 

@@ -14,7 +14,7 @@ from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
 
 from detres.benchmarks.rows import Check
 from detres.boxes import box_iou
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.structures import DetectionBatch, Detections
 
 # What tests/detection demands of the oracle, in pixels and in score.

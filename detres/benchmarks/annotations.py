@@ -27,8 +27,8 @@ from detres.benchmarks.memory import peak_of_process
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.scenes import smooth_picture
 from detres.benchmarks.timing import Plan, alternate
-from detres.data.annotations import AnnotatedImages
-from detres.data.coco import load_coco
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.formats.coco.reading import load_coco
 
 TARGET = 1.0
 _HEIGHT, _WIDTH = 480, 640

@@ -31,10 +31,10 @@ from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.scenes import smooth_picture
 from detres.benchmarks.timing import Plan
 from detres.benchmarks.worker_time import Worker, alternate_workers
-from detres.data.coco import load_coco
-from detres.data.loaders import DetectionDataset, collate
-from detres.data.samplers import Place
-from detres.data.transforms import DetectionTransform
+from detres.data.detection.loaders import DetectionDataset, collate
+from detres.data.detection.transforms import DetectionTransform
+from detres.data.formats.coco.reading import load_coco
+from detres.data.loading.samplers import Place
 from detres.structures import IMAGENET_STATS, DetectionBatch
 
 TARGET = 8.0

@@ -16,14 +16,14 @@ from detres.benchmarks.machine import Machine
 from detres.benchmarks.memory import peak_of_device, peak_of_process
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Call, Plan, alternate
+from detres.config.detection_schema import Config
 from detres.config.loading import load_config
-from detres.config.schema import Config
-from detres.data.image_copies import copies_of
-from detres.data.loaders import DetectionSample
-from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.testing import DetectionTest, Member
-from detres.experiments.detection_models import build_detector
+from detres.data.detection.image_copies import copies_of
+from detres.data.detection.loaders import DetectionSample
+from detres.detection.model.faster_rcnn import FasterRCNN
+from detres.detection.testing.plan import DetectionTest, Member
 from detres.structures import DetectionTarget
+from detres.tasks.detection.models import build_detector
 
 _PLAIN = "one look"
 # Blocks start as their shortcuts: else random weights overflow in a hundred layers, and nothing would be proposed.

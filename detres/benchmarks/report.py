@@ -16,12 +16,12 @@ from detres.benchmarks.machine import Machine
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import smooth_picture
 from detres.benchmarks.timing import Plan, alternate
-from detres.config.schema import Config
-from detres.data.annotations import AnnotatedImages
-from detres.data.coco import load_coco, write_instances
+from detres.config.detection_schema import Config
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.formats.coco.reading import load_coco, write_instances
 from detres.evaluation.detection_evaluator import DetectionEvaluator
-from detres.experiments.evaluating import Measured
-from detres.experiments.reporting import write_report
+from detres.tasks.detection.measuring import Measured
+from detres.tasks.detection.reporting import write_report
 
 SECONDS, MEGABYTES = 60.0, 20.0
 _HEIGHT, _WIDTH = 480, 640

@@ -19,12 +19,12 @@ from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from detres.backbones import build_backbone
-from detres.config.schema import DataConfig
-from detres.data.loaders import DetectionSample, collate
-from detres.detection import torchvision_weights
-from detres.detection.building import assemble
-from detres.detection.detector_files import DetectorSettings, settings_of
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.config.detection_schema import DataConfig
+from detres.conversion.torchvision import reading as torchvision_weights
+from detres.data.detection.loaders import DetectionSample, collate
+from detres.detection.files import DetectorSettings, settings_of
+from detres.detection.model.building import assemble
+from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.structures import DetectionBatch, DetectionTarget
 
 # How far the outputs of each last layer spread. With 90 classes and a background ahead by so much, a tenth of the

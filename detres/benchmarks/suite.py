@@ -11,13 +11,13 @@ import torch
 
 from detres.benchmarks.annotations import AnnotationFile, measure_annotations
 from detres.benchmarks.backbone import Pictures, measure_backbone
-from detres.benchmarks.cifar_training import CifarWork, measure_cifar
-from detres.benchmarks.classification_data import WORKS, CropWork, measure_crops
+from detres.benchmarks.classification.cifar_training import CifarWork, measure_cifar
+from detres.benchmarks.classification.data import WORKS, CropWork, measure_crops
+from detres.benchmarks.classification.deep_training import MemoryWork, measure_deep_training
+from detres.benchmarks.classification.imagenet_training import ImagenetWork, measure_imagenet
 from detres.benchmarks.data import Photos, measure_detection_data
-from detres.benchmarks.deep_training import MemoryWork, measure_deep_training
 from detres.benchmarks.detector import measure_detector
 from detres.benchmarks.evaluation import Results, measure_evaluation
-from detres.benchmarks.imagenet_training import ImagenetWork, measure_imagenet
 from detres.benchmarks.looks import LooksWork, measure_looks
 from detres.benchmarks.machine import Machine
 from detres.benchmarks.report import measure_report
@@ -27,7 +27,7 @@ from detres.benchmarks.timing import Plan
 from detres.benchmarks.train import measure_train
 from detres.benchmarks.worker_time import Worker, one_thread
 from detres.config.problems import nearest
-from detres.data.loading import settle_worker
+from detres.data.loading.loader import settle_worker
 from detres.errors import ConfigError
 
 

@@ -1,0 +1,1 @@
+"""Classifiers, their losses, tests and files."""

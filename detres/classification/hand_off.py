@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from detres.backbones.weight_files import write_tensors
-from detres.classification.classifier_files import ClassifierSettings
-from detres.training.checkpoint_reading import load_checkpoint
+from detres.backbones.weights.files import write_tensors
+from detres.checkpoints.reading import load_checkpoint
+from detres.classification.files import ClassifierSettings
 
 BACKBONE_FILE = "backbone.safetensors"
 

@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.backbones.architectures import BACKBONES
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import not_finite, read_weights, write_tensors
-from detres.backbones.weight_formats import is_safetensors_file
-from detres.backbones.weight_tags import PRETRAINED, fetch, find_published, weights_cache
-from detres.classification.classifier_files import ClassifierSettings
+from detres.backbones.weights.files import not_finite, read_weights, write_tensors
+from detres.backbones.weights.formats import is_safetensors_file
+from detres.backbones.weights.metadata import WeightsMetadata
+from detres.backbones.weights.tags import PRETRAINED, fetch, find_published, weights_cache
+from detres.checkpoints.reading import find_weights_file
+from detres.classification.files import ClassifierSettings
 from detres.config.classification_schema import (
     ClassificationDataConfig,
     ClassificationTestConfig,
     ClassifierConfig,
 )
 from detres.config.sections import BackboneConfig
-from detres.data.imagenet_classes import imagenet_synsets
+from detres.data.formats.imagenet_classes import imagenet_synsets
 from detres.errors import WeightsError
-from detres.training.checkpoint_reading import find_weights_file
 
 _PUBLISHERS = ("torchvision", "timm")
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from detres.classification.classifier import Classifier
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
-from detres.data.views import ViewBatch, ViewPlan, Views
+from detres.data.classification.views import ViewBatch, ViewPlan, Views
 from detres.errors import ConfigError, WeightsError
 
 Window = tuple[int, int]

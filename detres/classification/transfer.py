@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
-from detres.backbones.model_settings import load_strictly
+from detres.backbones.weights.class_rows import Transferred, matching_rows, rows_by_class
+from detres.backbones.weights.model_settings import load_strictly
 from detres.classification.classifier import Classifier
-from detres.classification.classifier_files import ClassifierSettings
+from detres.classification.files import ClassifierSettings
 
 
 def transfer_classifier(

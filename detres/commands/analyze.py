@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from detres.errors import ConfigError
-    from detres.experiments import analysing
+    from detres.tasks import analysing
 
     out = arguments.out or Path("runs/analyses") / f"{arguments.part}.png"
     names, options = [name for name in arguments.names if "=" not in name], [n for n in arguments.names if "=" in n]

@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     from detres.benchmarks.suite import parts_named, run_part
     from detres.commands.doctor import compiler_problems
     from detres.distributed import local_device
-    from detres.experiments.output_folders import make_room_for
     from detres.files.whole import write_whole
+    from detres.tasks.runs.output_folders import make_room_for
 
     if arguments.json:
         make_room_for(arguments.json)

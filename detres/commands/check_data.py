@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from detres.commands.arguments import add_config, layers_of
 
 if TYPE_CHECKING:
+    from detres.config.detection_schema import Config
     from detres.config.localization_schema import LocalizationDataConfig
-    from detres.config.schema import Config
-    from detres.data.checking import DataReport
-    from detres.data.classification_checking import ClassificationReport
+    from detres.data.classification.checking import ClassificationReport
+    from detres.data.detection.checking import DataReport
+    from detres.data.detection.unusable_splits import UnusableSplit
     from detres.data.problems import Problem
-    from detres.data.unusable_splits import UnusableSplit
 
 # Of more classes, only the extremes are told.
 _CLASSES_SHOWN = 20
@@ -41,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     from detres.config.key_effects import on_data_alone
     from detres.config.loading import load_config, read_override, resolve, task_of
     from detres.config.localization_schema import LocalizationConfig
-    from detres.data.classification_checking import check_classified
+    from detres.data.classification.checking import check_classified
     from detres.data.data_file import task_of_data_file
-    from detres.data.unusable_splits import UnusableSplit
+    from detres.data.detection.unusable_splits import UnusableSplit
     from detres.errors import ConfigError
 
     if not arguments.cfg and not arguments.data:
@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:
-    from detres.data.localized_sets import load_localized
-    from detres.data.unusable_splits import UnusableSplit, refuse_useless
+    from detres.data.detection.unusable_splits import UnusableSplit, refuse_useless
+    from detres.data.localization.datasets import load_localized
     from detres.errors import DataError
 
     reports: list[Any] = []
@@ -96,10 +96,10 @@ def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:
 
 
 def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
-    from detres.config.schema import DataConfig
-    from detres.data.checking import check
-    from detres.experiments.anchor_shapes import anchor_shapes
-    from detres.experiments.detection_data import transform_of
+    from detres.config.detection_schema import DataConfig
+    from detres.data.detection.checking import check
+    from detres.tasks.detection.anchor_shapes import anchor_shapes
+    from detres.tasks.detection.data import transform_of
 
     if config.data.augment != DataConfig.model_fields["augment"].default:
         transform_of(config.data, training=True)  # One that was stated is tried.
@@ -113,7 +113,7 @@ def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
 
 def lines_of(report: DataReport | UnusableSplit) -> list[str]:
     """What a split holds in five lines or fewer, then a line for each problem."""
-    from detres.data.unusable_splits import UnusableSplit
+    from detres.data.detection.unusable_splits import UnusableSplit
 
     if isinstance(report, UnusableSplit):
         return [line_of_unusable(report)]
@@ -142,7 +142,7 @@ def line_of_unusable(report: UnusableSplit) -> str:
 
 def lines_of_classified(report: ClassificationReport | UnusableSplit) -> list[str]:
     """What a split holds in three lines or fewer, then a line for each problem."""
-    from detres.data.unusable_splits import UnusableSplit
+    from detres.data.detection.unusable_splits import UnusableSplit
 
     if isinstance(report, UnusableSplit):
         return [line_of_unusable(report)]

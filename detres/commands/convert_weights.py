@@ -46,8 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from detres.experiments.converting import Options, convert
-    from detres.experiments.handing_back import hand_back
+    from detres.conversion.from_detres import hand_back
+    from detres.conversion.to_detres import Options, convert
 
     stated = {
         name: getattr(arguments, name)

@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.run is not None:
-        from detres.experiments.run_examination import examine
+        from detres.tasks.run_examination import examine
 
         lines, problems = examine(arguments.run)
         print("\n".join(lines))

@@ -36,9 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from detres.experiments.classification_evaluation_run import evaluate_classifier
-    from detres.experiments.evaluation_places import Asked
-    from detres.experiments.opened_model import open_models
+    from detres.tasks.classification.evaluation import evaluate_classifier
+    from detres.tasks.runs.evaluation_places import Asked
+    from detres.tasks.runs.opened_model import open_models
 
     if arguments.cfg:
         check_task(arguments.cfg, "classification", "eval")

@@ -39,11 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from detres.errors import ConfigError
-    from detres.experiments.evaluation_places import Asked
-    from detres.experiments.evaluation_run import evaluate_detector
-    from detres.experiments.late_fusion import evaluate_files
-    from detres.experiments.localization_evaluation_run import evaluate_localizer
-    from detres.experiments.opened_model import open_models, task_of_weights
+    from detres.tasks.detection.evaluation import evaluate_detector
+    from detres.tasks.detection.late_fusion import evaluate_files
+    from detres.tasks.localization.evaluation import evaluate_localizer
+    from detres.tasks.runs.evaluation_places import Asked
+    from detres.tasks.runs.opened_model import open_models, task_of_weights
 
     given = (arguments.weights or arguments.detections)[0]
     localizes = bool(arguments.weights) and task_of_weights(given) == "localization"

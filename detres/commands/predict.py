@@ -31,10 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from detres.config.loading import leaves, read_override
-    from detres.detection.published import locate_detector
+    from detres.conversion.published import locate_detector
     from detres.errors import ConfigError
-    from detres.experiments.predicting import find_inputs, predict_files
     from detres.prediction import Detector
+    from detres.tasks.detection.predicting import find_inputs, predict_files
 
     overrides, given = split_overrides(arguments.inputs)
     if not given:

@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from detres.config.loading import task_of
     from detres.errors import ConfigError
-    from detres.experiments.reproduction.reproducing import reproduce, table_named
+    from detres.reproduction.reproducing import reproduce, table_named
     from detres.training.interrupts import Interrupted
 
     if arguments.seeds < 1:

@@ -33,9 +33,9 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     layers = layers_of(arguments, task)
     said: tuple[str, ...] = ()
     if arguments.weights:
-        from detres.experiments.opened_model import open_model
-        from detres.experiments.own_code import stated_code
-        from detres.experiments.weights import said_by_weights
+        from detres.tasks.runs.opened_model import open_model
+        from detres.tasks.runs.own_code import stated_code
+        from detres.tasks.runs.weights import said_by_weights
 
         own_code = stated_code(arguments.cfg, arguments.overrides)
         overrides = [read_override(text) for text in arguments.overrides]
@@ -48,7 +48,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     for line in (*said, *loaded.idle, *(f"scaled to {scaled.to}: {scaled}" for scaled in loaded.scaled)):
         reporter.say(line)
     if arguments.dry_run:
-        from detres.experiments.dry_run import dry_run
+        from detres.tasks.dry_run import dry_run
 
         dry_run(
             loaded.config,
@@ -59,7 +59,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
         )
         return 0
 
-    from detres.experiments.training import train
+    from detres.tasks.training import train
     from detres.training.interrupts import Interrupted
 
     try:
@@ -79,7 +79,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
 
 def _config_of_run(arguments: argparse.Namespace) -> Path:
     """--resume needs only --out: the run keeps its config."""
-    from detres.experiments.run_config import CONFIG_FILE, check_run_config
+    from detres.tasks.runs.run_config import CONFIG_FILE, check_run_config
 
     if arguments.resume and arguments.out and (arguments.out / CONFIG_FILE).is_file():
         return check_run_config(arguments.out)

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from detres.experiments.picturing import draw_set
+    from detres.tasks.detection.picturing import draw_set
 
     sheet, count = draw_set(
         weights=arguments.weights,

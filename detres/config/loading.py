@@ -29,8 +29,8 @@ from detres.tables import SCHEMAS
 KeyPath = tuple[str, ...]
 if TYPE_CHECKING:
     from detres.config.classification_schema import ClassificationConfig
+    from detres.config.detection_schema import Config
     from detres.config.localization_schema import LocalizationConfig
-    from detres.config.schema import Config
 
     AnyConfig = Config | ClassificationConfig | LocalizationConfig
 else:  # Whoever checks types is told which they are; a run imports the schema of its own task.

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from detres.config.choices import OneOf
 from detres.config.classification_schema import Share, SideRange
+from detres.config.detection_schema import AnchorLearningConfig
 from detres.config.losses import BoxLossConfig
-from detres.config.schema import AnchorLearningConfig
 from detres.config.sections import (
     BackboneConfig,
     ExperimentConfig,

@@ -1,4 +1,4 @@
-"""What a config may say of a loss; detection/named_losses.py has the signatures, tables.py the names."""
+"""What a config may say of a loss; detection/model/named_losses.py has the signatures, tables.py the names."""
 
 from __future__ import annotations
 

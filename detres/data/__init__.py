@@ -1,0 +1,1 @@
+"""Data sets: formats, images, annotations, loaders."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from detres.data.tar_reading import DAMAGE, Header, open_any_tar
+from detres.data.formats.tar_reading import DAMAGE, Header, open_any_tar
 from detres.errors import DataError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")

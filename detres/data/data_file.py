@@ -14,16 +14,16 @@ from pydantic import ValidationError
 
 from detres.config.classification_schema import ClassificationDataConfig
 from detres.config.code_names import code_names
+from detres.config.detection_schema import DataConfig
 from detres.config.problems import describe_problems
-from detres.config.schema import DataConfig
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml
-from detres.data.class_folders import list_folders
-from detres.data.coco_folder import coco_splits, is_coco_folder
-from detres.data.image_files import find_images
+from detres.data.formats.class_folders import list_folders
+from detres.data.formats.coco.folder import coco_splits, is_coco_folder
+from detres.data.formats.yolo.reading import names_in, read_data_yaml
+from detres.data.images.files import find_images
 from detres.data.inside import absolute
 from detres.data.places import datasets_root, places_of_set
-from detres.data.yolo import names_in, read_data_yaml
 from detres.errors import ConfigError, DataError
 from detres.files.places import local_place
 from detres.files.text import read_text

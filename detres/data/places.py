@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from detres.config.schema import DataConfig
+from detres.config.detection_schema import DataConfig
 from detres.errors import DataError
 from detres.files.places import local_place
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from detres.backbones.norms import fold_norms
-from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.head_uses import check_uses
+from detres.detection.model.faster_rcnn import FasterRCNN
+from detres.detection.model.head_uses import check_uses
 from detres.errors import ConfigError
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from detres.config.detection_schema import Config
 from detres.config.key_effects import in_evaluation
 from detres.config.loading import Layer, resolve_by
 from detres.config.losses import without_own_losses
-from detres.config.schema import Config
-from detres.detection.detector_files import PREPROCESSING, DetectorSettings
+from detres.detection.files import PREPROCESSING, DetectorSettings
 
 _in_evaluation = in_evaluation("detection")
 _ELSEWHERE = {

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from detres.backbones.class_rows import Transferred, matching_rows, rows_by_class
-from detres.detection.detector_files import DetectorSettings
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.backbones.weights.class_rows import Transferred, matching_rows, rows_by_class
+from detres.detection.files import DetectorSettings
+from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.errors import WeightsError
 
 _LOGITS = ("roi.class_logits.weight", "roi.class_logits.bias")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.data.ignore_marks import ignored_as
+from detres.data.formats.coco.ignore_marks import ignored_as
 from detres.errors import DataError
 
 
@@ -48,7 +48,8 @@ class FlatDetections:
 def flat_objects(ground_truth: dict[str, Any]) -> FlatObjects:
     """The annotations of an instances dict.
 
-    data/ignore_marks.py says what marks an annotation to be ignored; an "area" that is missing is width × height.
+    data/formats/coco/ignore_marks.py says what marks an annotation to be ignored; an "area" that is missing is width ×
+    height.
     Raises DataError where an annotation names an image or a category the dict has not, or a mark of it is no flag.
     """
     annotations = ground_truth["annotations"]

@@ -8,8 +8,8 @@ from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.building import Choices, build_network
 from detres.backbones.resnet import ResNet
 from detres.config.localization_schema import LocalizerConfig
-from detres.detection.anchors import AnchorGrid
-from detres.detection.losses import BoxLoss, ObjectnessLoss
+from detres.detection.model.anchors import AnchorGrid
+from detres.detection.model.losses import BoxLoss, ObjectnessLoss
 from detres.errors import ConfigError
 from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
@@ -37,7 +37,7 @@ def assemble(trunk: ResNet, config: LocalizerConfig, class_names: Sequence[str])
 
 
 def learn_by(model: Localizer, config: LocalizerConfig) -> None:
-    """As of detection/building.py."""
+    """As of detection/model/building.py."""
     part = model.rpn if isinstance(model, ClassRpnLocalizer) else model
     for name, loss in _losses(config).items():
         setattr(part, name, loss)

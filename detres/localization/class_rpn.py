@@ -1,8 +1,8 @@
 """The per-class RPN: for every anchor and a class, is there an object of this class, and where does it really lie?
 
-As the RPN (detection/rpn.py), but each class has a logistic regression and a box regressor of its own; and only those
-of the classes that are asked for are computed. In training that is the image's own class: its logit is learned from the
-positive and the negative anchors of its images, and from no others'.
+As the RPN (detection/model/rpn.py), but each class has a logistic regression and a box regressor of its own; and only
+those of the classes that are asked for are computed. In training that is the image's own class: its logit is learned
+from the positive and the negative anchors of its images, and from no others'.
 
 The paper's text names a 1000-d cls layer, whose every dimension is a binary logistic regression, and a 1000×4-d reg
 layer, with reference to several anchors at each position: read here as so many outputs for each anchor.
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, decode_boxes
-from detres.detection.losses import BoxLoss, ObjectnessLoss
-from detres.detection.matching import Sample, match, sample
+from detres.detection.model.losses import BoxLoss, ObjectnessLoss
+from detres.detection.model.matching import Sample, match, sample
 from detres.localization.per_class import PerClassLinear
 from detres.structures import DetectionTarget
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from detres.backbones.resnet import ResNet
 from detres.boxes import CodecWeights, decode_boxes
-from detres.detection.anchors import AnchorGrid
-from detres.detection.losses import BoxLoss
+from detres.detection.model.anchors import AnchorGrid
+from detres.detection.model.losses import BoxLoss
 from detres.localization.class_rpn import Candidates, ClassRPN
 from detres.localization.per_class import PerClassLinear
 from detres.structures import LocalizationBatch

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detres.boxes import box_area, clip_boxes
-from detres.data.crops import cut
-from detres.data.localization_loaders import whole_pixels
-from detres.data.views import ViewBatch, ViewPlan, Views
-from detres.detection.suppression import suppress
+from detres.data.classification.crops import cut
+from detres.data.classification.views import ViewBatch, ViewPlan, Views
+from detres.data.localization.loaders import whole_pixels
+from detres.detection.model.suppression import suppress
 from detres.errors import WeightsError
 from detres.localization.localizers import ClassRpnLocalizer, RcnnLocalizer
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from detres.backbones.norms import fold_norms
 from detres.classification import classifier as network
-from detres.classification.classifier_files import ClassifierSettings
+from detres.classification.files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
-from detres.data.views import ImageViews, collate_views
+from detres.data.classification.views import ImageViews, collate_views
 from detres.distributed import local_device
 from detres.prediction.pictures import check_batch, check_precision, read_picture
 

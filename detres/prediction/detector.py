@@ -16,16 +16,16 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from detres.backbones.norms import fold_norms
+from detres.config.detection_schema import TestConfig
 from detres.config.loading import Layer, leaves
-from detres.config.schema import TestConfig
-from detres.data.image_copies import copies_of
-from detres.data.loaders import DetectionSample, collate
-from detres.data.transforms import DetectionTransform
-from detres.detection.detector_files import DetectorSettings
+from detres.conversion.published import locate_detector
+from detres.data.detection.image_copies import copies_of
+from detres.data.detection.loaders import DetectionSample, collate
+from detres.data.detection.transforms import DetectionTransform
 from detres.detection.export import export_detector
-from detres.detection.faster_rcnn import FasterRCNN
-from detres.detection.published import locate_detector
-from detres.detection.testing import DetectionTest, Member, is_plain
+from detres.detection.files import DetectorSettings
+from detres.detection.model.faster_rcnn import FasterRCNN
+from detres.detection.testing.plan import DetectionTest, Member, is_plain
 from detres.detection.told_otherwise import told_otherwise
 from detres.distributed import local_device
 from detres.errors import ConfigError

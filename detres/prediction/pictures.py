@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detres.data.images import read_image
-from detres.data.orientation import tiff_orientation, turn
-from detres.data.pillow_images import rgb_of
+from detres.data.images.orientation import tiff_orientation, turn
+from detres.data.images.pillow import rgb_of
+from detres.data.images.reading import read_image
 from detres.errors import ConfigError, DataError
 
 _TIFF_ORIENTATION = 274

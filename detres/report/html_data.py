@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detres.evaluation.calibration import Calibration, calibrate
+from detres.evaluation.classification.calibration import Calibration, calibrate
 from detres.evaluation.confusion import confusion_matrix
 from detres.evaluation.error_analysis import ErrorAnalysis
 from detres.evaluation.error_kinds import DEFINITIONS, FOUND, NOT_COUNTED

@@ -10,10 +10,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from detres.errors import ConfigError
-from detres.files.remove import remove
-from detres.files.whole import clean_partials, told_of_disk
-from detres.training.checkpoint_places import (
+from detres.checkpoints.places import (
     aside,
     checkpoint_names,
     commands_to_go_on,
@@ -21,6 +18,9 @@ from detres.training.checkpoint_places import (
     is_leftover,
     where_it_lies,
 )
+from detres.errors import ConfigError
+from detres.files.remove import remove
+from detres.files.whole import clean_partials, told_of_disk
 
 # What safetensors calls a file that it writes, and what a file of weights is called while it is written.
 _UNFINISHED_WEIGHTS = re.compile(r"\.tmp\w{6}|\..+\.safetensors\.\d+")

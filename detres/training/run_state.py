@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from detres.checkpoints.reading import Checkpoint
+from detres.checkpoints.saving import Tell, save_checkpoint
 from detres.errors import ConfigError, WeightsError
 from detres.system_errors import out_of_memory
-from detres.training.checkpoint_reading import Checkpoint
-from detres.training.checkpoints import Tell, save_checkpoint
 from detres.training.ema import MovingAverage
 from detres.training.optimizers import load_optimizer
 from detres.training.reactive_schedules import lower_is_better

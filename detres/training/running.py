@@ -19,15 +19,15 @@ from typing import Any, Literal, TextIO
 import torch
 from torch import nn
 
+from detres.checkpoints.reading import existing_checkpoint, load_checkpoint
+from detres.checkpoints.saving import link_checkpoint, step_name
 from detres.distributed import barrier, broadcast_from_main, is_main
 from detres.files.patience import patiently
-from detres.training.checkpoint_reading import existing_checkpoint, load_checkpoint
-from detres.training.checkpoints import link_checkpoint, step_name
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
-from detres.training.logger import Logger, RunStart
-from detres.training.logs import Logs, Pictures
+from detres.training.logging.logger import Logger, RunStart
+from detres.training.logging.logs import Logs, Pictures
 from detres.training.loop import Batch, StepReport, train_steps
 from detres.training.run_state import Best, RunState
 from detres.training.schedules import Schedule

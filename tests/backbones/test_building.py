@@ -6,10 +6,10 @@ import torch.distributed as dist
 from torch import nn
 
 from detres.backbones.building import build_backbone, list_backbones
-from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.norms import FrozenBatchNorm
-from detres.backbones.pretrained import save_backbone
-from detres.backbones.weight_files import write_weights
+from detres.backbones.weights.files import write_weights
+from detres.backbones.weights.loading import save_backbone
+from detres.backbones.weights.metadata import WeightsMetadata
 from detres.errors import ConfigError, WeightsError
 from detres.structures import IMAGENET_STATS, FeatureSpec, PixelStats
 

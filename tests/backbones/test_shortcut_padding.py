@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.backbones.building import build_backbone
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.pretrained import save_backbone
 from detres.backbones.resnet import PaddedIdentity
-from detres.backbones.weight_files import read_weights, write_weights
+from detres.backbones.weights.files import read_weights, write_weights
+from detres.backbones.weights.loading import save_backbone
+from detres.backbones.weights.metadata import WeightsMetadata
 from detres.classification.classifier import build_classifier
 from detres.errors import ConfigError, WeightsError
 from detres.structures import IMAGENET_STATS

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from detres.backbones.building import build_backbone
-from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.timm_features import save_timm_features
-from detres.backbones.weight_files import write_weights
+from detres.backbones.weights.files import write_weights
+from detres.backbones.weights.metadata import WeightsMetadata
 from detres.errors import ConfigError, WeightsError
 from detres.structures import IMAGENET_STATS, FeatureSpec, PixelStats
 

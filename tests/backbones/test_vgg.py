@@ -15,12 +15,12 @@ from torchvision.models.vgg import VGG, cfgs, make_layers
 from detres.backbones import build_backbone
 from detres.backbones.architectures import BACKBONES, VggArchitecture
 from detres.backbones.complexity import cost_of
-from detres.backbones.metadata import WeightsMetadata
 from detres.backbones.norms import FrozenBatchNorm
-from detres.backbones.pretrained import save_backbone
 from detres.backbones.vgg import Vgg
-from detres.backbones.weight_files import read_weights, write_weights
-from detres.backbones.weight_tags import find_published
+from detres.backbones.weights.files import read_weights, write_weights
+from detres.backbones.weights.loading import save_backbone
+from detres.backbones.weights.metadata import WeightsMetadata
+from detres.backbones.weights.tags import find_published
 from detres.classification.classifier import build_classifier
 from detres.classification.testing import dense_softmax
 from detres.errors import ConfigError, WeightsError

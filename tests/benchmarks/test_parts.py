@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from detres.benchmarks import annotations, backbone, data, evaluation, machine, suite
-from detres.benchmarks.cifar_training import CifarWork
-from detres.benchmarks.classification_data import CropWork
+from detres.benchmarks.classification.cifar_training import CifarWork
+from detres.benchmarks.classification.data import CropWork
+from detres.benchmarks.classification.imagenet_training import ImagenetWork
 from detres.benchmarks.contenders import Contender
-from detres.benchmarks.imagenet_training import ImagenetWork
 from detres.benchmarks.rows import Row
 from detres.benchmarks.scenes import Scene
 from detres.benchmarks.timing import Plan
 from detres.commands.main import main
-from detres.data.crops import AreaCropping
+from detres.data.classification.crops import AreaCropping
 
 CPU = torch.device("cpu")
 PLAN = Plan(rounds=1, warm_up=False, memory=False)

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-import detres.experiments.training as experiment
+import detres.tasks.training as experiment
 from detres.config.loading import load_config
 
 TOY = Path(__file__).resolve().parents[1] / "training" / "toy_run.py"

@@ -33,9 +33,9 @@ from typing import Any
 import cv2
 import torch
 
-import detres.training.checkpoint_reading as checkpoint_reading
-import detres.training.checkpoints as checkpoints
-from detres.training.checkpoint_places import checkpoint_names
+import detres.checkpoints.reading as checkpoint_reading
+import detres.checkpoints.saving as checkpoints
+from detres.checkpoints.places import checkpoint_names
 from tests.campaigns.killed_runs import TASKS, Run, runs_of
 
 

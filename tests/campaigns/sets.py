@@ -19,11 +19,11 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from detres.config.schema import DataConfig
-from detres.data.annotations import AnnotatedImages
-from detres.data.coco import coco_ground_truth
-from detres.data.datasets import load_dataset
-from detres.data.images import is_whole, read_header, read_image
+from detres.config.detection_schema import DataConfig
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.detection.datasets import load_dataset
+from detres.data.formats.coco.reading import coco_ground_truth
+from detres.data.images.reading import is_whole, read_header, read_image
 from detres.errors import DataError
 from detres.evaluation.saved_detections import read_detections
 from tests.campaigns.spoiling import as_json, damage, spoil

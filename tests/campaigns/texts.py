@@ -16,11 +16,11 @@ from random import Random
 
 from detres.config.loading import Layer, list_configs, load_config, read_override, resolve
 from detres.data.archives import unpack, unpack_nested
+from detres.data.classification.shard_stream import read_lane
 from detres.data.data_file import load_classification_file, load_data_file, task_of_data_file
-from detres.data.shard_stream import read_lane
-from detres.data.tar_shards import load_shards
-from detres.data.transforms import build_augmentation
-from detres.detection import losses  # noqa: F401  (what a check of keys asks of tables, imported before it is watched)
+from detres.data.detection.transforms import build_augmentation
+from detres.data.formats.tar_shards import load_shards
+from detres.detection.model import losses  # noqa: F401  (what a check of keys asks of tables, imported before it is watched)
 from detres.errors import UserError
 from detres.files.names import unique_names
 from detres.files.shard_names import expand_names

@@ -167,10 +167,10 @@ _SETTINGS: dict[str, str] = {}
 
 def _settings_of(task: str) -> str:
     if not _SETTINGS:
-        from detres.backbones.metadata import WeightsMetadata
+        from detres.backbones.weights.metadata import WeightsMetadata
         from detres.classification.published import foreign_settings
-        from detres.config.schema import DataConfig, DetectorBackboneConfig, ModelConfig, TestConfig
-        from detres.detection.detector_files import DetectorSettings
+        from detres.config.detection_schema import DataConfig, DetectorBackboneConfig, ModelConfig, TestConfig
+        from detres.detection.files import DetectorSettings
         from detres.structures import IMAGENET_STATS
 
         known = WeightsMetadata("resnet18", IMAGENET_STATS)

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from detres.array_pickle import read_array_pickle
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import read_weights
-from detres.classification.classifier_files import ClassifierSettings
-from detres.detection.detector_files import DetectorSettings
+from detres.backbones.weights.files import read_weights
+from detres.backbones.weights.metadata import WeightsMetadata
+from detres.classification.files import ClassifierSettings
+from detres.detection.files import DetectorSettings
 from detres.errors import WeightsError
-from detres.inert_pickle import read_torch_file
+from detres.pickles.array_pickle import read_array_pickle
+from detres.pickles.inert_pickle import read_torch_file
 from detres.structures import IMAGENET_STATS
 from tests.campaigns.watched import Campaign, main
 from tests.campaigns.weight_inputs import MAKERS

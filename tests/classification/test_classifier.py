@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from detres.backbones.metadata import WeightsMetadata
-from detres.backbones.weight_files import write_weights
+from detres.backbones.weights.files import write_weights
+from detres.backbones.weights.metadata import WeightsMetadata
 from detres.classification.classifier import Lessons, build_classifier
 from detres.errors import ConfigError
 from detres.structures import IMAGENET_STATS, ClassificationBatch

@@ -13,13 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from detres import build_backbone
+from detres.checkpoints.saving import save_checkpoint
 from detres.classification.classifier import Classifier, build_classifier
-from detres.classification.classifier_files import ClassifierSettings, settings_of
+from detres.classification.files import ClassifierSettings, settings_of
 from detres.classification.hand_off import BACKBONE_FILE, write_backbone
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
 from detres.config.sections import BackboneConfig
 from detres.errors import WeightsError
-from detres.training.checkpoints import save_checkpoint
 
 NAMES = ("circle", "square", "star")
 BEST = {"metric": "top1_error", "value": 0.25, "step": 7}

@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from detres.classification import published
-from detres.classification.classifier_files import ClassifierSettings
+from detres.classification.files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.errors import WeightsError
 

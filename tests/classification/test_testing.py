@@ -23,8 +23,8 @@ from detres.classification.testing import (
     softmax_of,
 )
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
-from detres.data.samplers import Share
-from detres.data.views import ViewDataset, ViewPlan, resize_shorter_side, view_loader
+from detres.data.classification.views import ViewDataset, ViewPlan, resize_shorter_side, view_loader
+from detres.data.loading.samplers import Share
 from detres.errors import ConfigError, DataError, WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 

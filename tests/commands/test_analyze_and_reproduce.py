@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from detres.backbones.weight_files import write_tensors
+from detres.backbones.weights.files import write_tensors
 from detres.classification.classifier import build_classifier
-from detres.classification.classifier_files import settings_of
+from detres.classification.files import settings_of
 from detres.commands.main import main
 from detres.config.loading import load_config
 

@@ -171,7 +171,7 @@ def test_a_batch_that_cannot_be_shared_or_mixed_is_told(
     refused: Refused, start: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "mix images in pairs" in refused(*start, "training.batch=3", "loss.mixup=0.2")
-    monkeypatch.setattr("detres.experiments.sharing.world_size", lambda: 3)
+    monkeypatch.setattr("detres.tasks.runs.sharing.world_size", lambda: 3)
     message = refused(*start)
     assert "training.batch=4" in message
     assert "does not split evenly over 3 ranks" in message

@@ -20,10 +20,10 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from detres import Detector
 from detres.commands import convert_weights
 from detres.commands.main import main
-from detres.detection.conversion_keys import values_of
-from detres.detection.detector_files import DetectorSettings
-from detres.experiments.converting import SOURCES
-from detres.experiments.handing_back import DETECTOR_TARGETS
+from detres.conversion.from_detres import DETECTOR_TARGETS
+from detres.conversion.keys import values_of
+from detres.conversion.to_detres import SOURCES
+from detres.detection.files import DetectorSettings
 
 Command = Callable[..., int]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from detres.checkpoints.reading import load_checkpoint
 from detres.commands.main import main
-from detres.training.checkpoint_reading import load_checkpoint
 
 Train = Callable[..., tuple[int, str]]
 

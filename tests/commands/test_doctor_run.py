@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from detres.checkpoints.reading import load_checkpoint
+from detres.checkpoints.saving import save_checkpoint
 from detres.commands.main import main
-from detres.training.checkpoint_reading import load_checkpoint
-from detres.training.checkpoints import save_checkpoint
 from detres.training.resuming import checkpoint_to_resume
 
 

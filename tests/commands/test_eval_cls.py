@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from detres.checkpoints.saving import save_checkpoint
 from detres.classification.classifier import Classifier, build_classifier
-from detres.classification.classifier_files import settings_of
+from detres.classification.files import settings_of
 from detres.commands.main import main
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
 from detres.config.loading import dump_config, load_config
 from detres.config.sections import BackboneConfig
-from detres.training.checkpoints import save_checkpoint
 
 NET = "cifar10_resnet20"
 COLOURS = {"blue": (30, 40, 220), "green": (30, 200, 60), "red": (220, 40, 30)}

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from detres.checkpoints.reading import load_checkpoint
 from detres.commands.main import main
 from detres.errors import ConfigError, UserError
-from detres.experiments.output_folders import make_folder
 from detres.files.whole import whole_file
-from detres.training.checkpoint_reading import load_checkpoint
+from detres.tasks.runs.output_folders import make_folder
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="the system has no limits of files")
 
@@ -75,7 +75,7 @@ def test_cleaned_annotations(tiny, tmp_path, capsys, files_of) -> None:
 
 @pytest.mark.slow
 def test_weights_of_ours(trained, tmp_path, capsys, files_of) -> None:
-    from detres.backbones.weight_files import write_tensors
+    from detres.backbones.weights.files import write_tensors
 
     with files_of(1000), pytest.raises(UserError, match=r"w.safetensors: cannot be written: File too large"):
         write_tensors(tmp_path / "w.safetensors", {"a": torch.zeros(10_000)}, {})
@@ -106,7 +106,7 @@ def test_a_picture_of_an_analysis(tmp_path, capsys, files_of) -> None:
 
 def test_a_run_goes_on_where_its_logs_cannot(tiny_classes, tmp_path, capsys, monkeypatch) -> None:
     """The checkpoint is written by others; here the logs alone have no room."""
-    from detres.training.waiting_file import WaitingFile
+    from detres.training.logging.waiting_file import WaitingFile
 
     def refuse(self, data: bytes) -> None:
         self.error = OSError(28, "No space left on device")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from detres.data.imagenet_det import det_classes
+from detres.data.formats.imagenet_det import det_classes
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>30</xmax><ymax>30</ymax></bndbox></object>"
 

@@ -45,7 +45,7 @@ def foreign(modules: Sequence[str], rooms: Sequence[str]) -> list[str]:
 
 def test_a_dry_run_of_a_detector_imports_its_own_task(modules_after: Callable[..., list[str]]) -> None:
     modules = modules_after("train_det", "--cfg", "coco_r101", "--dry-run", "--device", "cpu")
-    assert "detres.detection.faster_rcnn" in modules, "nothing was built"
+    assert "detres.detection.model.faster_rcnn" in modules, "nothing was built"
     assert foreign(modules, FOREIGN) == []
     assert [module for module in ours(modules) if "classif" in module or "locali" in module] == []
     assert len(ours(modules)) <= MOST, "\n".join(ours(modules))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from detres.commands.main import main
-from detres.data import shapes_localized
+from detres.data.formats.shapes import localization as shapes_localized
 
 Done = Callable[..., str]
 Refused = Callable[..., str]

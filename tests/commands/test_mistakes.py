@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(
 def test_a_batch_that_ranks_cannot_share_is_refused(
     refused: Refused, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("detres.experiments.sharing.world_size", lambda: 3)
+    monkeypatch.setattr("detres.tasks.runs.sharing.world_size", lambda: 3)
     message = refused("train_det", "--cfg", tiny.cfg, "--out", tmp_path / "run", *SHORT)
     assert "training.batch=2" in message
     assert "does not split evenly over 3 ranks" in message

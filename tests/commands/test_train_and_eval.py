@@ -24,8 +24,8 @@ from pycocotools.cocoeval import COCOeval
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from detres.checkpoints.reading import load_checkpoint
 from detres.commands.main import main
-from detres.training.checkpoint_reading import load_checkpoint
 
 Done = Callable[..., str]
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 import detres
-from detres.training.checkpoint_reading import load_checkpoint
+from detres.checkpoints.reading import load_checkpoint
 
 Done = Callable[..., str]
 

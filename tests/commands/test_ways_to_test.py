@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from detres.backbones.weight_files import write_tensors
+from detres.backbones.weights.files import write_tensors
 from detres.config.loading import load_config
-from detres.detection.detector_files import DetectorSettings
+from detres.detection.files import DetectorSettings
 from detres.errors import ConfigError
-from detres.experiments.detection_weights import detector_from_weights
 from detres.prediction import Detector, NamedDetections
 from detres.reporter import Reporter
+from detres.tasks.detection.weights import detector_from_weights
 
 TESTS = (
     ["test.refine=1"],

@@ -17,7 +17,7 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from detres import Detector
 from detres.commands.main import main
-from detres.detection.detector_files import DetectorSettings
+from detres.detection.files import DetectorSettings
 
 LOGITS, DELTAS = "roi.class_logits.weight", "roi.deltas.weight"
 

@@ -12,18 +12,18 @@ from detres.backbones.building import Choices, build_backbone
 from detres.classification.classifier import build_classifier
 from detres.classification.losses import build_loss
 from detres.classification.mixing import Mixing
-from detres.config import classification_schema, localization_schema, schema, sections
+from detres.config import classification_schema, detection_schema, localization_schema, sections
 from detres.config.sections import Section
-from detres.data.classification_transforms import ClassificationTransform
-from detres.data.crops import AreaCropping
-from detres.data.device_set import DeviceSet
-from detres.data.localization_loaders import LocalizationDataset
-from detres.data.transforms import DetectionTransform
-from detres.detection.anchors import AnchorGrid
-from detres.detection.fpn import FPN
-from detres.detection.losses import BoxLoss
-from detres.detection.roi_heads import RoIHeads, RoIPooler
-from detres.detection.rpn import RPN
+from detres.data.classification.crops import AreaCropping
+from detres.data.classification.device_set import DeviceSet
+from detres.data.classification.transforms import ClassificationTransform
+from detres.data.detection.transforms import DetectionTransform
+from detres.data.localization.loaders import LocalizationDataset
+from detres.detection.model.anchors import AnchorGrid
+from detres.detection.model.fpn import FPN
+from detres.detection.model.losses import BoxLoss
+from detres.detection.model.roi_heads import RoIHeads, RoIPooler
+from detres.detection.model.rpn import RPN
 from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import RcnnLocalizer
 from detres.localization.testing import Finder
@@ -35,15 +35,15 @@ from detres.training.schedules import Rates, cosine, poly, step
 # Each section, and what its keys are handed to by their own names.
 HANDED_TO: list[tuple[type[Section], Callable[..., Any]]] = [
     *((sections.BackboneConfig, made) for made in (build_backbone, Choices)),
-    (schema.DetectorBackboneConfig, build_backbone),
+    (detection_schema.DetectorBackboneConfig, build_backbone),
     *((classification_schema.ClassifierConfig, made) for made in (Choices, build_classifier)),
-    (schema.FpnConfig, FPN),
-    (schema.AnchorsConfig, AnchorGrid),
-    (schema.RpnConfig, RPN),
-    *((schema.RoiConfig, made) for made in (RoIHeads, RoIPooler)),
-    (schema.BoxLossConfig, BoxLoss),
-    (schema.TestConfig, RoIHeads),
-    (schema.DataConfig, DetectionTransform),
+    (detection_schema.FpnConfig, FPN),
+    (detection_schema.AnchorsConfig, AnchorGrid),
+    (detection_schema.RpnConfig, RPN),
+    *((detection_schema.RoiConfig, made) for made in (RoIHeads, RoIPooler)),
+    (detection_schema.BoxLossConfig, BoxLoss),
+    (detection_schema.TestConfig, RoIHeads),
+    (detection_schema.DataConfig, DetectionTransform),
     (sections.OptimizerConfig, build_optimizer),
     *((sections.ScheduleConfig, made) for made in (build_schedule, Rates, step, cosine, poly, plateau)),
     *((classification_schema.LossConfig, made) for made in (build_loss, Mixing)),

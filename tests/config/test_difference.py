@@ -1,8 +1,8 @@
 import pytest
 
+from detres.config.detection_schema import Config
 from detres.config.difference import MAY_CHANGE, check_resumable, config_difference
 from detres.config.problems import all_keys
-from detres.config.schema import Config
 from detres.errors import ConfigError
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from detres.config import loading
+from detres.config.detection_schema import Config
 from detres.config.loading import Layer, dump_config, find_config, list_configs, load_config, read_config, resolve
-from detres.config.schema import Config
 from detres.errors import ConfigError
 
 

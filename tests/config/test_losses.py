@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from detres.config.detection_schema import Config, ModelConfig
 from detres.config.loading import Layer, read_override, resolve
 from detres.config.losses import BoxLossConfig, ObjectnessLossConfig, without_own_losses
-from detres.config.schema import Config, ModelConfig
 from detres.errors import ConfigError
 
 

@@ -1,8 +1,8 @@
 import pytest
 
+from detres.config.detection_schema import Config
 from detres.config.loading import read_config
 from detres.config.scaling import scale_to_batch
-from detres.config.schema import Config
 
 RECIPE = {
     "training": {"steps": 90_000, "eval_every": 5000},

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from detres.data.annotations import AnnotatedImages
-from detres.data.coco import load_coco
-from detres.data.voc_writing import VocObject, write_annotation
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.formats.coco.reading import load_coco
+from detres.data.formats.voc.writing import VocObject, write_annotation
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from detres.data.data_file import load_classification_file, load_data_file
-from detres.data.datasets import load_dataset, load_split
-from detres.data.voc import load_voc
+from detres.data.detection.datasets import load_dataset, load_split
+from detres.data.formats.voc.reading import load_voc
 from detres.errors import ConfigError, DataError, UserError
 
 

@@ -11,15 +11,15 @@ from xml.dom import minidom
 import numpy as np
 import pytest
 
-from detres.data.annotations import AnnotatedImages
-from detres.data.class_folders import load_folder
 from detres.data.data_file import load_data_file
-from detres.data.datasets import load_dataset
-from detres.data.image_files import find_images
-from detres.data.voc import load_voc
-from detres.data.voc_xml import class_names_of, parse_annotation
-from detres.data.yolo import load_yolo
-from detres.experiments.predicting import find_inputs
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.detection.datasets import load_dataset
+from detres.data.formats.class_folders import load_folder
+from detres.data.formats.voc.reading import load_voc
+from detres.data.formats.voc.xml import class_names_of, parse_annotation
+from detres.data.formats.yolo.reading import load_yolo
+from detres.data.images.files import find_images
+from detres.tasks.detection.predicting import find_inputs
 
 Write = Callable[..., Path]
 

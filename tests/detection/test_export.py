@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from detres.backbones import build_backbone
-from detres.config.schema import DataConfig, ModelConfig, TestConfig
-from detres.detection.building import assemble
-from detres.detection.detector_files import DetectorSettings
+from detres.config.detection_schema import DataConfig, ModelConfig, TestConfig
 from detres.detection.export import export_detector
-from detres.detection.faster_rcnn import FasterRCNN
+from detres.detection.files import DetectorSettings
+from detres.detection.model.building import assemble
+from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.errors import ConfigError
 from detres.prediction import Detector
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from detres.boxes import decode_boxes, encode_boxes
-from detres.detection.anchors import AnchorGrid
+from detres.detection.model.anchors import AnchorGrid
 from detres.localization.class_rpn import ClassRPN
 from detres.localization.per_class import PerClassLinear
 from detres.structures import DetectionTarget

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.boxes import encode_boxes
-from detres.detection.anchors import AnchorGrid
+from detres.detection.model.anchors import AnchorGrid
 from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import ClassRpnLocalizer, RcnnLocalizer
 from detres.structures import DetectionTarget, FeatureSpec, LocalizationBatch

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from detres.detection.anchors import AnchorGrid
+from detres.detection.model.anchors import AnchorGrid
 from detres.localization.class_rpn import ClassRPN
 from detres.structures import DetectionTarget
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detres.data.views import ViewBatch, ViewDataset, ViewPlan, collate_views
+from detres.data.classification.views import ViewBatch, ViewDataset, ViewPlan, collate_views
 from detres.errors import WeightsError
 from detres.localization.class_rpn import Candidates
 from detres.localization.testing import Finder

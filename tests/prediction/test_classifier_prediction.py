@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 import detres
+from detres.checkpoints.saving import save_checkpoint
 from detres.classification.classifier import build_classifier
-from detres.classification.classifier_files import ClassifierSettings, settings_of
+from detres.classification.files import ClassifierSettings, settings_of
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig, ClassifierConfig
 from detres.config.sections import BackboneConfig
 from detres.errors import ConfigError, DataError, WeightsError
-from detres.training.checkpoints import save_checkpoint
 
 NAMES = ("cat", "dog", "owl")
 NET = "cifar10_resnet20"

@@ -4,9 +4,9 @@ import signal
 import pytest
 import torch
 
+from detres.checkpoints.reading import load_checkpoint
 from detres.errors import ConfigError
 from detres.training import schedules
-from detres.training.checkpoint_reading import load_checkpoint
 from detres.training.reactive_schedules import PlateauSchedule, WarmupUntil, build_schedule
 from detres.training.schedules import Rates, constant, cosine
 

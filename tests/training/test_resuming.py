@@ -6,9 +6,9 @@ import subprocess
 import pytest
 import torch
 
+from detres.checkpoints.reading import find_checkpoint, load_checkpoint
+from detres.checkpoints.saving import save_checkpoint
 from detres.errors import ConfigError
-from detres.training.checkpoint_reading import find_checkpoint, load_checkpoint
-from detres.training.checkpoints import save_checkpoint
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from detres.checkpoints import saving
+from detres.checkpoints.reading import existing_checkpoint, load_checkpoint
 from detres.errors import ConfigError
 from detres.files import patience
 from detres.files.whole import write_whole
-from detres.training import checkpoints, run_state
-from detres.training.checkpoint_reading import existing_checkpoint, load_checkpoint
+from detres.training import run_state
 from detres.training.interrupts import Interrupted
 
 
@@ -173,7 +174,7 @@ def asked_in_save(patch, number, owner, operation, save):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "owner", "operation"),
-    [("SIGINT", checkpoints, "save_file"), ("SIGTERM", torch, "save"), ("SIGUSR1", Path, "rename")],
+    [("SIGINT", saving, "save_file"), ("SIGTERM", torch, "save"), ("SIGUSR1", Path, "rename")],
 )
 def test_a_signal_in_the_midst_of_a_save_lets_it_be_finished(
     toy, tmp_path, monkeypatch, one_thread, name, owner, operation

@@ -18,8 +18,8 @@ from detres.structures import ClassificationBatch
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import Interrupted
-from detres.training.logger import Logger
-from detres.training.loggers import make_loggers
+from detres.training.logging.logger import Logger
+from detres.training.logging.making import make_loggers
 from detres.training.optimizers import build_optimizer
 from detres.training.reactive_schedules import build_schedule
 from detres.training.resuming import checkpoint_to_resume, settle

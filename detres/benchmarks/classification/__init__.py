@@ -1,0 +1,1 @@
+"""Classification against the peers."""

@@ -1,0 +1,1 @@
+"""Weights of other projects become ours, and ours theirs."""

@@ -1,0 +1,1 @@
+"""Detectors of detectron2's."""

@@ -1,0 +1,1 @@
+"""Images with a class: sets, crops, views, and loaders."""

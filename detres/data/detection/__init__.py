@@ -1,0 +1,1 @@
+"""Images with boxes: annotations, their check, augmentation, and loaders."""

@@ -1,0 +1,230 @@
+"""All that is wrong with a data set, what it holds, and a copy of its annotations without the mistakes.
+
+I images, T boxes, K classes, A anchor shapes of a level.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.config.detection_schema import DataConfig
+from detres.config.yaml_dialect import write_yaml
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.detection.datasets import load_split, nothing_to_learn, nothing_to_measure
+from detres.data.detection.shared_images import shared_images
+from detres.data.detection.unusable_splits import UnusableSplit, refuse_useless
+from detres.data.formats.coco.reading import coco_ground_truth, write_instances
+from detres.data.images.reading import is_whole
+from detres.data.images.sizes import resized_size
+from detres.data.places import SplitName
+from detres.data.problems import Problem
+from detres.errors import DataError
+from detres.files.whole import write_whole
+
+# COCO's borders between small, medium and large: areas in pixels of the file.
+_MEDIUM, _LARGE = 32.0**2, 96.0**2
+
+
+@dataclass(frozen=True)
+class AnchorShapes:
+    """What the RPN lays out: for each level the (A, 2) widths and heights of its anchors, and its stride, in pixels.
+
+    negative_iou: anchors that overlap no box as much are background.
+    """
+
+    sides: tuple[NDArray[np.float64], ...]
+    strides: tuple[int, ...]
+    negative_iou: float
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What one split holds. boxes_per_class: without ignored ones; box_sides: shortest, median and longest, pixels.
+
+    uncovered: boxes, not ignored ones, that every anchor overlaps so little that it would be background for them, after
+    the resize of tests (None: not asked for). Each box is learned by the anchor that overlaps it most, so that sets
+    train well of which most boxes are below what makes an anchor positive by itself; these few look like background.
+    """
+
+    split: str
+    name: str
+    images: int
+    empty_images: int
+    boxes: int
+    ignored: int
+    truncated: int
+    boxes_per_class: dict[str, int]
+    boxes_by_size: dict[str, int]
+    box_sides: tuple[float, float, float]
+    most_boxes: int
+    image_sizes: tuple[tuple[int, int], tuple[int, int]]
+    uncovered: int | None
+    problems: tuple[Problem, ...]
+
+
+def check(
+    data: DataConfig,
+    *,
+    base: Path | None = None,
+    anchors: AnchorShapes | None = None,
+    decode: bool = True,
+    fix: Path | None = None,
+) -> list[DataReport | UnusableSplit]:
+    """A report of every split the config names, in the order train, val, test.
+
+    decode: read every image to its last byte, not its header alone. fix: a folder, where COCO files of what is good and
+    a data.yaml that names them are written, ready for --data; images stay where they are.
+    A split that cannot be used at all is an UnusableSplit in its place; the rest is reported.
+    Raises DataError where that holds of every split, or none is named; data.strict is not heeded.
+    """
+    lenient = data.model_copy(update={"strict": False})
+    reports: list[DataReport | UnusableSplit] = []
+    train: AnnotatedImages | None = None
+    cleaned = {}
+    for split in _named_splits(data):
+        try:
+            dataset = load_split(lenient, split, base=base)
+        except DataError as error:
+            reports.append(UnusableSplit(split, str(error)))
+            continue
+        train = dataset if split == "train" else train
+        unreadable, breaking_off = damaged(dataset) if decode else ([], [])
+        uncovered = None if anchors is None else count_uncovered(dataset, anchors, data)
+        more = [*dataset.breaking_off(breaking_off), *(_unreadable_problem(dataset, i) for i in unreadable)]
+        if split == "train" and (nothing := nothing_to_learn(dataset, data)) is not None:
+            more.append(Problem("nothing to learn from", dataset.name, f"{nothing}; training refuses it"))
+        if split != "train" and (wanting := nothing_to_measure(dataset)) is not None:
+            more.append(wanting)
+        if split != "train" and train is not None:
+            more += shared_images(train, dataset, contents=decode)
+        reports.append(describe(dataset, split, uncovered, more))
+        kept = np.setdiff1d(np.arange(len(dataset)), unreadable)
+        cleaned[split] = dataset.subset(kept) if unreadable else dataset
+    refuse_useless(reports)
+    if fix is not None:
+        write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
+    return reports
+
+
+def describe(
+    dataset: AnnotatedImages, split: str, uncovered: int | None = None, more: Sequence[Problem] = ()
+) -> DataReport:
+    """Count what a set holds."""
+    counted = dataset.labels[~dataset.ignore]
+    per_class = np.bincount(counted, minlength=len(dataset.class_names)).tolist()
+    sides = np.sqrt((dataset.boxes[:, 2] - dataset.boxes[:, 0]) * (dataset.boxes[:, 3] - dataset.boxes[:, 1]))
+    areas, per_image = dataset.areas, np.diff(dataset.offsets)
+    large, small = int((areas >= _LARGE).sum()), int((areas < _MEDIUM).sum())
+    pixels = dataset.sizes.prod(axis=1)
+    return DataReport(
+        split=split,
+        name=dataset.name,
+        images=len(dataset),
+        empty_images=int((per_image == 0).sum()),
+        boxes=len(dataset.boxes),
+        ignored=int(dataset.ignore.sum()),
+        truncated=int(dataset.truncated.sum()),
+        boxes_per_class=dict(zip(dataset.class_names, per_class, strict=True)),
+        boxes_by_size={"small": small, "medium": len(areas) - small - large, "large": large},
+        box_sides=tuple(float(each) for each in np.percentile(sides, (0, 50, 100))) if len(sides) else (0.0, 0.0, 0.0),
+        most_boxes=int(per_image.max(initial=0)),
+        image_sizes=(dataset.size(int(pixels.argmin())), dataset.size(int(pixels.argmax()))),
+        uncovered=uncovered,
+        problems=(*dataset.problems, *more),
+    )
+
+
+def count_uncovered(dataset: AnnotatedImages, anchors: AnchorShapes, data: DataConfig) -> int:
+    """How many boxes, ignored ones aside, no anchor reaches negative_iou with, in images resized as in tests."""
+    sizes = np.array(
+        [
+            resized_size(dataset.size(i), data.shortest_side[-1], data.longest_side, data.rounding)
+            for i in range(len(dataset))
+        ]
+    )
+    owner = dataset.box_images()[~dataset.ignore]
+    scale = (sizes / dataset.sizes)[owner][:, [1, 0, 1, 0]]
+    best = best_anchor_iou(dataset.boxes[~dataset.ignore] * scale, sizes[owner], anchors)
+    return int((best < anchors.negative_iou).sum())
+
+
+def best_anchor_iou(boxes: NDArray, image_sizes: NDArray, anchors: AnchorShapes) -> NDArray[np.float64]:
+    """The highest overlap (T,) of each box (T, 4) with any anchor laid on its image, (T, 2) height and width.
+
+    Anchors are centred on whole multiples of the stride. Of anchors with equal sides the one whose centre is nearest
+    overlaps most, on each axis by itself, so that only that one is looked at.
+    """
+    best = np.zeros(len(boxes))
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    for sides, stride in zip(anchors.sides, anchors.strides, strict=True):
+        cells = np.ceil(image_sizes[:, ::-1] / stride) - 1
+        nearest = np.clip(np.round(centres / stride), 0, cells) * stride
+        low = np.maximum(boxes[:, None, :2], nearest[:, None] - sides / 2)
+        high = np.minimum(boxes[:, None, 2:], nearest[:, None] + sides / 2)
+        shared = np.clip(high - low, 0, None).prod(axis=2)
+        union = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None] + sides.prod(axis=1) - shared
+        best = np.maximum(best, (shared / union).max(axis=1, initial=0.0))
+    return best
+
+
+def damaged(dataset: AnnotatedImages) -> tuple[list[int], list[int]]:
+    """Indices of the images that have a header but cannot be decoded; of those that break off, and are filled up."""
+    with ThreadPoolExecutor() as pool:  # decoding happens outside Python's lock
+        whole = pool.map(lambda i: is_whole(dataset.path(i), max_pixels=dataset.max_pixels), range(len(dataset)))
+        damaged = [i for i, complete in enumerate(whole) if not complete]
+    unreadable = [i for i in damaged if not _can_be_read(dataset, i)]
+    return unreadable, sorted(set(damaged) - set(unreadable))
+
+
+def _can_be_read(dataset: AnnotatedImages, i: int) -> bool:
+    try:
+        dataset.pixels(i)
+    except DataError:
+        return False
+    return True
+
+
+def _unreadable_problem(dataset: AnnotatedImages, i: int) -> Problem:
+    detail = "its header is sound, but it is damaged; left out"
+    return Problem("image unreadable", dataset.file_name(i), detail, costs_image=True)
+
+
+def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:
+    """COCO files with the clipped boxes, one a split, and a data.yaml for --data, which names the images' folder.
+
+    Raises DataError where the folder holds a data.yaml already, UserError where it cannot be written.
+    """
+    description = folder / "data.yaml"
+    if description.exists():
+        raise DataError(f"--fix {folder}: {description} is there already; name another folder")
+    if not splits:
+        raise DataError(f"--fix {folder}: no image of any split can be decoded, so that there is nothing to write")
+    named = {}
+    for split, dataset in splits.items():
+        content = coco_ground_truth(dataset)
+        for annotation, box in zip(content["annotations"], dataset.boxes.tolist(), strict=True):
+            x1, y1, x2, y2 = box
+            annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        paths = [os.path.abspath(dataset.path(i)) for i in range(len(dataset))]
+        # Nothing outside a set's folders is read: this one is the folder of the images, which the yaml names.
+        images_folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+        for image, path in zip(content["images"], paths, strict=True):
+            image["file_name"] = os.path.relpath(path, images_folder)
+        write_instances(content, folder / f"{split}.json")
+        named[split] = f"{split}.json:{images_folder}"
+    classes = list(next(iter(splits.values())).class_names)
+    write_whole(description, write_yaml({"format": "coco", "root": ".", **named, "classes": classes}))
+
+
+def _named_splits(data: DataConfig) -> list[SplitName]:
+    splits: list[SplitName] = ["train"] if data.train else []
+    if data.val or (data.train and data.val_fraction):
+        splits.append("val")
+    return [*splits, "test"] if data.test else splits

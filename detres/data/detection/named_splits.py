@@ -1,0 +1,20 @@
+"""Whether what a config names as a split is there at all: exports name a test split that was never downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detres.config.detection_schema import DataConfig
+from detres.data.detection.datasets import find_root
+from detres.data.formats.format import find_format
+from detres.tables import DETECTION_FORMATS
+
+
+def absent_names(data: DataConfig, names: Sequence[str], base: Path | None = None) -> list[str]:
+    """Those of the names of a split for which there is no file or folder; whether it can be read is not asked.
+
+    Raises DataError where the root is not there.
+    """
+    root, has_split = find_root(data, base), find_format(DETECTION_FORMATS, data.format).has_split
+    return [name for name in names if has_split is not None and not has_split(root, name)]

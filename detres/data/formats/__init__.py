@@ -1,0 +1,1 @@
+"""One file or room for each format that data sets are written in."""

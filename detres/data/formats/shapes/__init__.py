@@ -1,0 +1,1 @@
+"""The embedded sets of drawn shapes, which every machine makes for itself."""

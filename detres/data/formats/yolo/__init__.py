@@ -1,0 +1,1 @@
+"""Sets in the format of YOLO."""

@@ -1,0 +1,1 @@
+"""Images: their files, headers, orientation, colours and pixels."""

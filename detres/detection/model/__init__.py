@@ -1,0 +1,1 @@
+"""Faster R-CNN itself, from features to losses and detections."""

@@ -1,1 +1,0 @@
-"""A config becomes model, data, optimizer and evaluator, and those become a run."""

@@ -1,0 +1,1 @@
+"""From a config to a training, a dry run or an evaluation, whatever the task."""

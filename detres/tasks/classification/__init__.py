@@ -1,0 +1,1 @@
+"""What a classifier contributes to a run."""

@@ -1,0 +1,1 @@
+"""What a detector contributes to a run."""

@@ -1,0 +1,83 @@
+"""What a detection config contributes to a dry run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from detres.config.detection_schema import Config
+from detres.data.detection.datasets import load_dataset
+from detres.data.detection.loaders import DetectionSample, collate
+from detres.data.images.sizes import resize_image
+from detres.detection.model.building import padding_multiple
+from detres.errors import DataError
+from detres.reporter import Reporter
+from detres.structures import DetectionBatch, DetectionTarget
+from detres.tables import DETECTION_FORMATS
+from detres.tasks.detection.data import transform_of
+from detres.tasks.detection.models import build_detector, prepare_detector, say_loaded
+from detres.tasks.runs.assembly import without_absent_weights
+from detres.tasks.runs.class_names import agreed_class_names
+from detres.tasks.runs.parts import DryParts
+
+if TYPE_CHECKING:
+    from detres.tasks.runs.opened_model import OpenedModel
+
+SIDES = (96, 128)
+
+
+def detection_dry_parts(
+    config: Config,
+    weights: str | Path | OpenedModel | None,
+    device: torch.device,
+    reporter: Reporter,
+    data_is_stated: bool,
+) -> DryParts:
+    """The detector, and two images with a square on each, one wide and one tall."""
+    names = _class_names(config, reporter, data_is_stated)
+    transform_of(config.data, training=True)  # A mistyped augmentation shows here.
+    if weights is not None:
+        from detres.tasks.detection.weights import detector_from_weights
+
+        model = detector_from_weights(config, agreed_class_names(config, names, DETECTION_FORMATS), weights, reporter)
+    else:
+        model = build_detector(without_absent_weights(config, reporter), names)
+        say_loaded(model, reporter)
+    model = prepare_detector(model, config, device)
+
+    def predict(batch: DetectionBatch) -> str:
+        found = sum(len(detections) for detections in model.predict(batch))
+        return f"{found} detections above {config.test.score:g}"
+
+    return DryParts(model, embedded_batch(padding_multiple(config.model), len(model.class_names)), predict)
+
+
+def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
+    """Two images with a square on each, one wide and one tall."""
+    samples = []
+    for place, (height, width) in enumerate([SIDES, SIDES[::-1]]):
+        image = resize_image(np.full((8, 8, 3), 90, dtype=np.uint8), (height, width))
+        image[20:60, 30:80] = (200, 60, 30)
+        target = DetectionTarget(
+            torch.tensor([[30.0, 20.0, 80.0, 60.0]]), torch.tensor([place % num_classes]), torch.tensor([False])
+        )
+        samples.append(DetectionSample(image, (height, width), place, target, sample_key=place))
+    return collate(samples, pad_to)
+
+
+def _class_names(config: Config, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
+    """The set's; None where it is not there and need not be."""
+    try:
+        images = load_dataset(config.data, "train")
+    except DataError as error:
+        if data_is_stated:
+            raise
+        reporter.say(f"data: not here ({error}); the dry run goes on without")
+        return None
+    reporter.say(
+        f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}"
+    )
+    return images.class_names

@@ -1,0 +1,1 @@
+"""What a localizer contributes to a run."""

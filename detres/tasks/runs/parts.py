@@ -1,0 +1,57 @@
+"""What a task contributes to an experiment. The run itself (training.py, dry_run.py) is the same for every task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from detres.tasks.runs.opened_model import OpenedModel
+    from detres.training.logging.logs import Pictures
+    from detres.training.loop import Batch
+    from detres.training.running import Evaluate
+
+
+@dataclass(frozen=True)
+class Start:
+    """run: the run's folder. Its model is its own checkpoint's, else that of other weights, else that of its config."""
+
+    run: Path
+    checkpoint: Path | None = None
+    weights: str | Path | OpenedModel | None = None
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """What is trained, on what, and how it is measured.
+
+    model: on its device. metadata: of every model.safetensors of the run. batches: from a step to this rank's endless
+    micro-batches. accumulate: how many of them make a step. evaluate, finish, pictures: as Run has them.
+    publish: called on the main rank with a checkpoint's folder whenever it is the one that the run is judged by.
+    warnings: what turned out to be wrong with the data, asked for when the run ends. best_counts: whether the best
+    evaluation so far was of the same images as those to come.
+    """
+
+    model: nn.Module
+    metadata: Mapping[str, str]
+    batches: Callable[[int], Iterator[Batch]]
+    accumulate: int
+    evaluate: Evaluate | None = None
+    finish: Callable[[], None] | None = None
+    publish: Callable[[Path], None] | None = None
+    warnings: Callable[[], list[str]] = list
+    best_counts: bool = True
+    pictures: Pictures | None = None
+
+
+@dataclass(frozen=True)
+class DryParts:
+    """A model on its device, an embedded batch for one step, and one prediction on it, put into words."""
+
+    model: nn.Module
+    batch: Batch
+    predict: Callable[[Batch], str]

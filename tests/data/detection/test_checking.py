@@ -1,0 +1,206 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from detres.config.detection_schema import DataConfig
+from detres.data.data_file import load_data_file
+from detres.data.detection.checking import AnchorShapes, DataReport, best_anchor_iou, check, count_uncovered
+from detres.data.detection.datasets import load_dataset
+from detres.data.detection.unusable_splits import UnusableSplit
+from detres.errors import DataError
+
+SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
+
+
+def _config(root: Path, **more) -> DataConfig:
+    return DataConfig(root=str(root), test=("annotations/instances_val.json",), **more)
+
+
+def test_a_report_counts_what_is_there_and_what_is_wrong(coco_root: Path) -> None:
+    file = coco_root / "val" / "12.png"
+    data = file.read_bytes()
+    file.write_bytes(data[: data.index(b"IDAT") + 4])
+    (report,) = check(_config(coco_root, strict=True))
+    assert (report.split, report.images, report.boxes, report.ignored) == ("test", 3, 4, 1)
+    assert report.empty_images == 1
+    assert report.boxes_per_class == {"car": 2, "toothbrush": 1}
+    assert report.most_boxes == 3
+    kinds = [problem.kind for problem in report.problems]
+    assert len(kinds) == 8
+    assert report.problems[-1].file == "val/12.png"
+    assert kinds[-1] == "image unreadable"
+
+
+def test_an_image_that_breaks_off_is_told_and_kept_with_its_boxes_as_training_keeps_it(
+    coco_root: Path, tmp_path: Path
+) -> None:
+    file = coco_root / "val" / "12.png"
+    file.write_bytes(file.read_bytes()[:-200])
+    (report,) = check(_config(coco_root), fix=tmp_path / "fixed")
+    assert str(report.problems[-1]).startswith("image breaks off: val/12.png: its file ends before its last pixels")
+    before, after = load_dataset(_config(coco_root), "test"), load_dataset(load_data_file(tmp_path / "fixed"), "test")
+    assert len(after) == len(before) == report.images
+    np.testing.assert_array_equal(before.boxes, after.boxes)
+
+
+def test_the_cleaned_copy_has_nothing_wrong_and_is_ready_for_use(coco_root: Path, tmp_path: Path) -> None:
+    fixed = tmp_path / "fixed"
+    check(_config(coco_root), fix=fixed)
+    config = load_data_file(fixed / "data.yaml").model_copy(update={"strict": True})
+    before, after = load_dataset(_config(coco_root), "test"), load_dataset(config, "test")
+    assert not after.problems
+    np.testing.assert_array_equal(before.boxes, after.boxes)
+    np.testing.assert_array_equal(before.ignore, after.ignore)
+    np.testing.assert_array_equal(before.areas, after.areas)
+    with pytest.raises(DataError, match="is there already"):
+        check(_config(coco_root), fix=fixed)
+
+
+def test_difficult_stays_difficult_in_the_cleaned_copy(voc_root: Path, tmp_path: Path) -> None:
+    check(DataConfig(format="voc", root=str(voc_root), train=("train",)), fix=tmp_path / "fixed")
+    dataset = load_dataset(load_data_file(tmp_path / "fixed"), "train")
+    assert (dataset.ignore.tolist(), dataset.crowd.tolist()) == ([False, True], [False, False])
+
+
+def test_the_best_anchor_is_the_one_a_full_search_finds() -> None:
+    draw = np.random.default_rng(0)
+    sides = (np.array([[16.0, 16], [23, 11], [11, 23]]), np.array([[32.0, 32], [45, 23]]))
+    anchors = AnchorShapes(sides, (8, 16), negative_iou=0.7)
+    corner = draw.uniform(0, 60, size=(50, 2))
+    boxes = np.concatenate([corner, corner + draw.uniform(3, 40, size=(50, 2))], axis=1)
+    every = []
+    for shapes, stride in zip(sides, anchors.strides, strict=True):
+        y, x = np.meshgrid(np.arange(0, 100, stride), np.arange(0, 110, stride), indexing="ij")
+        centres = np.stack([x.ravel(), y.ravel()], axis=1)
+        every.append(np.concatenate([np.concatenate([centres - s / 2, centres + s / 2], axis=1) for s in shapes]))
+    oracle = box_iou(torch.from_numpy(boxes), torch.from_numpy(np.concatenate(every))).amax(dim=1)
+    ours = best_anchor_iou(boxes, np.tile([100, 110], (50, 1)), anchors)
+    np.testing.assert_allclose(ours, oracle.numpy(), atol=1e-12)
+
+
+def test_boxes_no_anchor_covers_are_counted_after_the_resize(coco_root: Path) -> None:
+    fitting = AnchorShapes((np.array([[20.0, 40.0]]),), (1,), negative_iou=0.7)
+    # Images become twice as large: the car of 10 by 20 fits the anchor, the clipped one of 10 by 10 does not, nor the
+    # toothbrush of 4 by 5.
+    (report,) = check(_config(coco_root, shortest_side=(80,)), anchors=fitting, decode=False)
+    assert report.uncovered == 2
+    (report,) = check(_config(coco_root), decode=False)
+    assert report.uncovered is None
+
+
+def test_an_empty_set_of_boxes_is_covered() -> None:
+    anchors = AnchorShapes((np.array([[20.0, 40.0]]),), (1,), negative_iou=0.7)
+    assert len(best_anchor_iou(np.zeros((0, 4)), np.zeros((0, 2)), anchors)) == 0
+
+
+@pytest.fixture
+def write_split(tmp_path: Path, write_picture: Callable[..., Path]) -> Callable[..., None]:
+    """Write NAME.json with an image of its own, and these keys laid over its one annotation."""
+
+    def write(name: str, **more: object) -> None:
+        write_picture(tmp_path / f"{name}.png", seed=len(name))
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "iscrowd": 0}
+        content = {
+            "images": [{"id": 1, "file_name": f"{name}.png"}],
+            "annotations": [box | more],
+            "categories": [{"id": 1, "name": "cat"}],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+
+    return write
+
+
+def test_a_train_that_teaches_nothing_is_reported_with_its_problems(
+    write_split: Callable[..., None], tmp_path: Path
+) -> None:
+    data = DataConfig(root=str(tmp_path), train=("train.json",))
+    for more, kinds in (
+        ({"iscrowd": 1}, ["nothing to learn from"]),
+        ({"category_id": 9}, ["unknown class", "nothing to learn from"]),
+        ({"image_id": 9}, ["unknown image", "nothing to learn from"]),
+    ):
+        write_split("train", **more)
+        (report,) = check(data)
+        assert [problem.kind for problem in report.problems] == kinds
+    write_split("train", iscrowd=1)
+    (report,) = check(data.model_copy(update={"difficult": "positive"}))
+    assert not report.problems
+
+
+def test_a_split_that_is_not_there_does_not_hide_the_others(write_split: Callable[..., None], tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        write_split(name)
+    data = DataConfig(root=str(tmp_path), train=("train.json",), val=("val.json",), test=("test.json",))
+    train, val, test = check(data, fix=tmp_path / "fixed")
+    assert isinstance(train, DataReport)
+    assert isinstance(val, DataReport)
+    assert isinstance(test, UnusableSplit)
+    assert "there is no such annotation file" in test.reason
+    fixed = load_data_file(tmp_path / "fixed")
+    assert (len(fixed.train), len(fixed.val), len(fixed.test)) == (1, 1, 0)
+    with pytest.raises(DataError, match="there is no such annotation file"):
+        check(DataConfig(root=str(tmp_path), test=("test.json",)))
+
+
+def test_the_cleaned_copy_is_without_boxes_that_stand_twice(write_split: Callable[..., None], tmp_path: Path) -> None:
+    write_split("train")
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["annotations"] *= 3
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (report,) = check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "fixed")
+    assert [problem.kind for problem in report.problems] == ["box stands twice"] * 2
+    fixed = load_dataset(load_data_file(tmp_path / "fixed"), "train")
+    assert (len(fixed.boxes), fixed.problems) == (1, ())
+
+
+def test_images_of_several_folders_are_found_by_the_cleaned_copy(
+    write_split: Callable[..., None], tmp_path: Path, write_picture: Callable[..., Path]
+) -> None:
+    """The set's file names lead out of the folder of its json, which only its yaml may."""
+    write_split("train")
+    write_picture(tmp_path / "deep" / "in" / "b.png")
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["images"].append({"id": 2, "file_name": "deep/in/b.png"})
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "fixed")
+    fixed = load_dataset(load_data_file(tmp_path / "fixed"), "train")
+    assert [fixed.path(i).is_file() for i in range(len(fixed))] == [True, True]
+    assert not fixed.problems
+
+
+def test_a_set_whose_images_are_all_broken_is_not_written(write_split: Callable[..., None], tmp_path: Path) -> None:
+    write_split("train")
+    file = tmp_path / "train.png"
+    data = file.read_bytes()
+    file.write_bytes(data[: data.index(b"IDAT") + 4])
+    with pytest.raises(DataError, match="nothing to write"):
+        check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "fixed")
+
+
+@pytest.mark.parametrize(
+    ("layout", "real", "most"),
+    [("fpn", "bccd", 0.0), ("c4", "bccd", 0.01), ("fpn", "voc", 0.01), ("c4", "voc", 0.02)],
+)
+def test_anchors_raise_no_alarm_on_sets_that_train_well(
+    real_data: Path, layout: Literal["fpn", "c4"], real: str, most: float
+) -> None:
+    sides = tuple(np.array([[size / ratio**0.5, size * ratio**0.5] for ratio in (0.5, 1, 2)]) for size in SIZES)
+    if layout == "c4":
+        anchors = AnchorShapes((np.concatenate(sides),), (16,), negative_iou=0.3)
+    else:
+        anchors = AnchorShapes(sides, (4, 8, 16, 32, 64), negative_iou=0.3)
+    roots = {"bccd": ("bccd", "train"), "voc": ("voc2007", "2007/trainval")}
+    data = DataConfig(format="voc", root=str(real_data / roots[real][0]), train=(roots[real][1],))
+    dataset = load_dataset(data, "train")
+    assert count_uncovered(dataset, anchors, data) <= most * len(dataset.boxes)
+
+
+def test_a_config_without_splits_is_refused() -> None:
+    with pytest.raises(DataError, match="names no split"):
+        check(DataConfig())

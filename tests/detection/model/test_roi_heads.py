@@ -1,0 +1,121 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.ops.poolers import LevelMapper, MultiScaleRoIAlign
+
+from detres.detection.model.matching import NEGATIVE, Sample
+from detres.detection.model.region_sources import BatchPyramid
+from detres.detection.model.roi_heads import RoIHeads, RoIPooler
+from detres.structures import DetectionTarget
+
+
+class MeanHead(nn.Module):
+    out_channels = 4
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(dim=(2, 3))
+
+
+def heads(**options: object) -> RoIHeads:
+    torch.manual_seed(0)
+    return RoIHeads(RoIPooler((8,), 2, sampling_ratio=1), MeanHead(), 3, **options)
+
+
+def target_of(boxes: list[list[float]], labels: list[int], ignore: list[bool] | None = None) -> DetectionTarget:
+    flags = torch.tensor(ignore or [False] * len(boxes))
+    return DetectionTarget(torch.tensor(boxes).view(-1, 4), torch.tensor(labels, dtype=torch.int64), flags)
+
+
+def rois(count: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(count, 2, generator=generator) * 300
+    return torch.cat([corner, corner + torch.rand(count, 2, generator=generator) ** 3 * 900 + 2], dim=1)
+
+
+def test_an_roi_of_the_canonical_size_reads_the_canonical_level() -> None:
+    pooler = RoIPooler((4, 8, 16, 32), 7)
+    sides = torch.tensor([10.0, 111, 112, 223, 224, 447, 448, 5000])
+    boxes = torch.stack([torch.zeros(8), torch.zeros(8), sides, sides], dim=1)
+    assert pooler.levels(boxes).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert torch.equal(pooler.levels(rois(500)), LevelMapper(2, 5)([rois(500)]))
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_pooling_over_levels_agrees_with_torchvision(aligned: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    pyramid = [torch.randn(2, 6, 512 // s, 512 // s, generator=generator) for s in (4, 8, 16, 32)]
+    boxes = [rois(40).clamp(max=512), rois(30, seed=2).clamp(max=512)]
+    pooler = RoIPooler((4, 8, 16, 32), 7, sampling_ratio=2, aligned=aligned)
+    index = torch.tensor([0] * 40 + [1] * 30)
+    ours = pooler(pyramid, torch.cat(boxes), index)
+    if aligned:  # theirs has no such switch: shift the boxes by half a cell of their level instead, where none is small
+        strides = torch.tensor([4.0, 8, 16, 32])[pooler.levels(torch.cat(boxes))]
+        shifted = torch.cat(boxes) - strides[:, None] / 2
+        for level, stride in enumerate((4, 8, 16, 32)):
+            rows = (pooler.levels(torch.cat(boxes)) == level) & (
+                torch.cat(boxes)[:, 2:] - torch.cat(boxes)[:, :2] >= stride
+            ).all(1)
+            alone = RoIPooler((stride,), 7, sampling_ratio=2, aligned=False)
+            torch.testing.assert_close(
+                ours[rows], alone([pyramid[level]], shifted[rows], index[rows]), atol=1e-5, rtol=1e-4
+            )
+        return
+    named = {str(i): features for i, features in enumerate(pyramid)}
+    theirs = MultiScaleRoIAlign(list(named), 7, 2)(named, boxes, [(512, 512)] * 2)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_ground_truth_joins_the_proposals_but_ignored_boxes_do_not() -> None:
+    target = target_of([[0, 0, 10, 10], [50, 50, 70, 70]], [2, 1], [False, True])
+    proposals = torch.tensor([[0.0, 0, 9, 10], [52, 52, 60, 60], [80, 80, 90, 90]])
+    boxes, samples = heads(batch_per_image=8).sample([proposals], [target], torch.tensor([3]))
+    found = {tuple(box): matched for box, matched in zip(boxes[0].tolist(), samples[0].matched.tolist(), strict=True)}
+    # The proposal inside the ignored box is neither a hit nor background.
+    assert found == {(0, 0, 10, 10): 0, (0, 0, 9, 10): 0, (80, 80, 90, 90): NEGATIVE}
+
+
+def test_losses_by_hand() -> None:
+    model = heads(batch_per_image=2)
+    target = target_of([[0, 0, 10, 10]], [1])
+    boxes = [torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])]
+    deltas = torch.zeros(2, 3, 4)
+    deltas[0, 1] = torch.tensor([0.5, 0, 0, 0])
+    deltas[0, 2] = 99.0  # Another class's box is not asked.
+    losses = model.losses(
+        torch.zeros(2, 4), deltas, boxes, [target], [Sample(torch.arange(2), torch.tensor([0, NEGATIVE]))]
+    )
+    assert losses["loss_roi_class"].item() == pytest.approx(math.log(4))
+    assert losses["loss_roi_box"].item() == pytest.approx(0.5 / 2)
+
+
+def test_images_without_objects_or_proposals_give_finite_losses_that_touch_every_parameter() -> None:
+    model = heads()
+    pyramid = [torch.randn(2, 4, 8, 8)]
+    targets = [DetectionTarget.empty(), DetectionTarget.empty()]
+    boxes, samples = model.sample([torch.zeros(0, 4), torch.tensor([[0.0, 0, 9, 9]])], targets, torch.tensor([1, 2]))
+    losses = model.losses(*model(pyramid, boxes, torch.tensor([[64, 64], [64, 64]])), boxes, targets, samples)
+    assert losses["loss_roi_box"].item() == 0.0
+    sum(losses.values()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_detections_by_hand() -> None:
+    model = heads(score=0.3, nms=0.5, max_detections=2)
+    proposals = [torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 40, 30], [60, 0, 70, 10]])]
+    probability = torch.tensor([[0.8, 0.1, 0.0, 0.1], [0.5, 0.4, 0.0, 0.1], [0.0, 0.0, 0.6, 0.4], [0.1, 0.1, 0.1, 0.7]])
+    model.read = lambda source, regions: (probability.log(), torch.zeros(4, 1, 4))
+    ((boxes, scores, labels),) = model.detections(BatchPyramid([], torch.tensor([[25, 100]])), proposals)
+    # The second RoI loses class 0 to the first by NMS and class 1 to the limit of two; the third is clipped.
+    assert boxes.tolist() == [[0, 0, 10, 10], [20, 20, 40, 25]]
+    assert scores.tolist() == pytest.approx([0.8, 0.6])
+    assert labels.tolist() == [0, 2]
+
+
+def test_class_agnostic_boxes_have_one_column() -> None:
+    model = heads(class_agnostic=True)
+    logits, deltas = model([torch.randn(1, 4, 8, 8)], [rois(5)], torch.tensor([[64, 64]]))
+    assert (logits.shape, deltas.shape) == ((5, 4), (5, 1, 4))
+    target = target_of([[0, 0, 10, 10]], [2])
+    model.losses(logits, deltas, [rois(5)], [target], [Sample(torch.arange(5), torch.tensor([0, -1, -1, -1, -1]))])
