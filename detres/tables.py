@@ -64,11 +64,11 @@ EVALUATIONS: Table = Table(
 # How a task's data are read: data.formats.Format.
 DETECTION_FORMATS: Table = Table(
     {
-        "coco": "detres.data.formats.coco.reading:COCO",
-        "voc": "detres.data.formats.voc.reading:VOC",
-        "yolo": "detres.data.formats.yolo.reading:YOLO",
+        "coco": "detres.data.formats.coco:COCO",
+        "voc": "detres.data.formats.voc:VOC",
+        "yolo": "detres.data.formats.yolo:YOLO",
         "imagenet_det": "detres.data.formats.imagenet_det:IMAGENET_DET",
-        "shapes": "detres.data.formats.shapes.detection:SHAPES_DETECTION",
+        "shapes": "detres.data.formats.shapes:SHAPES_DETECTION",
     }
 )
 CLASSIFICATION_FORMATS: Table = Table(
@@ -77,13 +77,13 @@ CLASSIFICATION_FORMATS: Table = Table(
         "folder": "detres.data.formats.class_folders:CLASS_FOLDERS",
         "cifar10": "detres.data.formats.cifar10:CIFAR10",
         "webdataset": "detres.data.formats.tar_shards:SHARDS",
-        "shapes": "detres.data.formats.shapes.classification:SHAPES_CLASSES",
+        "shapes": "detres.data.formats.shapes:SHAPES_CLASSES",
     }
 )
 LOCALIZATION_FORMATS: Table = Table(
     {
         "imagenet": "detres.data.formats.imagenet:IMAGENET_LOC",
-        "shapes": "detres.data.formats.shapes.localization:SHAPES_LOCALIZED",
+        "shapes": "detres.data.formats.shapes:SHAPES_LOCALIZED",
     }
 )
 

@@ -8,7 +8,7 @@ import detres.tables as tables
 from detres.backbones.norms import Norm
 from detres.config.detection_schema import Config
 from detres.data.formats.format import Format
-from detres.lookup import Table
+from detres.lookup import Table, find
 from detres.training.schedules import Rates
 
 TABLES = {name: table for name, table in vars(tables).items() if isinstance(table, Table)}
@@ -23,7 +23,7 @@ def test_every_entry_is_where_the_table_says(table: str, name: str) -> None:
 def test_formats_load(table: str) -> None:
     for entry in TABLES[table].values():
         assert isinstance(entry, Format)
-        assert callable(entry.load)
+        assert callable(find(entry.load) if isinstance(entry.load, str) else entry.load)
         assert entry.class_names is None or len(set(entry.class_names())) == len(entry.class_names())
 
 

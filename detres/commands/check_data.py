@@ -99,7 +99,7 @@ def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
     from detres.config.detection_schema import DataConfig
     from detres.data.detection.checking import check
     from detres.tasks.detection.anchor_shapes import anchor_shapes
-    from detres.tasks.detection.data import transform_of
+    from detres.tasks.detection.transforms import transform_of
 
     if config.data.augment != DataConfig.model_fields["augment"].default:
         transform_of(config.data, training=True)  # One that was stated is tried.

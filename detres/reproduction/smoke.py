@@ -13,7 +13,7 @@ from detres.backbones.architectures import BACKBONES, Architecture
 from detres.config.detection_schema import Config
 from detres.config.loading import AnyConfig, Layer, read_override
 from detres.config.localization_schema import LocalizationConfig
-from detres.data.formats.shapes.drawing import SHAPES
+from detres.data.formats.shapes import SHAPES
 from detres.reproduction.rows import Error
 
 CROP = 32

@@ -6,7 +6,6 @@ An *evaluation* is one of the validation set, a *measurement* one of a training 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,44 +13,9 @@ from torch import Tensor
 
 from detres.distributed import sum_over_ranks, world_size
 from detres.errors import ConfigError
-from detres.lookup import heeded
-from detres.own_code import call_own, find_own
-from detres.tables import SCHEDULES
 from detres.training.schedules import Rates, Schedule, constant
 
 TRAINING_ERROR = "top1_error"
-
-
-def build_schedule(
-    lr: float,
-    steps: int,
-    *,
-    name: str,
-    warmup_steps: int = 0,
-    warmup_factor: float = 0.001,
-    warmup_error: float | None = None,
-    warmup_window: int = 50,
-    metric: str = "top1_error",
-    options: Mapping[str, Any] = MappingProxyType({}),
-    **offered: Any,
-) -> Schedule:
-    """The schedule that a config's section describes, with the recipe's rate over so many steps.
-
-    name: of the table, or module:callable. metric: of the evaluations that `plateau` looks at. options: parameters
-    that the schedule must have. offered: others, of which it takes those that it heeds.
-    Raises ConfigError where it has no such option, or is one's own and fails.
-    """
-    own = name not in SCHEDULES
-    entry = find_own(name, "schedule.name") if own else SCHEDULES[name]
-    parameters = {**heeded(entry, offered), **heeded(entry, options)}
-    for option in options:
-        if option not in parameters:
-            raise ConfigError(f"schedule.options.{option}: schedule {name} has no such parameter; leave it out")
-    rates = Rates(lr, steps, warmup_steps, warmup_factor, metric)
-    schedule = call_own(entry, f"schedule.name {name}: it", rates, **parameters) if own else entry(rates, **parameters)
-    if warmup_error is not None:
-        schedule = WarmupUntil(schedule, warmup_error, factor=warmup_factor, window=warmup_window)
-    return schedule
 
 
 def plateau(

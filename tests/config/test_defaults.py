@@ -28,8 +28,9 @@ from detres.localization.class_rpn import ClassRPN
 from detres.localization.localizers import RcnnLocalizer
 from detres.localization.testing import Finder
 from detres.training.optimizers import build_optimizer
-from detres.training.reactive_schedules import build_schedule, plateau
+from detres.training.reactive_schedules import plateau
 from detres.training.running import Run
+from detres.training.schedule_building import build_schedule
 from detres.training.schedules import Rates, cosine, poly, step
 
 # Each section, and what its keys are handed to by their own names.

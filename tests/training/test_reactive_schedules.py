@@ -7,7 +7,8 @@ import torch
 from detres.checkpoints.reading import load_checkpoint
 from detres.errors import ConfigError
 from detres.training import schedules
-from detres.training.reactive_schedules import PlateauSchedule, WarmupUntil, build_schedule
+from detres.training.reactive_schedules import PlateauSchedule, WarmupUntil
+from detres.training.schedule_building import build_schedule
 from detres.training.schedules import Rates, constant, cosine
 
 CONSTANT = constant(Rates(0.1, 100))

@@ -21,9 +21,9 @@ from detres.training.interrupts import Interrupted
 from detres.training.logging.logger import Logger
 from detres.training.logging.making import make_loggers
 from detres.training.optimizers import build_optimizer
-from detres.training.reactive_schedules import build_schedule
 from detres.training.resuming import checkpoint_to_resume, settle
 from detres.training.running import Finished, Intervals, Run, run_training
+from detres.training.schedule_building import build_schedule
 
 CLASSES, SIDE, BATCH = 3, 6, 8
 

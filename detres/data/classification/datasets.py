@@ -18,9 +18,9 @@ from pathlib import Path
 from detres.config.classification_schema import ClassificationDataConfig
 from detres.data.classification.classified import ClassifiedImages, joined, set_apart
 from detres.data.classification.shard_stream import ShardedImages
-from detres.data.formats.format import find_format, load_by
+from detres.data.formats.format import find_format, find_root
 from detres.data.formats.tar_shards import expand_shards, read_class_names
-from detres.data.places import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.places import SplitName, describe_missing_split
 from detres.data.problems import HARMLESS
 from detres.errors import DataError
 from detres.files.shard_names import is_streamed
@@ -41,10 +41,10 @@ def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: P
         raise DataError(describe_missing_split(data, split))
     if len(set(listed)) < len(listed):
         raise DataError(f"data.{split}: {', '.join(listed)}: a split stands twice")
-    root = find_classified_root(data, base)
+    root = find_root(CLASSIFICATION_FORMATS, data, base)
     chosen = find_format(CLASSIFICATION_FORMATS, data.format)
     keys = {"train": data.train, "classes": data.classes, "exif": data.exif}
-    read = [load_by(chosen, root, name, keys | {"unlabelled": name in data.test}) for name in listed]
+    read = [chosen.read(root, name, keys | {"unlabelled": name in data.test}) for name in listed]
     images = replace(joined(read), max_pixels=data.max_pixels)
     bad = [problem for problem in images.problems if problem.kind not in HARMLESS]
     if data.strict and bad:
@@ -71,7 +71,7 @@ def load_training_set(data: ClassificationDataConfig, *, base: Path | None = Non
         raise DataError(describe_missing_split(data, "train"))
     if data.val_fraction:
         raise DataError("data.val_fraction: no images can be set apart from a stream; name val shards with data.val")
-    root = find_classified_root(data, base)
+    root = find_root(CLASSIFICATION_FORMATS, data, base)
     shards = tuple(shard for split in data.train for shard in expand_shards(root, split))
     if data.images is None and any(map(is_streamed, shards)):
         raise DataError("data.images: nobody can count the images of piped shards; set it to their number")
@@ -83,11 +83,3 @@ def load_training_set(data: ClassificationDataConfig, *, base: Path | None = Non
             "leave data.classes out"
         )
     return ShardedImages(f"{root.resolve().name}/train", names, shards, data.images or len(counted))
-
-
-def find_classified_root(data: ClassificationDataConfig, base: Path | None = None) -> Path:
-    """The folder of the set; DataError that says what was looked for, and how to get the data."""
-    chosen = find_format(CLASSIFICATION_FORMATS, data.format)
-    if chosen.made_in is not None:
-        return find_made_set(data.root, chosen.made_in, base)
-    return find_set(data.root or data.format, data.format, base, mend=chosen.mend(data.train))

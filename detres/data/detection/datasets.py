@@ -20,8 +20,8 @@ import numpy as np
 from detres.config.detection_schema import DataConfig
 from detres.data.detection.annotations import AnnotatedImages, concatenate
 from detres.data.detection.indexing import listed
-from detres.data.formats.format import find_format, load_by
-from detres.data.places import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.formats.format import find_format, find_root
+from detres.data.places import SplitName, describe_missing_split
 from detres.data.problems import Problem, ProblemKind
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
@@ -104,19 +104,10 @@ def nothing_to_measure(dataset: AnnotatedImages) -> Problem | None:
 
 def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = None) -> AnnotatedImages:
     """The images of several splits, joined."""
-    root, chosen = find_root(data, base), find_format(DETECTION_FORMATS, data.format)
+    root, chosen = find_root(DETECTION_FORMATS, data, base), find_format(DETECTION_FORMATS, data.format)
     keys = data.model_dump(include={"classes", "exif", "max_pixels", "strict"})
     keys["sibling_splits"] = (*data.train, *data.val, *data.test)
-    return concatenate([load_by(chosen, root, name, keys) for name in splits])
-
-
-def find_root(data: DataConfig, base: Path | None = None) -> Path:
-    """The folder of the set (for yolo, or its data.yaml); where it is looked for is find_set's to say."""
-    chosen = find_format(DETECTION_FORMATS, data.format)
-    if chosen.made_in is not None:
-        return find_made_set(data.root, chosen.made_in, base)
-    mend = chosen.mend((*data.train, *data.val, *data.test))
-    return find_set(data.root or data.format, data.format, base, mend=mend)
+    return concatenate([chosen.read(root, name, keys) for name in splits])
 
 
 def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> AnnotatedImages:

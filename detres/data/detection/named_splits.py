@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.config.detection_schema import DataConfig
-from detres.data.detection.datasets import find_root
-from detres.data.formats.format import find_format
+from detres.data.formats.format import find_format, find_root
 from detres.tables import DETECTION_FORMATS
 
 
@@ -16,5 +15,5 @@ def absent_names(data: DataConfig, names: Sequence[str], base: Path | None = Non
 
     Raises DataError where the root is not there.
     """
-    root, has_split = find_root(data, base), find_format(DETECTION_FORMATS, data.format).has_split
-    return [name for name in names if has_split is not None and not has_split(root, name)]
+    root = find_root(DETECTION_FORMATS, data, base)
+    return find_format(DETECTION_FORMATS, data.format).absent(root, names)

@@ -6,11 +6,27 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from detres.data.places import find_made_set, find_set
 from detres.errors import ConfigError
-from detres.lookup import Table, heeded
+from detres.lookup import Table, find, heeded
 from detres.own_code import call_own, find_own
+
+
+class DataSection(Protocol):
+    """What the data sections of every task have."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def root(self) -> str | None: ...
+    @property
+    def train(self) -> tuple[str, ...]: ...
+    @property
+    def val(self) -> tuple[str, ...]: ...
+    @property
+    def test(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -25,14 +41,26 @@ class Format:
     class_names: of the set that the format is known for, for when it is not at hand.
     made_in: the folder below datasets/ in which detres makes the set itself.
     has_split: whether (root, split) is there at all; None: nobody can tell before it is read.
+    A function may be given as its place, `module:name`: it is imported when it is called, so that a set which is not
+    there costs nobody its readers.
     """
 
-    load: Callable[..., Any]
+    load: Callable[..., Any] | str
     how_to_get: Callable[[Sequence[str]], str | None] = lambda splits: None
     class_names: Callable[[], tuple[str, ...]] | None = None
     made_in: str | None = None
-    has_split: Callable[[Path, str], bool] | None = None
+    has_split: Callable[[Path, str], bool] | str | None = None
     layout: str = "nothing of it was found"
+
+    def read(self, root: Path, split: str, keys: Mapping[str, Any]) -> Any:
+        """What load makes of one split, given those of the keys that it heeds."""
+        load = _found(self.load)
+        return load(root, split, **heeded(load, keys))
+
+    def absent(self, root: Path, splits: Sequence[str]) -> list[str]:
+        """Those of the splits for which nothing is there; whether it can be read is not asked."""
+        has_split = _found(self.has_split)
+        return [split for split in splits if has_split is not None and not has_split(root, split)]
 
     def mend(self, splits: Sequence[str]) -> str:
         """What to do where the set is not there."""
@@ -52,6 +80,17 @@ def find_format(table: Table, name: str) -> Format:
     return Format(functools.wraps(own)(functools.partial(call_own, own, f"data.format {name}: it")))
 
 
-def load_by(chosen: Format, root: Path, split: str, keys: Mapping[str, Any]) -> Any:
-    """What the format makes of one split, given those of the keys that it heeds."""
-    return chosen.load(root, split, **heeded(chosen.load, keys))
+def find_root(table: Table, data: DataSection, base: Path | None = None) -> Path:
+    """The folder of the set that a config's data section names (for yolo, or its data.yaml).
+
+    Where it is looked for is find_set's to say. Raises DataError where it is not there.
+    """
+    chosen = find_format(table, data.format)
+    if chosen.made_in is not None:
+        return find_made_set(data.root, chosen.made_in, base)
+    splits = (*data.train, *data.val, *data.test)
+    return find_set(data.root or data.format, data.format, base, mend=chosen.mend(splits))
+
+
+def _found(function: Any) -> Any:
+    return find(function) if isinstance(function, str) else function

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from detres.config.localization_schema import LocalizationDataConfig
 from detres.data.classification.classified import joined
-from detres.data.formats.format import find_format, load_by
+from detres.data.formats.format import find_format, find_root
 from detres.data.localization.localized import LocalizedImages, with_boxes
-from detres.data.places import SplitName, describe_missing_split, find_made_set, find_set
+from detres.data.places import SplitName, describe_missing_split
 from detres.data.problems import HARMLESS
 from detres.errors import DataError
 from detres.tables import LOCALIZATION_FORMATS
@@ -34,12 +34,9 @@ def load_localized(data: LocalizationDataConfig, split: SplitName, *, base: Path
     if len(set(listed)) < len(listed):
         raise DataError(f"data.{split}: {', '.join(listed)}: a split stands twice")
     chosen = find_format(LOCALIZATION_FORMATS, data.format)
-    if chosen.made_in is not None:
-        root = find_made_set(data.root, chosen.made_in, base)
-    else:
-        root = find_set(data.root or data.format, data.format, base, mend=chosen.mend(listed))
+    root = find_root(LOCALIZATION_FORMATS, data, base)
     keys = {"train": data.train, "classes": data.classes}
-    images = joined([load_by(chosen, root, name, keys) for name in listed])
+    images = joined([chosen.read(root, name, keys) for name in listed])
     if (images.labels < 0).any():
         raise DataError(f"{images.name}: its images have no labels, so no box of theirs is of a known class")
     localized = with_boxes(replace(images, max_pixels=data.max_pixels))

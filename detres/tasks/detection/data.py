@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from detres.config.detection_schema import Config, DataConfig
+from detres.config.detection_schema import Config
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.image_copies import ImageCopy, copies_loader
 from detres.data.detection.loaders import DetectionDataset, evaluation_loader, training_loader
-from detres.data.detection.transforms import DetectionTransform
 from detres.detection.model.building import padding_multiple
 from detres.structures import DetectionBatch
+from detres.tasks.detection.transforms import transform_of
 from detres.tasks.runs.sharing import test_share, training_share
 
 
@@ -73,13 +73,3 @@ def evaluation_copies(
         dataset, copies, test_share(config), workers=config.data.workers, pin_memory=device.type == "cuda"
     )
     return iter(loader)
-
-
-def transform_of(data: DataConfig, *, training: bool) -> DetectionTransform:
-    return DetectionTransform(
-        data.augment,
-        shortest_side=data.shortest_side,
-        longest_side=data.longest_side,
-        rounding=data.rounding,
-        training=training,
-    )

@@ -5,20 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from detres.config.detection_schema import Config
-from detres.data.detection.datasets import load_dataset
-from detres.data.detection.loaders import DetectionSample, collate
-from detres.data.images.sizes import resize_image
+from detres.data.formats.format import find_root
 from detres.detection.model.building import padding_multiple
 from detres.errors import DataError
 from detres.reporter import Reporter
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.tables import DETECTION_FORMATS
-from detres.tasks.detection.data import transform_of
 from detres.tasks.detection.models import build_detector, prepare_detector, say_loaded
+from detres.tasks.detection.transforms import transform_of
 from detres.tasks.runs.assembly import without_absent_weights
 from detres.tasks.runs.class_names import agreed_class_names
 from detres.tasks.runs.parts import DryParts
@@ -57,20 +54,31 @@ def detection_dry_parts(
 
 def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
     """Two images with a square on each, one wide and one tall."""
-    samples = []
-    for place, (height, width) in enumerate([SIDES, SIDES[::-1]]):
-        image = resize_image(np.full((8, 8, 3), 90, dtype=np.uint8), (height, width))
-        image[20:60, 30:80] = (200, 60, 30)
-        target = DetectionTarget(
-            torch.tensor([[30.0, 20.0, 80.0, 60.0]]), torch.tensor([place % num_classes]), torch.tensor([False])
-        )
-        samples.append(DetectionSample(image, (height, width), place, target, sample_key=place))
-    return collate(samples, pad_to)
+    side = -(-max(SIDES) // pad_to) * pad_to
+    images = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    sizes = torch.tensor([SIDES, SIDES[::-1]])
+    targets = []
+    for place, (height, width) in enumerate(sizes.tolist()):
+        images[place, :height, :width] = 90
+        images[place, 20:60, 30:80] = torch.tensor([200, 60, 30], dtype=torch.uint8)
+        box = torch.tensor([[30.0, 20.0, 80.0, 60.0]])
+        targets.append(DetectionTarget(box, torch.tensor([place % num_classes]), torch.tensor([False])))
+    return DetectionBatch(
+        images=images,
+        sizes=sizes,
+        original_sizes=sizes,
+        image_ids=(0, 1),
+        targets=tuple(targets),
+        sample_keys=torch.tensor([0, 1]),
+    )
 
 
 def _class_names(config: Config, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
     """The set's; None where it is not there and need not be."""
     try:
+        find_root(DETECTION_FORMATS, config.data)
+        from detres.data.detection.datasets import load_dataset  # the readers, which a set that is absent needs not
+
         images = load_dataset(config.data, "train")
     except DataError as error:
         if data_is_stated:

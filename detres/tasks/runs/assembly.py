@@ -15,7 +15,7 @@ from detres.distributed import broadcast_from_main, is_main
 from detres.draws import Purpose, key
 from detres.reporter import Reporter
 from detres.training.optimizers import build_optimizer
-from detres.training.reactive_schedules import build_schedule
+from detres.training.schedule_building import build_schedule
 from detres.training.schedules import Schedule
 
 T = TypeVar("T")

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from detres.config.detection_schema import DataConfig
-from detres.data.detection.datasets import find_root, load_dataset, load_split
+from detres.data.detection.datasets import load_dataset, load_split
+from detres.data.formats.format import find_root
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.data.places import datasets_root
 from detres.errors import DataError
+from detres.tables import DETECTION_FORMATS
 
 
 def _voc(root: Path | str, **more) -> DataConfig:
@@ -63,7 +65,7 @@ def test_a_missing_root_says_what_was_looked_for_and_how_to_get_it(
 )
 def test_a_missing_root_of_ones_own_says_its_layout(data: DataConfig, layout: str) -> None:
     with pytest.raises(DataError, match=f"is not there. Set data.root=FOLDER, .*{layout}"):
-        find_root(data)
+        find_root(DETECTION_FORMATS, data)
 
 
 def test_a_package_named_datasets_beside_an_installed_detres_holds_no_sets(
@@ -84,11 +86,11 @@ def test_the_environment_moves_the_root(voc_root: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DETRES_DATASETS", str(voc_root.parent))
     assert datasets_root() == voc_root.parent
     for written in (voc_root.name, f"datasets/{voc_root.name}", str(voc_root)):
-        assert find_root(_voc(written)).samefile(voc_root)
+        assert find_root(DETECTION_FORMATS, _voc(written)).samefile(voc_root)
 
 
 def test_a_relative_root_is_looked_for_in_base_first(voc_root: Path) -> None:
-    assert find_root(_voc(voc_root.name), voc_root.parent) == voc_root
+    assert find_root(DETECTION_FORMATS, _voc(voc_root.name), voc_root.parent) == voc_root
 
 
 def test_nothing_to_learn_from_is_an_error_in_training_alone(voc_root: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from detres.config.localization_schema import LocalizationDataConfig
+from detres.data.formats.shapes import SHAPES
 from detres.data.formats.shapes import localization as shapes_localized
-from detres.data.formats.shapes.drawing import SHAPES
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.data.localization.datasets import load_localized
 from detres.data.localization.localized import ANNOTATIONS

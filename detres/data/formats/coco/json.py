@@ -11,25 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from detres.data.formats.coco import how_to_get
 from detres.data.problems import Problem
 from detres.errors import DataError
 from detres.files.text import read_json_text
 
-GET_COCO = "`detres prepare coco` (coco_2014 for 2014) says which files to download and unpacks them"
-
-_OFFICIAL = re.compile(r"(instances|image_info)_[a-z-]+(20\d\d|35k)")
 # Python's int() refuses texts of more digits; nothing of an annotation file has as many.
 _MOST_DIGITS = 400
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LISTS = ("images", "categories", "annotations")
 
 Entry = dict[str, Any]
-
-
-def how_to_get(file_name: str) -> str:
-    """Where COCO's own files come from, to end a message with; nothing for a file of one's own."""
-    name = Path(file_name.partition(".json:")[0]).name.removesuffix(".json")
-    return f". {GET_COCO}" if _OFFICIAL.fullmatch(name) else ""
 
 
 def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str, list[Entry]]:

@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detres.data.classes import COCO_CLASSES, select_classes
+from detres.data.classes import select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import index_images
 from detres.data.formats.coco.entries import Complaints, read_categories, read_images
-from detres.data.formats.coco.json import GET_COCO, how_to_get, read_instances, without_collections
+from detres.data.formats.coco.json import read_instances, without_collections
 from detres.data.formats.coco.places import ImagePlaces, relative_place
-from detres.data.formats.format import Format
 from detres.errors import DataError
 from detres.files.whole import whole_file
 
@@ -128,22 +127,3 @@ def _set_name(file: Path) -> str:
     if file.stem == "_annotations.coco":
         return file.parent.name
     return f"coco-{file.stem.removeprefix('instances_').removeprefix('image_info_')}"
-
-
-def _has_split(root: Path, split: str) -> bool:
-    file, _, folder = split.partition(".json:")
-    return (root / (f"{file}.json" if folder else split)).is_file()
-
-
-def _how_to_get(splits: Sequence[str]) -> str | None:
-    """Where a set of one's own is not found, COCO is no mend."""
-    return GET_COCO if any(map(how_to_get, splits)) else None
-
-
-COCO = Format(
-    load_coco,
-    _how_to_get,
-    lambda: COCO_CLASSES,
-    has_split=_has_split,
-    layout="an instances JSON lies with its images beside it, in images/ or in a folder of the JSON's ending",
-)

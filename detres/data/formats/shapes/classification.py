@@ -15,8 +15,8 @@ import numpy as np
 from detres.data.classes import select_classes
 from detres.data.classification.classified import ClassifiedImages
 from detres.data.formats.class_folders import read_class_folders
-from detres.data.formats.format import Format
-from detres.data.formats.shapes.drawing import SHAPES, draw_single
+from detres.data.formats.shapes import SHAPES
+from detres.data.formats.shapes.drawing import draw_single
 from detres.data.formats.shapes.written_once import write_once
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
@@ -60,6 +60,3 @@ def _write_all(root: Path) -> None:
                 file = folder / f"{number:06d}.png"
                 if not cv2.imwrite(str(file), np.ascontiguousarray(rgb[..., ::-1])):
                     raise DataError(f"{file} could not be written; is the disk full?")
-
-
-SHAPES_CLASSES = Format(load_shapes_classes, class_names=lambda: SHAPES, made_in="shapes_classes")

@@ -15,8 +15,8 @@ import numpy as np
 
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.formats.coco.reading import load_coco, write_instances
-from detres.data.formats.format import Format
-from detres.data.formats.shapes.drawing import SHAPES, Scene, draw_scene
+from detres.data.formats.shapes import SHAPES
+from detres.data.formats.shapes.drawing import Scene, draw_scene
 from detres.data.formats.shapes.written_once import write_once
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.draws import Purpose, numpy_generator
@@ -83,6 +83,3 @@ def _instances(scenes: dict[str, Scene]) -> dict[str, list]:
             annotations.append(annotation | {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": area})
     categories = [{"id": label + 1, "name": name} for label, name in enumerate(SHAPES)]
     return {"images": images, "annotations": annotations, "categories": categories}
-
-
-SHAPES_DETECTION = Format(load_shapes, class_names=lambda: SHAPES, made_in="shapes")

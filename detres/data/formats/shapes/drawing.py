@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SHAPES = ("circle", "cross", "ring", "square", "star", "triangle")  # sorted, as VOC's reader sorts them
+from detres.data.formats.shapes import SHAPES
 
 # A colour a class, RGB: worn two times in three.
 _COLOURS = ((214, 52, 46), (160, 70, 190), (235, 125, 35), (40, 110, 220), (240, 190, 30), (50, 168, 70))

@@ -14,8 +14,8 @@ import numpy as np
 from detres.data.classes import select_classes
 from detres.data.classification.classified import ClassifiedImages
 from detres.data.formats.class_folders import read_class_folders
-from detres.data.formats.format import Format
-from detres.data.formats.shapes.drawing import SHAPES, draw_localized
+from detres.data.formats.shapes import SHAPES
+from detres.data.formats.shapes.drawing import draw_localized
 from detres.data.formats.shapes.written_once import write_once
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.data.localization.localized import ANNOTATIONS
@@ -68,6 +68,3 @@ def load_shapes_localized(root: Path, split: str, *, classes: Sequence[str] | No
     names = select_classes(classes, SHAPES, str(root))
     name = f"shapes_localized/{split}"
     return read_class_folders(root, split, names, name=name, class_names=names, chosen=bool(classes))
-
-
-SHAPES_LOCALIZED = Format(load_shapes_localized, class_names=lambda: SHAPES, made_in="shapes_localized")

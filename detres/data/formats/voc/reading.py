@@ -13,13 +13,11 @@ from pathlib import Path
 from detres.data.classes import VOC_CLASSES, select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawImage, index_images, read_all
-from detres.data.formats.format import Format
+from detres.data.formats.voc import GET_VOC
 from detres.data.formats.voc.lists import Pictures, find_list, list_files, read_entries
 from detres.data.formats.voc.xml import VocFile, class_names_of, parse_annotation
 from detres.data.problems import Problem
 from detres.errors import DataError
-
-GET_VOC = "`detres prepare voc` says which files to download and unpacks them"
 
 _OFFICIAL_YEAR = re.compile(r"VOC20(0[7-9]|1[0-2])")
 # The boxes of these tests never came out. Annotations that lie beside them are other challenges', of some images.
@@ -161,12 +159,10 @@ def _names_or_none(file: str) -> set[str]:
         return set()  # told with the split that it is of
 
 
-def _has_split(root: Path, split: str) -> bool:
+def has_split(root: Path, split: str) -> bool:
+    """Whether the list of a split is there."""
     try:
         folder, listed = year_folder(root, split)
     except DataError:
         return False
     return (folder / "ImageSets" / "Main" / f"{listed}.txt").is_file()
-
-
-VOC = Format(load_voc, lambda splits: GET_VOC, lambda: VOC_CLASSES, has_split=_has_split)

@@ -16,7 +16,6 @@ from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.classes import class_name, select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawImage, index_images, other_forms
-from detres.data.formats.format import Format
 from detres.data.formats.yolo.labels import LabelForm, label_file, mirrored_folder, read_labels, shown
 from detres.data.formats.yolo.unused_labels import match_labels
 from detres.data.images.files import is_photograph, list_images, others_problem, printable
@@ -251,10 +250,3 @@ def _image_ids(names: Sequence[str]) -> list[str]:
     stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
     paths = [os.path.splitext(name)[0] for name in names]
     return next((ids for ids in (stems, paths) if len(set(ids)) == distinct), list(names))
-
-
-def _has_split(root: Path, split: str) -> bool:
-    return ((root.parent if root.suffix in (".yaml", ".yml") else root) / split).exists()
-
-
-YOLO = Format(load_yolo, has_split=_has_split, layout="images/, labels/ and a data.yaml or a classes.txt lie")

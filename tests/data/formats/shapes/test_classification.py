@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detres.data.formats.shapes import SHAPES
 from detres.data.formats.shapes import classification as shapes_classes
 from detres.data.formats.shapes.classification import load_shapes_classes
-from detres.data.formats.shapes.drawing import SHAPES, draw_single
+from detres.data.formats.shapes.drawing import draw_single
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
 

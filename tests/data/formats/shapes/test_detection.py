@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detres.data.formats.shapes import SHAPES
 from detres.data.formats.shapes import detection as shapes
-from detres.data.formats.shapes.drawing import SHAPES, draw_scene
+from detres.data.formats.shapes.drawing import draw_scene
 from detres.data.formats.voc.reading import load_voc
 from detres.data.images.reading import read_image
 from detres.draws import Purpose, numpy_generator
