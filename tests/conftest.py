@@ -82,7 +82,7 @@ class TinySet:
 
 @pytest.fixture(scope="session")
 def mmdetection() -> ModuleType:
-    """The module mmdetection_reference.py: weights in its layout, and what it would detect with them."""
+    """conversion/mmdetection/mmdetection_reference.py: weights in its layout, and what it would detect with them."""
     spec = importlib.util.spec_from_file_location("mmdetection_reference", REFERENCE)
     module = importlib.util.module_from_spec(spec)
     sys.modules["mmdetection_reference"] = module

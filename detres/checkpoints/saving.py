@@ -3,7 +3,7 @@
 A checkpoint is a folder with `model.safetensors` (weights and what feeds them) and `trainer.pt` (all else a run goes
 on from). It is written under a hidden name, flushed to the disk, and renamed. A folder cannot be replaced by one
 rename, so the old one steps aside first, and readers look there while the place is empty. The next start puts it back
-(resuming.py), so that whoever trains finds every checkpoint under its name.
+(training/resuming.py), so that whoever trains finds every checkpoint under its name.
 """
 
 from __future__ import annotations

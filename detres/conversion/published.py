@@ -1,6 +1,7 @@
 """What --weights names: a run, a checkpoint, a file, or the tag of a detector torchvision publishes.
 
-A tag's file is downloaded once into the cache (weight_tags.py), converted there, and found converted from then on.
+A tag's file is downloaded once into the cache (backbones/weights/tags.py), converted there, and found converted from
+then on.
 """
 
 from __future__ import annotations

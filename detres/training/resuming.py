@@ -1,6 +1,6 @@
 """Where a run begins: what killed processes left of it is put in order, and the checkpoint to go on from is found.
 
-One rule finds a checkpoint: it lies under its name, else where it stepped aside (checkpoint_places.py). A run goes on
+One rule finds a checkpoint: it lies under its name, else where it stepped aside (checkpoints/places.py). A run goes on
 from `last` alone. A folder that has other checkpoints and no `last`, or a damaged one, is begun by nobody but its user.
 """
 

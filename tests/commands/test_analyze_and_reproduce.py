@@ -65,6 +65,7 @@ def test_curves_of_runs_are_drawn_and_their_best_said(done: Callable[..., str], 
     assert json.loads((tmp_path / "curves.json").read_text())["two/seed0"]["best"] == 0.5
 
 
+@pytest.mark.slow
 def test_responses_of_any_weights_to_the_embedded_images(done: Callable[..., str], tmp_path: Path) -> None:
     config, model = load_config("cifar10_resnet20"), build_classifier("cifar10_resnet20", num_classes=2)
     settings = settings_of(model, config.model, config.data, config.test, class_names=("a", "b"))

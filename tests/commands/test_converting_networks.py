@@ -85,6 +85,7 @@ def test_class_names_may_come_through_a_pipe(
     assert Classifier.from_checkpoint(out, device="cpu").class_names == ("red", "blue")
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_before_it_is_written(
     refused: Refused, port: tuple[Path, torch.nn.Module], tmp_path: Path
 ) -> None:
@@ -113,6 +114,7 @@ def _names(folder: Path) -> Path:
     return folder / "names.txt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".pth.tar", ".bin", ".ckpt", ".pt"])
 def test_checkpoints_of_trainings_are_read_whatever_they_are_called(done: Done, tmp_path: Path, ending: str) -> None:
     state = get_model("resnet18", weights=None, num_classes=3).state_dict()

@@ -43,6 +43,7 @@ def foreign(modules: Sequence[str], rooms: Sequence[str]) -> list[str]:
     return [module for module in ours(modules) if set(module.split(".")[1:]) & set(rooms)]
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_detector_imports_its_own_task(modules_after: Callable[..., list[str]]) -> None:
     modules = modules_after("train_det", "--cfg", "coco_r101", "--dry-run", "--device", "cpu")
     assert "detres.detection.model.faster_rcnn" in modules, "nothing was built"
@@ -51,6 +52,7 @@ def test_a_dry_run_of_a_detector_imports_its_own_task(modules_after: Callable[..
     assert len(ours(modules)) <= MOST, "\n".join(ours(modules))
 
 
+@pytest.mark.slow
 def test_training_a_detector_imports_its_own_task(
     modules_after: Callable[..., list[str]], tiny: object, tmp_path: Path
 ) -> None:
@@ -61,6 +63,7 @@ def test_training_a_detector_imports_its_own_task(
     assert [module for module in ours(modules) if "classif" in module or "locali" in module] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["--help", "configs"])
 def test_what_computes_nothing_imports_no_torch(modules_after: Callable[..., list[str]], command: str) -> None:
     modules = modules_after(command)

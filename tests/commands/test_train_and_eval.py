@@ -269,6 +269,7 @@ def test_numbers_on_the_screen_are_per_cent_of_those_in_the_file(done: Done, tra
     assert math.isclose(shown, 100 * json.loads((tmp_path / "metrics.json").read_text())["mAP50"], abs_tol=0.005)
 
 
+@pytest.mark.slow
 def test_weights_decide_what_the_model_is_and_the_config_how_it_learns(
     done: Done, trained: Path, tiny: Any, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ def test_the_pixel_accuracy_rises(example: Callable[[str], ModuleType]) -> None:
     assert after > before + 0.05
 
 
+@pytest.mark.slow
 def test_every_pixel_has_a_logit_of_each_class_and_every_map_a_part_in_it(
     example: Callable[[str], ModuleType],
 ) -> None:

@@ -118,6 +118,7 @@ def test_rows_without_data_are_left_out_with_a_dash_and_the_reason(tmp_path: Pat
     assert not list((tmp_path / "out").glob("cifar10*"))
 
 
+@pytest.mark.slow
 def test_without_training_nothing_is_trained(tmp_path: Path) -> None:
     said: list[str] = []
     options = {"out": tmp_path, "smoke": True, "device": "cpu", "train": False}

@@ -138,6 +138,7 @@ def test_another_rank_makes_none_and_raises_what_the_main_one_does(
     assert not run_folder.exists()
 
 
+@pytest.mark.slow
 def test_pictures_of_an_evaluation_are_handed_to_who_takes_them(tiny: Any, run_folder: Path, own: Any) -> None:
     taken = []
 

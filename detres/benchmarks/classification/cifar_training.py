@@ -33,6 +33,7 @@ from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan
 from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import load_config
+from detres.reporter import SILENT
 from detres.tasks.classification.training import classification_parts
 from detres.tasks.runs.assembly import optimizer_of, schedule_of
 from detres.tasks.runs.parts import Start, TrainingParts
@@ -153,7 +154,7 @@ def make_ours(folder: Path, work: CifarWork, device: torch.device, precision: Pr
 
 
 def training_parts(config: ClassificationConfig, folder: Path, device: torch.device) -> TrainingParts:
-    return classification_parts(config, Start(folder / "run"), device, lambda line: None)
+    return classification_parts(config, Start(folder / "run"), device, SILENT)
 
 
 def our_steps(

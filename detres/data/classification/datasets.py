@@ -1,11 +1,11 @@
 """From a config's data section to classified images.
 
 How a split is written, by format:
-  imagenet    a folder of synset folders below the root, or a flat folder with labels beside it (imagenet.py)
+  imagenet    a folder of synset folders below the root, or a flat folder with labels beside it (formats/imagenet.py)
   folder      a folder of class folders below the root; "." where the root itself holds them
   cifar10     train or test
-  webdataset  tar files below the root such as train-{000..146}.tar (tar_shards.py); training streams them, and only
-              there a pipe such as "pipe:curl -s URL/{000..146}.tar" will do (shard_stream.py)
+  webdataset  tar files below the root such as train-{000..146}.tar (formats/tar_shards.py); training streams them, and
+              only there a pipe such as "pipe:curl -s URL/{000..146}.tar" will do (shard_stream.py)
   shapes      train, val or test
 Several splits are joined in order.
 """

@@ -2,7 +2,7 @@
 
 The resize comes last and can be left to whoever has the memory that the image shall lie in: a batch's, where it saves
 writing every image twice. So it is no transform of albumentations, which would give an image of its own; nor has that
-library one that scales the shorter side with a limit for the longer, and rounds as the field does (sizes.py).
+library one that scales the shorter side with a limit for the longer, and rounds as the field does (images/sizes.py).
 
 M boxes of an image. A *draw key* is the integer (draws.py) that stands for one image's place in the run.
 """

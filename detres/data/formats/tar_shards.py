@@ -2,8 +2,8 @@
 
 KEY.jpg (or another image) is the image; its label stands in KEY.cls, a number, or in KEY.json under "label". What the
 labels are called stands in a classes.txt beside the shards, a line a class, or in data.classes.
-Here shards that lie on a disk are read as a set of images, each at its place in its tar; shard_stream.py reads them
-one after the other.
+Here shards that lie on a disk are read as a set of images, each at its place in its tar;
+classification/shard_stream.py reads them one after the other.
 """
 
 from __future__ import annotations

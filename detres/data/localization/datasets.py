@@ -1,7 +1,7 @@
 """From a localization config's data section to images with boxes.
 
 How a split is written, by format:
-  imagenet    a folder of synset folders below the root, or a flat folder with labels beside it (imagenet.py)
+  imagenet    a folder of synset folders below the root, or a flat folder with labels beside it (formats/imagenet.py)
   shapes      train, val or test
 Several splits are joined in order.
 """

@@ -1,4 +1,4 @@
-"""Where a RoI head reads regions: from the maps of a batch, or from several copies of one image (regions.py).
+"""Where a RoI head reads regions: the maps of a batch, or several copies of one image (detection/testing/regions.py).
 
 A source tells nothing of what the head makes of a region, and a head nothing of where it reads: so what a head adds is
 in every test, in exports and in training at once.

@@ -25,7 +25,7 @@ from detres.tasks.detection.evaluated_sets import load_measured, split_to_measur
 from detres.tasks.detection.evaluation import evaluation_config
 from detres.tasks.detection.measuring import map_classes
 from detres.tasks.detection.predicting import write_picture
-from detres.tasks.runs.evaluation_places import config_of_data, default_place
+from detres.tasks.runs.evaluation_places import Asked, config_of_data, default_place
 from detres.tasks.runs.output_folders import make_folder, renamed_lines, unique_names
 from detres.tasks.runs.own_code import stated_code
 
@@ -110,7 +110,7 @@ def _what(
     if weights is not None:
         file = locate_detector(weights)
         folder = default_place(file) / "pictures"
-        base = config_of_data(file, cfg, layers, Config())
+        base = config_of_data(file, Asked(cfg, layers), Config())
         return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
     use = on_data_alone()
     if cfg is not None:

@@ -1,4 +1,4 @@
-"""All that a run tells of itself, to the screen and to each of its loggers (loggers.py)."""
+"""All that a run tells of itself, to the screen and to each of its loggers (tables.py)."""
 
 from __future__ import annotations
 

@@ -91,6 +91,7 @@ def batch() -> DetectionBatch:
     return DetectionBatch(images, size, size, (0,), (target,), torch.tensor([5]))
 
 
+@pytest.mark.slow
 def test_a_focal_and_a_diou_loss_from_outside_train_a_detector(toys: str) -> None:
     model = {
         "layout": "c4",

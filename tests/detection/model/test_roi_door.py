@@ -129,6 +129,7 @@ def test_an_ensemble_takes_classes_and_boxes_from_every_members_head(test: str) 
     same_of_the_next_class(found_by([detector(NextClassHeads, seed) for seed in (0, 1)], TESTS[test]), expected)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_an_export_takes_classes_and_boxes_from_the_head() -> None:
     batch = collate([sample()], 32)

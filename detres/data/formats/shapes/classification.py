@@ -1,7 +1,7 @@
 """The embedded classification set: one textured shape an image, the same on every machine.
 
 Written once, on first use, as folders of class folders. Its shapes, colours and grounds are those of the detection set
-(shapes.py), so that a network trained on it has seen what is to be found there.
+(detection.py), so that a network trained on it has seen what is to be found there.
 """
 
 from __future__ import annotations

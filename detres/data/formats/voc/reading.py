@@ -1,6 +1,6 @@
 """PASCAL VOC: a year of the VOCdevkit, or any folder with Annotations/, JPEGImages/ and ImageSets/Main/.
 
-A *year folder* is the one that holds Annotations/. Boxes are read by voc_xml.py, lists and pictures by voc_lists.py.
+A *year folder* is the one that holds Annotations/. Boxes are read by xml.py, lists and pictures by lists.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """YOLO's label files: a line an object, `class cx cy width height` in shares of the image's sides, or a polygon.
 
-Other tools write other things there (yolo_meanings.py). What lines mean is the data.yaml's to say (`kpt_shape`,
+Other tools write other things there (meanings.py). What lines mean is the data.yaml's to say (`kpt_shape`,
 `task`); where it does not, lines that fit another meaning are left out, and asked about.
 """
 

@@ -1,4 +1,4 @@
-"""YOLO sets: folders or lists of images, a text file of labels for each (yolo_labels.py).
+"""YOLO sets: folders or lists of images, a text file of labels for each (labels.py).
 
 Names of the classes come from a data.yaml, or classes.txt.
 """

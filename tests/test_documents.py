@@ -1,0 +1,49 @@
+"""What documents, docstrings and comments name is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "datasets").glob("*.md")])
+SOURCES = sorted(file for folder in ("detres", "tests", "tools", "examples") for file in (ROOT / folder).rglob("*.py"))
+_NAMED = re.compile(r"(?<![\w/.-])((?:[\w-]+/)*[a-z]\w*\.py)\b")
+# Of other projects, of Python, and of none.
+FOREIGN = {
+    *("pickletools.py", "datasets/prepare_SET.py", "user/configs/_base_/models/faster_rcnn_r50_fpn.py"),
+    "user/configs/faster_rcnn/faster_rcnn_r101_caffe_fpn_1x_coco.py",
+}
+
+
+def named_files(text: str) -> Iterator[str]:
+    """Python files that a text names, by a path or a name alone."""
+    yield from dict.fromkeys(_NAMED.findall(text))
+
+
+def stale(file: Path) -> list[str]:
+    """Names of files neither near it, nor below the root, detres/ or tests/, nor where one named before lies."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":  # Only what is prose: docstrings and comments.
+        text = "\n".join([*re.findall(r'"""(.*?)"""', text, flags=re.S), *re.findall(r"# .*", text)])
+    bases, absent = [file.parent, file.parent.parent, ROOT, ROOT / "detres", ROOT / "tests"], []
+    for name in named_files(text):
+        found = next((base / name for base in bases if (base / name).is_file()), None)
+        if found is not None:
+            bases.append(found.parent)
+        elif name not in FOREIGN:
+            absent.append(name)
+    return absent
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_every_file_that_a_document_names_is_there(file: Path) -> None:
+    assert stale(file) == []
+
+
+def test_every_file_that_the_code_names_is_there() -> None:
+    found = {str(file.relative_to(ROOT)): names for file in SOURCES if (names := stale(file))}
+    assert found == {}
