@@ -2,8 +2,8 @@
 
 A tag is torchvision/resnet50.IMAGENET1K_V2 or timm/resnet50.a1_in1k; without what follows the dot it is the usual
 one of the architecture's. Its file is downloaded once into the cache (backbones/weights/tags.py) and turned into a
-classifier of detres's there, which is tested as its publisher tests it, but for timm's bicubic resize, which is bilinear
-here.
+classifier of detres's there, which is tested as its publisher tests it, but for timm's bicubic
+resize, which is bilinear here.
 """
 
 from __future__ import annotations
