@@ -47,3 +47,11 @@ def test_every_file_that_a_document_names_is_there(file: Path) -> None:
 def test_every_file_that_the_code_names_is_there() -> None:
     found = {str(file.relative_to(ROOT)): names for file in SOURCES if (names := stale(file))}
     assert found == {}
+
+
+def test_the_heart_is_as_long_as_its_page_says() -> None:
+    page = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
+    told = {name: int(lines) for name, lines in re.findall(r"^\| \[(\S+)\]\(\S+\) \| (\d+) \|", page, flags=re.M)}
+    assert len(told) == 10
+    assert told == {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in told}
+    assert f"That is {sum(told.values()):,} lines." in page
