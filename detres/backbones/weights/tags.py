@@ -16,6 +16,7 @@ from detres.backbones.pixels import VGG_FEATURES_STATS
 from detres.backbones.weights.metadata import WeightsMetadata, msra_metadata
 from detres.errors import WeightsError
 from detres.files.checksums import sha256
+from detres.files.whole import write_whole
 from detres.structures import IMAGENET_STATS, PixelStats
 
 PRETRAINED = "torchvision/IMAGENET1K_V1"
@@ -81,7 +82,7 @@ def _download(published: PublishedWeights) -> None:
             f"{published.tag}: cannot download {published.url} ({error}). On a machine without network, put that file "
             f"at {path} (the environment variable DETRES_WEIGHTS moves the folder)"
         ) from error
-    path.with_name(path.name + ".sha256").write_text(sha256(path) + "\n")
+    write_whole(path.with_name(path.name + ".sha256"), sha256(path) + "\n")
 
 
 def _find_torchvision(name: str, architecture: str) -> PublishedWeights:
