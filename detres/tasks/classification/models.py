@@ -85,11 +85,12 @@ def prepare_classifier(model: Classifier, config: ClassificationConfig, device: 
     return model
 
 
-def say_loaded(model: Classifier, reporter: Reporter) -> None:
-    """What became of the backbone's weights."""
+def say_loaded(model: Classifier, reporter: Reporter) -> Classifier:
+    """What became of the backbone's weights; the model."""
     if model.load_report is not None:
         for line in model.load_report.lines():
             reporter.say(line)
     else:
         norms = ", ".join(f"{stage} {norm}" for stage, norm in model.norms.items())
         reporter.say(f"backbone: random weights; norms: {norms or 'none'}")
+    return model

@@ -49,13 +49,11 @@ def classification_parts(
     same.check_classes(images)
     same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, CLASSIFICATION_FORMATS)
-    if start.checkpoint is not None:
-        model = classifier_of_checkpoint(start.checkpoint)
-    elif start.weights is not None:
-        model = classifier_from_weights(config, names, start.weights, reporter)
-    else:
-        model = classifier_of_config(config, names)
-        say_loaded(model, reporter)
+    model = start.begin(
+        of_checkpoint=classifier_of_checkpoint,
+        of_weights=lambda weights: classifier_from_weights(config, names, weights, reporter),
+        of_config=lambda: say_loaded(classifier_of_config(config, names), reporter),
+    )
     settings = settings_of(model, config.model, config.data, config.test, class_names=names, recipe=config.recipe)
     model.lessons = lessons_of(config, len(names))
     model = prepare_classifier(model, config, device)

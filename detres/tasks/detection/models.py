@@ -61,8 +61,8 @@ def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) ->
     return model
 
 
-def say_loaded(model: FasterRCNN, reporter: Reporter) -> None:
-    """What became of the backbone's weights."""
+def say_loaded(model: FasterRCNN, reporter: Reporter) -> FasterRCNN:
+    """What became of the backbone's weights; the model."""
     report = getattr(model.backbone, "load_report", None)
     if report is not None:
         for line in report.lines():
@@ -70,3 +70,4 @@ def say_loaded(model: FasterRCNN, reporter: Reporter) -> None:
     elif isinstance(model.backbone, Network):
         norms = ", ".join(f"{stage} {norm}" for stage, norm in model.stage_norms.items())
         reporter.say(f"backbone: random weights; norms: {norms or 'none'}")
+    return model

@@ -36,13 +36,11 @@ def detection_parts(config: Config, start: Start, device: torch.device, reporter
     same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
-    if start.checkpoint is not None:
-        model = detector_of_checkpoint(config, start.checkpoint)
-    elif start.weights is not None:
-        model = detector_from_weights(config, images.class_names, start.weights, reporter)
-    else:
-        model = build_detector(config, images.class_names)
-        say_loaded(model, reporter)
+    model = start.begin(
+        of_checkpoint=lambda file: detector_of_checkpoint(config, file),
+        of_weights=lambda weights: detector_from_weights(config, images.class_names, weights, reporter),
+        of_config=lambda: say_loaded(build_detector(config, images.class_names), reporter),
+    )
     settings = settings_of(model, config.model, config.data, config.test, config.recipe)
     model = prepare_detector(model, config, device)
     dataset = training_set(config, images)

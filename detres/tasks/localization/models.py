@@ -99,10 +99,11 @@ def finder_of(
     return Finder(model, plan, **options)
 
 
-def say_loaded(model: Localizer, reporter: Reporter) -> None:
-    """What became of the trunk's weights."""
+def say_loaded(model: Localizer, reporter: Reporter) -> Localizer:
+    """What became of the trunk's weights; the model."""
     if model.trunk.load_report is not None:
         for line in model.trunk.load_report.lines():
             reporter.say(line)
     else:
         reporter.say("backbone: random weights; norms: " + ", ".join(f"{s} {n}" for s, n in model.trunk.norms.items()))
+    return model

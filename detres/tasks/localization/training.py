@@ -55,13 +55,11 @@ def localization_parts(
     same.check_classes(images)
     same.check_images("train", images)
     names = agreed_class_names(config, images.class_names, LOCALIZATION_FORMATS)
-    if start.checkpoint is not None:
-        model = localizer_of_checkpoint(config, start.checkpoint)
-    elif start.weights is not None:
-        model = localizer_from_weights(config, names, start.weights, reporter)
-    else:
-        model = localizer_of_config(config, names)
-        say_loaded(model, reporter)
+    model = start.begin(
+        of_checkpoint=lambda file: localizer_of_checkpoint(config, file),
+        of_weights=lambda weights: localizer_from_weights(config, names, weights, reporter),
+        of_config=lambda: say_loaded(localizer_of_config(config, names), reporter),
+    )
     settings = settings_of(model, config.model, config.data, config.test, config.recipe)
     model = prepare_localizer(model, config, device)
     rpn, rpn_file = proposing_model(config, names) if config.model.stage == "rcnn" else (None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from detres.training.running import Evaluate
 
 
+Model = TypeVar("Model", bound=nn.Module)
+
+
 @dataclass(frozen=True)
 class Start:
     """run: the run's folder. Its model is its own checkpoint's, else that of other weights, else that of its config."""
@@ -23,6 +26,18 @@ class Start:
     run: Path
     checkpoint: Path | None = None
     weights: str | Path | OpenedModel | None = None
+
+    def begin(
+        self,
+        *,
+        of_checkpoint: Callable[[Path], Model],
+        of_weights: Callable[[str | Path | OpenedModel], Model],
+        of_config: Callable[[], Model],
+    ) -> Model:
+        """The model that the run begins or goes on with, by the one of these that makes it."""
+        if self.checkpoint is not None:
+            return of_checkpoint(self.checkpoint)
+        return of_weights(self.weights) if self.weights is not None else of_config()
 
 
 @dataclass(frozen=True)
