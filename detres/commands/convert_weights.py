@@ -47,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from detres.conversion.from_detres import hand_back
-    from detres.conversion.to_detres import Options, convert
+    from detres.conversion.options import Options
+    from detres.conversion.to_detres import convert
 
     stated = {
         name: getattr(arguments, name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -21,14 +20,12 @@ from detres.backbones.weights.formats import form_of
 from detres.backbones.weights.metadata import WeightsMetadata
 from detres.backbones.weights.model_settings import METADATA_KEY
 from detres.classification.published import foreign_settings
+from detres.conversion.options import Options
 from detres.data.classes import CIFAR10_CLASSES
 from detres.data.formats.imagenet_classes import imagenet_synsets
 from detres.errors import WeightsError
 from detres.files.safetensors import read_metadata
 from detres.structures import IMAGENET_STATS
-
-if TYPE_CHECKING:
-    from detres.conversion.to_detres import Options
 
 _OWN_OPTIONS = frozenset({"--architecture", "--bn-eps", "--classes", "--shortcut-padding"})
 
