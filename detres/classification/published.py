@@ -93,7 +93,8 @@ def _usual_tag(publisher: str, architecture: str) -> str:
         return PRETRAINED.partition("/")[2]
     import timm  # a second, and only tags need it
 
-    return timm.get_pretrained_cfg(architecture).tag if timm.is_model(architecture) else ""
+    stated = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+    return (stated.tag or "") if stated else ""
 
 
 def _torchvision_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConfig]:
@@ -108,6 +109,7 @@ def _timm_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConf
     import timm
 
     stated = timm.get_pretrained_cfg(f"{architecture}.{tag}")
+    assert stated is not None, "the weights were found by this name"
     crop = (stated.test_input_size or stated.input_size)[-1]
     scale = math.floor(crop / (stated.test_crop_pct or stated.crop_pct))
     return stated.input_size[-1], ClassificationTestConfig(scales=(scale,), crop=crop)

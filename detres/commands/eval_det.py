@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     given = (arguments.weights or arguments.detections)[0]
     localizes = bool(arguments.weights) and task_of_weights(given) == "localization"
-    task = "localization" if localizes else "detection"
+    task: Task = "localization" if localizes else "detection"
     if arguments.cfg and (stated := check_task(arguments.cfg, task, "eval")) != task:
         raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {given} is of {task}")
     if localizes and arguments.report:

@@ -59,7 +59,7 @@ def _status_of(argv: Sequence[str] | None) -> int:
             return _fail(error)
         except BaseException as error:
             if type(error).__name__ == "EndedElsewhere":  # by its name: to import it is to import torch
-                return error.exit_status
+                return cast("EndedElsewhere", error).exit_status
             # Whatever became of it on its way: importing a library, or a library's own handlers, may turn it.
             if stopping.signal_name is not None or isinstance(error, KeyboardInterrupt):
                 say_stopped(stopping.signal_name or "SIGINT")

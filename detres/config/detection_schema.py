@@ -147,7 +147,7 @@ class DetectorBackboneConfig(BackboneConfig):
 
 
 class ModelConfig(Section):
-    layout: Annotated[str, OneOf(LAYOUTS)] = "fpn"
+    layout: Annotated[Literal["c4", "dc5", "fpn"], OneOf(LAYOUTS)] = "fpn"
     backbone: DetectorBackboneConfig = DetectorBackboneConfig()
     fpn: FpnConfig = FpnConfig()
     anchors: AnchorsConfig = AnchorsConfig()
@@ -179,7 +179,7 @@ class ModelConfig(Section):
         return self
 
     @property
-    def output_stride(self) -> int:
+    def output_stride(self) -> Literal[8, 16, 32]:
         """Of c5, in pixels a cell."""
         return self.backbone.output_stride or OUTPUT_STRIDES[self.layout][0]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from detres.config.classification_schema import ClassificationConfig
+from detres.config.loading import of_schema
 from detres.files.whole import write_whole
 from detres.report.comparison_plot import Pair, comparison_figure
 from detres.report.error_curves import ERROR, error_curves_figure
@@ -197,4 +199,5 @@ def _curves(results: Sequence[Result]) -> dict[str, dict[str, list[dict[str, Any
 
 
 def _stages(result: Result) -> Mapping[str, int]:
-    return {stage.stage: stage.multiply_adds for stage in net_cost(result.plan.runs[0].recipe).stages}
+    recipe = of_schema(result.plan.runs[0].recipe, ClassificationConfig)
+    return {stage.stage: stage.multiply_adds for stage in net_cost(recipe).stages}
