@@ -184,7 +184,6 @@ class ResNetLayers(Network):
     architecture: Architecture
     bn1: nn.Module
     class_layer = "fc"
-    bn1: nn.Module
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ import torchvision
 from torch import Tensor, nn
 
 from detres.backbones.norms import fold_norms
-from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast, measure
+from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast, loss_of, measure
 from detres.benchmarks.machine import Machine, Precision, count_operations, exact_float32
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan
@@ -159,7 +159,7 @@ def make_our_step(pictures: Pictures, device: torch.device, precision: Precision
         device=device,
         precision=precision,
     )
-    return Contender(lambda: torch.tensor(next(steps).losses["loss"]), lambda: model.parameters())
+    return Contender(lambda: torch.tensor(loss_of(next(steps))), lambda: model.parameters())
 
 
 def make_their_step(peer: str, pictures: Pictures, device: torch.device, precision: Precision) -> Contender:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.backbones.architectures import BACKBONES
+from detres.backbones.norms import Norm
 from detres.backbones.weights.files import not_finite, read_weights, write_tensors
 from detres.backbones.weights.formats import is_safetensors_file
 from detres.backbones.weights.metadata import WeightsMetadata
@@ -84,7 +85,7 @@ def _settings(
     model = ClassifierConfig(
         backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=tuple(class_names)
     )
-    norms = dict.fromkeys(BACKBONES[known.architecture].normed_stages, "batch")
+    norms: dict[str, Norm] = dict.fromkeys(BACKBONES[known.architecture].normed_stages, "batch")
     return ClassifierSettings(model, ClassificationDataConfig(crop=crop), test, known, norms, known.recipe)
 
 

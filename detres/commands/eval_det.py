@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import add_config, add_device, check_task, layers_of
+from detres.commands.arguments import Task, add_config, add_device, check_task, layers_of
 from detres.commands.telling import on_terminal
 
 

@@ -5,6 +5,7 @@ Sections are frozen and refuse unknown keys. A yaml states only what differs fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -137,7 +138,7 @@ class RoiConfig(Section):
         return _check_groups(self, self.head_norm, self.head_conv_channels)
 
 
-OUTPUT_STRIDES = {"c4": (32,), "dc5": (16, 8), "fpn": (32,)}
+OUTPUT_STRIDES: Mapping[str, tuple[Literal[8, 16, 32], ...]] = {"c4": (32,), "dc5": (16, 8), "fpn": (32,)}
 """Strides that c5 may have in each layout, the usual one first."""
 
 

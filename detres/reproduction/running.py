@@ -136,6 +136,7 @@ def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, m
             reporter=machine.reporter.without_lines(),
         )
         metrics = evaluate_classifier(open_models(files, "classification"), asked)
+        assert metrics is not None, "the only process is the main one"
     return 100 * metrics[error.metric]
 
 

@@ -80,7 +80,8 @@ def _cells(result: Result, column: Column) -> tuple[str, ...]:
 def _seeds(table: Table, result: Result) -> str:
     """How many runs the figures are of."""
     counts = [len(result.values.get(c.title, ())) for c in table.columns if not isinstance(c.source, Cost)]
-    return str(max(counts)) if counts and max(counts) else DASH
+    most = max(counts, default=0)
+    return str(most) if most else DASH
 
 
 def _remarks(table: Table, results: Sequence[Result]) -> list[str]:

@@ -22,6 +22,7 @@ from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast
 from detres.benchmarks.machine import Machine, Precision, count_operations, exact_float32
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan
+from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import load_config, of_schema
 from detres.structures import IMAGENET_STATS, ClassificationBatch
 from detres.tasks.classification.models import prepare_classifier

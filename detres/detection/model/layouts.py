@@ -78,14 +78,15 @@ class SingleLevel(nn.Module):
 
 
 def c4(backbone: Backbone, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
-    if not hasattr(backbone, "take_stage"):
+    take_stage = getattr(backbone, "take_stage", None)
+    if take_stage is None:
         raise ConfigError(
             f"model.layout=c4 takes conv5 of a ResNet to each RoI; {type(backbone).__name__} has no such stage. "
             "Use model.layout=fpn with this backbone"
         )
     shared, own = outputs_of("c4", getattr(backbone, "name", ""))
     specs = dict(backbone.specs)
-    stage, neck, spec = backbone.take_stage(own), SingleLevel(shared), specs[shared]
+    stage, neck, spec = take_stage(own), SingleLevel(shared), specs[shared]
     if not isinstance(stage, FullyConnected):
         return Layout(backbone, neck, StageHead(stage, specs[own].channels), (spec,), 1, pool or 14)
     if pool not in (None, BINS):

@@ -12,7 +12,7 @@ from detres.data.classification.crops import ScaleCropping
 from detres.data.localization.datasets import load_localized
 from detres.draws import Purpose, key
 from detres.errors import DataError
-from detres.localization.localizers import ClassRpnLocalizer, Localizer
+from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 from detres.reporter import Reporter
 from detres.structures import DetectionTarget, LocalizationBatch
 from detres.tables import LOCALIZATION_FORMATS

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from detres.config.localization_schema import LocalizationConfig
 
 T = TypeVar("T")
-OneConfig = TypeVar("OneConfig", bound="Config | ClassificationConfig | LocalizationConfig")
+OneConfig = TypeVar("OneConfig", "Config", "ClassificationConfig", "LocalizationConfig")
 
 
 def optimizer_of(model: nn.Module, config: AnyConfig) -> torch.optim.Optimizer:
