@@ -1,5 +1,6 @@
-"""What every backbone shows of itself, and what detres's own networks have in common: stages in a row, each of which can
-be read, frozen and named.
+"""What every backbone shows of itself, and what detres's own networks have in common.
+
+These are stages in a row, each of which can be read, frozen and named.
 
 N images, H×W pixels, P placements of a window, K classes.
 """
