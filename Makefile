@@ -29,6 +29,7 @@ fast: $(STAMP) lint
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:
-	rm -rf runs datasets/shapes build *.egg-info
+	rm -rf runs datasets/shapes build *.egg-info .mypy_cache

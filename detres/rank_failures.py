@@ -171,7 +171,7 @@ def _connect(store: Store, rank: int, world: int) -> dict[socket.socket, int]:
         listener.settimeout(300)
         host = os.environ.get("MASTER_ADDR", "localhost")
         store.set(_PLACE, json.dumps([host, listener.getsockname()[1]]))
-        peers = {}
+        peers: dict[socket.socket, int] = {}
         while len(peers) < world - 1:
             peer, _ = listener.accept()
             peer.settimeout(None)

@@ -37,6 +37,7 @@ class PixelStats:
 IMAGENET_STATS = PixelStats(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
+@dataclass(frozen=True)
 class _Rows:
     """Operations that act on every Tensor field alike, so that a subclass with masks needs none of its own.
 
@@ -160,10 +161,11 @@ class ClassificationBatch:
         return len(self.images)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> ClassificationBatch:
-        def move(t: Tensor | None) -> Tensor | None:
-            return None if t is None else t.to(device, non_blocking=non_blocking)
+        def move(t: Tensor) -> Tensor:
+            return t.to(device, non_blocking=non_blocking)
 
-        return replace(self, images=move(self.images), labels=move(self.labels), sample_keys=move(self.sample_keys))
+        keys = None if self.sample_keys is None else move(self.sample_keys)
+        return replace(self, images=move(self.images), labels=move(self.labels), sample_keys=keys)
 
     def pin_memory(self) -> ClassificationBatch:
         return replace(self, images=self.images.pin_memory())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import torch.distributed as dist
-from torch import nn
 
 from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
-from detres.backbones.network import Network
+from detres.backbones.network import Backbone, Network, NetworkBackbone
 from detres.backbones.norms import Norm
 from detres.backbones.resnet import ResNet
 from detres.backbones.vgg import Vgg
@@ -21,10 +20,11 @@ from detres.backbones.weights.metadata import LoadReport, WeightsMetadata
 from detres.errors import ConfigError, WeightsError
 from detres.own_code import call_own, find_own
 
-Kinds = Mapping[type[Architecture | VggArchitecture], type[Network]]
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+Kinds = Mapping[type[Architecture | VggArchitecture], Callable[..., AnyNetwork]]
 """The network of each family of architectures."""
 
-NETWORKS: Kinds = {Architecture: ResNet, VggArchitecture: Vgg}
+NETWORKS: Kinds[NetworkBackbone] = {Architecture: ResNet, VggArchitecture: Vgg}
 _RESIDUAL = (
     *("shortcut", "shortcut_padding", "stride_in", "output_stride"),
     *("zero_init_last", "drop_path", "checkpoint_blocks"),
@@ -52,7 +52,7 @@ def build_backbone(
     zero_init_last: bool = False,
     allow_mismatch: bool = False,
     metadata: WeightsMetadata | None = None,
-) -> nn.Module:
+) -> Backbone:
     """A backbone: normalized images (N, 3, H, W) -> feature maps by name, with specs, pixel_stats and normalize.
 
     name: one of list_backbones(), timm/NAME, or module:callable, which is called with the choices that were made.
@@ -82,7 +82,7 @@ def build_backbone(
         metadata=metadata,
     )
     if name in BACKBONES:
-        return build_network(name, choices)
+        return build_network(name, choices, kinds=NETWORKS)
     if name.startswith("timm/"):
         return _build_timm(name, choices)
     if ":" in name:
@@ -118,10 +118,12 @@ class Choices:
         return {field.name: values[field.name] for field in fields(self) if values[field.name] != field.default}
 
 
-def build_network(name: str, choices: Choices, *, num_classes: int | None = None, kinds: Kinds = NETWORKS) -> Network:
+def build_network(
+    name: str, choices: Choices, *, num_classes: int | None = None, kinds: Kinds[AnyNetwork]
+) -> AnyNetwork:
     """The network of list_backbones() that the choices describe; with the last layer where num_classes is given.
 
-    kinds: subclasses of ResNet and Vgg to build instead.
+    kinds: NETWORKS, or what else is made of ResNetLayers and VggLayers.
     """
     _check_choices(name, choices)
     file = None
@@ -268,7 +270,7 @@ def _freeze(net: Network, loaded: tuple[str, ...], choices: Choices) -> None:
     net.freeze_stages(choices.frozen_stages)
 
 
-def _build_timm(name: str, choices: Choices) -> nn.Module:
+def _build_timm(name: str, choices: Choices) -> Backbone:
     from detres.backbones.timm_features import build_timm_features  # importing timm takes a second
 
     made = choices.made()
@@ -282,7 +284,7 @@ def _build_timm(name: str, choices: Choices) -> nn.Module:
     return build_timm_features(name, **made)
 
 
-def _build_own(name: str, choices: Choices) -> nn.Module:
+def _build_own(name: str, choices: Choices) -> Backbone:
     made = choices.made()
     called = f"backbone {name}: called with {', '.join(made) or 'nothing'}, it"
     backbone = call_own(find_own(name, "backbone"), called, **made)
@@ -291,7 +293,7 @@ def _build_own(name: str, choices: Choices) -> nn.Module:
         raise ConfigError(f"backbone {name}: what it returns lacks {', '.join(lacking)}; see detres.backbones.resnet")
     if not hasattr(backbone, "load_report"):
         backbone.load_report = None
-    return backbone
+    return cast(Backbone, backbone)  # It has the parts, which is all that is asked of code that is not ours.
 
 
 def _unset(foreign: Sequence[str]) -> str:

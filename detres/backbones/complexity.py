@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
-from detres.backbones.building import Choices, build_network
+from detres.backbones.building import NETWORKS, Choices, build_network
 from detres.backbones.network import Network
 from detres.backbones.norms import FrozenBatchNorm
 from detres.errors import ConfigError
@@ -72,7 +71,7 @@ def cost_of(
     choices = Choices(shortcut=shortcut, stride_in=stride_in, output_stride=output_stride)
     # Tensors on this device have shapes and no contents.
     with torch.device("meta"):
-        net = build_network(name, choices, num_classes=num_classes or own.classes)
+        net = build_network(name, choices, num_classes=num_classes or own.classes, kinds=NETWORKS)
     return count_cost(net, (crop or own.crop, crop or own.crop))
 
 
@@ -85,11 +84,12 @@ def count_cost(net: Network, size: tuple[int, int]) -> NetCost:
 
     def count(name: str, module: nn.Module, output: Tensor) -> None:
         if isinstance(module, nn.Conv2d | nn.Linear):
-            stage, cells = net.stage_of(name), tuple(output.shape[2:]) or (1, 1)
+            stage = net.stage_of(name)
+            rows, columns = output.shape[2:] or (1, 1)
             # Every cell of the map takes one product for each weight.
-            multiply_adds[stage] += module.weight.numel() * math.prod(cells)
+            multiply_adds[stage] += module.weight.numel() * rows * columns
             # What follows the last layer of a stage keeps the map's shape.
-            shapes[stage] = (output.shape[1], cells)
+            shapes[stage] = (output.shape[1], (rows, columns))
 
     _walk(_skeleton(net), size, count)
     stages = tuple(

@@ -1,4 +1,6 @@
-"""What detres's own networks have in common: stages in a row, each of which can be read, frozen and named.
+"""What every backbone shows of itself, and what detres's own networks have in common.
+
+These are stages in a row, each of which can be read, frozen and named.
 
 N images, H×W pixels, P placements of a window, K classes.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -18,8 +20,37 @@ from detres.backbones.weights.metadata import LoadReport
 from detres.structures import FeatureSpec, PixelStats
 
 
+class Backbone(nn.Module, ABC):
+    """Normalized images (N, 3, H, W) -> feature maps by name: what build_backbone returns, whoever made its layers.
+
+    name: as build_backbone took it. pixel_stats: what images are normalized by. load_report: what became of weights;
+    None without them.
+    """
+
+    name: str
+    pixel_stats: PixelStats
+    load_report: LoadReport | None = None
+
+    @property
+    @abstractmethod
+    def specs(self) -> Mapping[str, FeatureSpec]:
+        """Channels and stride of each map that forward returns."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps by name, (N, channels, H / stride, W / stride)."""
+
+    @abstractmethod
+    def normalize(self, rgb: Tensor) -> Tensor:
+        """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
+
+    if TYPE_CHECKING:  # What torch leaves open: a backbone that is called gives what forward gives.
+
+        def __call__(self, images: Tensor) -> dict[str, Tensor]: ...
+
+
 class Network(nn.Module, ABC):
-    """Normalized images (N, 3, H, W) -> feature maps by name. ResNet and Vgg are such networks.
+    """Stages, and what is read from them. What it is called with is its use's: NetworkBackbone's, or a classifier's.
 
     A subclass builds its layers, sets `outputs`, and says what its stages are made of. stages: names of all maps, in
     their order. norms: the kind of norm of each stage that has any. class_layer: the name of the last linear layer,
@@ -43,15 +74,18 @@ class Network(nn.Module, ABC):
         self.architecture, self.name, self.norm_eps = architecture, name, norm_eps
         self.pixel_stats = pixel_stats or architecture.pixel_stats
         self.stages = architecture.stages
-        self.norms: dict[str, str] = {
+        self.norms: dict[str, Norm] = {
             stage: norm if isinstance(norm, str) else norm[stage] for stage in architecture.normed_stages
         }
         self._stage_specs: dict[str, FeatureSpec] = {}
 
     # What it computes
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """The maps named in `outputs`; nothing behind the last of them is computed."""
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps named in `outputs` by name; nothing behind the last of them is computed.
+
+        images: normalized, (N, 3, H, W).
+        """
         x, features = images, {}
         for stage in self.stages[: self.stages.index(self.outputs[-1]) + 1]:
             x = self.run(stage, x)
@@ -79,21 +113,21 @@ class Network(nn.Module, ABC):
         """Class scores under every placement of a window of rows and columns on last_map's cells, (N, P, K)."""
 
     def normalize(self, rgb: Tensor) -> Tensor:
-        """uint8 RGB (N, H, W, 3) -> what forward takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
+        """uint8 RGB (N, H, W, 3) -> what maps takes, (N, 3, H, W) in pixel_stats.order, channels_last."""
         return normalize_pixels(rgb, self.pixel_stats, next(self.parameters()).dtype)
 
     # Its parts
 
     @property
     def specs(self) -> dict[str, FeatureSpec]:
-        """Channels and stride of each map that forward returns."""
+        """Channels and stride of each map that `maps` returns."""
         return {stage: self._stage_specs[stage] for stage in self.outputs if stage in self._stage_specs}
 
     @property
     def num_classes(self) -> int | None:
         """None where it has no layer that tells classes apart."""
         layer = dict(self.named_modules()).get(self.class_layer)
-        return None if layer is None else layer.out_features
+        return layer.out_features if isinstance(layer, nn.Linear) else None
 
     @property
     def form(self) -> dict[str, Any]:
@@ -146,3 +180,11 @@ class Network(nn.Module, ABC):
         for name in names:
             for module in self.modules_of(name):
                 module.requires_grad_(False)
+
+
+class NetworkBackbone(Network, Backbone):
+    """A network as a backbone: normalized images (N, 3, H, W) -> feature maps by name."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps named in `outputs`; nothing behind the last of them is computed."""
+        return self.maps(images)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeGuard, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +22,26 @@ GROUPS = 32  # of group norm: Wu & He 2018, figure 1
 M = TypeVar("M", bound=nn.Module)
 
 
+class FixedNorm(Protocol):
+    """A norm by statistics: (x - running_mean) / sqrt(running_var + eps) · weight + bias, all (C,)."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    eps: float
+
+
 class FrozenBatchNorm(nn.Module):
     """Batch normalization whose statistics and affine map are constants, stored under torchvision's names.
 
     It has no mode: .train() changes nothing. (N, C, H, W) -> (N, C, H, W).
     """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -61,7 +76,7 @@ def group_norm(channels: int, *, eps: float) -> nn.GroupNorm:
     return nn.GroupNorm(min(GROUPS, channels), channels, eps=eps)
 
 
-def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+def affine(norm: FixedNorm) -> tuple[Tensor, Tensor]:
     """The scale and the shift, each (C,), that a norm with fixed statistics applies to its input."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale
@@ -74,7 +89,7 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     kept for the backward pass; the gradient reaches conv.weight through the product. A module somebody hooked is
     called, so that hooks see what they always see.
     """
-    if not _is_constant(norm) or conv._forward_hooks or norm._forward_hooks:
+    if conv._forward_hooks or norm._forward_hooks or not _is_constant(norm):
         return norm(conv(x))
     scale, shift = affine(norm)
     if conv.bias is not None:
@@ -83,7 +98,7 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
-def _is_constant(norm: nn.Module) -> bool:
+def _is_constant(norm: nn.Module) -> TypeGuard[FixedNorm]:
     if isinstance(norm, FrozenBatchNorm):
         return True
     # In eval mode the affine map is constant, but still learned from where gradients are asked for.
@@ -100,12 +115,12 @@ def freeze_norms(module: nn.Module) -> None:
 
 def frozen(norm: nn.Module) -> nn.Module:
     """The constant that a batch norm is in eval mode; anything else as it is."""
-    if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
-        return norm
-    constant = FrozenBatchNorm(norm.num_features, norm.eps)
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        setattr(constant, name, getattr(norm, name).detach().clone())
-    return constant
+    if type(norm) is nn.BatchNorm2d or type(norm) is nn.SyncBatchNorm:
+        constant = FrozenBatchNorm(norm.num_features, norm.eps)
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            setattr(constant, name, getattr(norm, name).detach().clone())
+        return constant
+    return norm
 
 
 def fold_norms(module: M) -> M:
@@ -119,18 +134,20 @@ def fold_norms(module: M) -> M:
         for parent in list(folded.modules()):
             children = list(parent.named_children())
             for (conv_name, conv), (norm_name, norm) in pairwise(children):
-                if type(conv) is nn.Conv2d and _fits_behind(conv, norm):
+                if type(conv) is nn.Conv2d and _fits_behind(norm, conv.out_channels):
                     setattr(parent, conv_name, _fold(conv, norm))
                     setattr(parent, norm_name, nn.Identity())
     return folded
 
 
-def _fits_behind(conv: nn.Conv2d, norm: nn.Module) -> bool:
+def _fits_behind(norm: nn.Module, channels: int) -> TypeGuard[FixedNorm]:
     # Exact types: subclasses, such as timm's, may hold an activation as well.
-    return type(norm) in (FrozenBatchNorm, nn.BatchNorm2d, nn.SyncBatchNorm) and len(norm.weight) == conv.out_channels
+    if type(norm) is FrozenBatchNorm or type(norm) is nn.BatchNorm2d or type(norm) is nn.SyncBatchNorm:
+        return len(norm.weight) == channels
+    return False
 
 
-def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+def _fold(conv: nn.Conv2d, norm: FixedNorm) -> nn.Conv2d:
     scale, shift = affine(norm)
     folded = copy.deepcopy(conv)
     folded.weight = nn.Parameter(conv.weight * scale[:, None, None, None], requires_grad=False)

@@ -5,6 +5,8 @@ N images of H×W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,13 @@ CIFAR10_STATS = PixelStats(mean=(125.307, 122.961, 113.858), std=(62.993, 62.089
 MSRA_STATS = PixelStats(mean=(103.06, 115.90, 123.15), std=(1.0, 1.0, 1.0), order="bgr")
 VGG_FEATURES_STATS = PixelStats(mean=(122.99925, 116.9991, 103.9992), std=(1.0, 1.0, 1.0))
 """Of VGG-16's first weights, which torchvision publishes as IMAGENET1K_FEATURES: means alone, in RGB by now."""
+
+
+def stats_of_shares(mean: Sequence[float], std: Sequence[float]) -> PixelStats:
+    """Statistics of R, G and B that somebody states for pixels of 0..1, as timm does."""
+    r, g, b = (round(255.0 * value, 6) for value in mean)
+    std_r, std_g, std_b = (round(255.0 * value, 6) for value in std)
+    return PixelStats((r, g, b), (std_r, std_g, std_b))
 
 
 def normalize_pixels(rgb: Tensor, stats: PixelStats, dtype: torch.dtype) -> Tensor:

@@ -17,14 +17,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import stochastic_depth
 
 from detres.backbones.architectures import Architecture, Pool, Shortcut, ShortcutPadding, StrideIn
-from detres.backbones.network import Network
+from detres.backbones.network import Network, NetworkBackbone
 from detres.backbones.norms import Norm, conv_norm, freeze_norms, frozen, make_norm
 from detres.backbones.stages import Stage
 from detres.backbones.stem_pool import pool_stem
@@ -75,7 +75,8 @@ class Projection(nn.Sequential):
     """Options B and C: a 1×1 convolution and its norm, under torchvision's names 0 and 1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv_norm(x, self[0], self[1])
+        conv, norm = self
+        return conv_norm(x, cast(nn.Conv2d, conv), norm)  # A Sequential's children are plain modules to checkers.
 
 
 def make_shortcut(channels: int, out_channels: int, stride: int, options: BlockOptions) -> nn.Module | None:
@@ -167,10 +168,10 @@ class Bottleneck(Block):
 BLOCKS: dict[str, type[Block]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-class ResNet(Network):
-    """A residual or plain network: normalized images (N, 3, H, W) -> feature maps by name.
+class ResNetLayers(Network):
+    """A residual or plain network, whatever it is used for.
 
-    outputs: names of the maps that forward returns; None: every stage. output_stride: stages whose stride would exceed
+    outputs: names of the maps that `maps` returns; None: every stage. output_stride: stages whose stride would exceed
     it dilate instead. norm: one kind for all stages, or one a stage by name (c1..c5). zero_init_last: start the last
     norm of every block at zero, so that the block starts as its shortcut (Goyal et al. 2017). drop_path: of the last
     block; from 0 at the first it grows evenly. checkpoint_blocks: compute blocks anew in the backward pass instead of
@@ -181,6 +182,7 @@ class ResNet(Network):
     """
 
     architecture: Architecture
+    bn1: nn.Module
     class_layer = "fc"
 
     def __init__(
@@ -314,7 +316,11 @@ class ResNet(Network):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if zero_init_last and isinstance(module, Block):
-                nn.init.zeros_(module.get_submodule(module.last_norm).weight)
+                nn.init.zeros_(module.get_parameter(f"{module.last_norm}.weight"))
+
+
+class ResNet(NetworkBackbone, ResNetLayers):
+    """A residual or plain network as a backbone: normalized images (N, 3, H, W) -> feature maps by name."""
 
 
 def _layer(stage: str) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import timm
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from detres.backbones.pixels import normalize_pixels
+from detres.backbones.network import Backbone
+from detres.backbones.pixels import normalize_pixels, stats_of_shares
 from detres.backbones.weights.files import WeightsFile, read_weights, write_weights
 from detres.backbones.weights.metadata import LoadReport, WeightsMetadata
 from detres.backbones.weights.tags import fetch, find_published, is_tag
@@ -59,22 +61,24 @@ def build_timm_features(
     return backbone
 
 
-class TimmFeatures(nn.Module):
+class TimmFeatures(Backbone):
     """Normalized images (N, 3, H, W) -> feature maps by name, (N, channels, H / stride, W / stride)."""
-
-    load_report: LoadReport | None = None
 
     def __init__(self, net: nn.Module, name: str, levels: Mapping[str, int], *, pixel_stats: PixelStats) -> None:
         """levels: of the maps that `net` returns, the position of each output."""
         super().__init__()
         _thin_before_strided_points(net)
         self.net, self.name, self.levels, self.pixel_stats = net, name, dict(levels), pixel_stats
-        channels, strides = net.feature_info.channels(), net.feature_info.reduction()
-        self.specs = {stage: FeatureSpec(channels[level], strides[level]) for stage, level in levels.items()}
+        channels, strides = _pyramid(net).channels(), _pyramid(net).reduction()
+        self._specs = {stage: FeatureSpec(channels[level], strides[level]) for stage, level in levels.items()}
         self.outputs = tuple(levels)
         self.norms_frozen = False
         # Transformers with windows keep their maps as (N, H, W, C).
         self._channels_last_axis = str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+
+    @property
+    def specs(self) -> dict[str, FeatureSpec]:
+        return self._specs
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = self.net(images)
@@ -122,27 +126,25 @@ def check_timm_weights(file: WeightsFile) -> None:
 
 
 def _create(name: str, outputs: Sequence[str], file: WeightsFile | None) -> TimmFeatures:
-    own = file is not None and all(tensor.startswith("net.") for tensor in file.tensors)
+    own = file if file is not None and all(tensor.startswith("net.") for tensor in file.tensors) else None
     options: dict[str, Any] = {}
-    if file is not None and not own:
+    if file is not None and own is None:
         # timm renames what older files name differently, and drops the classifier.
         options = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": file.tensors}}
     net, any_size = _features(name, options)
-    levels = _levels(name, net.feature_info.reduction(), outputs)
+    levels = _levels(name, _pyramid(net).reduction(), outputs)
     if not any_size:
-        size = "×".join(map(str, net.pretrained_cfg["input_size"][1:]))
+        size = "×".join(map(str, _published_cfg(net)["input_size"][1:]))
         raise ConfigError(f"backbone {name} takes images of {size} pixels only; a detector needs any size")
-    if max(levels.values()) < len(net.feature_info.reduction()) - 1:
+    if max(levels.values()) < len(_pyramid(net).reduction()) - 1:
         # Without the stages behind the last output: nothing is computed in vain, and every parameter is used.
         net, _ = _features(name, {**options, "out_indices": tuple(range(max(levels.values()) + 1))})
     backbone = TimmFeatures(net, name, levels, pixel_stats=file.metadata.pixel_stats if file else _pixel_stats(net))
-    if own:
+    if own is not None:
         try:
-            backbone.load_state_dict(file.tensors)
+            backbone.load_state_dict(own.tensors)
         except RuntimeError as error:
-            raise WeightsError(
-                f"{file.source}: does not fit {name} with outputs {backbone.outputs}: {error}"
-            ) from error
+            raise WeightsError(f"{own.source}: does not fit {name} with outputs {backbone.outputs}: {error}") from error
     return backbone
 
 
@@ -155,10 +157,20 @@ def _features(name: str, options: Mapping[str, Any]) -> tuple[nn.Module, bool]:
             return timm.create_model(model, features_only=True, strict_img_size=False, **options), True
         except TypeError:
             net = timm.create_model(model, features_only=True, **options)
-            return net, not net.pretrained_cfg.get("fixed_input_size")
+            return net, not _published_cfg(net).get("fixed_input_size")
     except (RuntimeError, AttributeError, AssertionError, NotImplementedError) as error:
         kind = WeightsError if options.get("pretrained") else ConfigError
         raise kind(f"backbone {name}: timm cannot make a feature pyramid of it: {error}") from error
+
+
+def _pyramid(net: nn.Module) -> FeatureInfo:
+    """Channels and strides of the maps that a pyramid of timm's returns."""
+    return cast(FeatureInfo, net.feature_info)  # torch takes every attribute of a module for a tensor or a module.
+
+
+def _published_cfg(net: nn.Module) -> Mapping[str, Any]:
+    """What timm says of a model's weights."""
+    return cast(Mapping[str, Any], net.pretrained_cfg)
 
 
 def _thin_before_strided_points(net: nn.Module) -> None:
@@ -173,7 +185,8 @@ def _thin_before_strided_points(net: nn.Module) -> None:
             continue
         if conv.stride != (1, 1) and conv.in_channels < _REGISTER:
             # A hook, since some of timm's convolutions have a forward of their own.
-            conv.register_forward_pre_hook(partial(_thin, conv.stride))
+            down, along = conv.stride
+            conv.register_forward_pre_hook(partial(_thin, (down, along)))
             conv.stride = (1, 1)
 
 
@@ -197,15 +210,14 @@ def _levels(name: str, reductions: Sequence[int], outputs: Sequence[str]) -> dic
 
 
 def _pixel_stats(net: nn.Module) -> PixelStats:
-    mean, std = (tuple(round(255.0 * value, 6) for value in net.pretrained_cfg[key]) for key in ("mean", "std"))
-    return PixelStats(mean, std)
+    return stats_of_shares(_published_cfg(net)["mean"], _published_cfg(net)["std"])
 
 
 def _find_weights(weights: str | Path, name: str) -> WeightsFile:
     model, _, tag = name.removeprefix("timm/").partition(".")
     if isinstance(weights, str) and is_tag(weights):
-        tag = tag or timm.get_pretrained_cfg(model).tag
-        published = find_published(f"timm/{tag}" if weights == "pretrained" else weights, model)
+        published = find_published(f"timm/{tag or _usual_tag(model)}" if weights == "pretrained" else weights, model)
+        assert published.metadata is not None, "a backbone's file states them"
         _check_form(published.tag, published.metadata, name)
         return read_weights(fetch(published), metadata=published.metadata)
     file = read_weights(Path(weights).expanduser())
@@ -213,6 +225,11 @@ def _find_weights(weights: str | Path, name: str) -> WeightsFile:
         raise WeightsError(f"{file.source}: weights of {file.metadata.architecture}, not of {name}")
     _check_form(file.source, file.metadata, name)
     return file
+
+
+def _usual_tag(model: str) -> str | None:
+    stated = timm.get_pretrained_cfg(model)
+    return stated.tag if stated else None
 
 
 def _check_form(source: str, known: WeightsMetadata, name: str) -> None:

@@ -12,12 +12,13 @@ Source: Simonyan and Zisserman 2014, "Very deep convolutional networks for large
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.backbones.architectures import VggArchitecture
-from detres.backbones.network import Network
+from detres.backbones.network import Network, NetworkBackbone
 from detres.backbones.norms import Norm, conv_norm, frozen, make_norm
 from detres.structures import FeatureSpec, PixelStats
 
@@ -54,10 +55,10 @@ class FullyConnected(nn.Module):
         return features
 
 
-class Vgg(Network):
-    """A VGG net: normalized images (N, 3, H, W) -> feature maps by name.
+class VggLayers(Network):
+    """A VGG net, whatever it is used for.
 
-    outputs: names of what forward returns, c1..c5 and fc7 (N, fc_channels); None: c2..c5. norm: where the architecture
+    outputs: names of what `maps` returns, c1..c5 and fc7 (N, fc_channels); None: c2..c5. norm: where the architecture
     has batch norm, one kind for all stages, or one a stage by name; of no use elsewhere. num_classes: of the last
     layer; None: it is left out, and so are fc6 and fc7 where no output asks for them.
     Raises ValueError for an output that it has not.
@@ -94,7 +95,7 @@ class Vgg(Network):
         if stage != "c1":
             x = halve(x)
         for place, norm in self._convs[stage]:
-            conv = self.features[place]
+            conv = cast(nn.Conv2d, self.features[place])  # Of _build_features, which noted its place.
             x = conv(x) if norm is None else conv_norm(x, conv, self.features[norm])
             x = x.relu_()
         return x
@@ -144,7 +145,7 @@ class Vgg(Network):
         The backbone then ends in c5. Raises ValueError where no output would remain, and for any other stage.
         """
         self.outputs, self.stages = self.outputs_without(name), self.stages[:-1]
-        fc6, fc7 = self.classifier[_FC6], self.classifier[_FC7]
+        fc6, fc7 = (cast(nn.Linear, self.classifier[place]) for place in (_FC6, _FC7))
         del self.classifier
         return FullyConnected(fc6, fc7, dropout=self.architecture.dropout)
 
@@ -156,7 +157,8 @@ class Vgg(Network):
     # How it is built
 
     def _build_features(self) -> nn.Sequential:
-        net, layers, channels = self.architecture, [], 3
+        net, channels = self.architecture, 3
+        layers: list[nn.Module] = []
         for level, (stage, depth, width) in enumerate(zip(net.stages, net.depths, net.widths, strict=True)):
             self._convs[stage] = []
             for _ in range(depth):
@@ -184,7 +186,12 @@ class Vgg(Network):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
+
+
+class Vgg(NetworkBackbone, VggLayers):
+    """A VGG net as a backbone: normalized images (N, 3, H, W) -> feature maps by name."""

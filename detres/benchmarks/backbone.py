@@ -15,7 +15,7 @@ import torchvision
 from torch import Tensor, nn
 
 from detres.backbones.norms import fold_norms
-from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast, measure
+from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast, loss_of, measure
 from detres.benchmarks.machine import Machine, Precision, count_operations, exact_float32
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan
@@ -119,7 +119,7 @@ def our_network(pictures: Pictures) -> Classifier:
 
 def make_our_forward(pictures: Pictures, device: torch.device, precision: Precision, compile: bool) -> Contender:
     """Norms folded into convolutions, channels_last, compiled where that can be done."""
-    model = fold_norms(our_network(pictures)).to(device=device, memory_format=torch.channels_last)
+    model = fold_norms(our_network(pictures)).to(device).to(memory_format=torch.channels_last)
     images = model.normalize(pictures.rgb().to(device))
     logits: Callable[[Tensor], Tensor] = torch.compile(model.logits, dynamic=False) if compile else model.logits
 
@@ -146,7 +146,7 @@ def make_their_forward(peer: str, pictures: Pictures, device: torch.device, prec
 
 def make_our_step(pictures: Pictures, device: torch.device, precision: Precision, compile: bool) -> Contender:
     """detres's own loop; gives the loss before the step's update."""
-    model: Any = our_network(pictures).to(device=device, memory_format=torch.channels_last)
+    model: Any = our_network(pictures).to(device).to(memory_format=torch.channels_last)
     if compile:
         model.compile()
     batch = ClassificationBatch(pictures.rgb(), pictures.labels(), tuple(range(pictures.images)))
@@ -159,7 +159,7 @@ def make_our_step(pictures: Pictures, device: torch.device, precision: Precision
         device=device,
         precision=precision,
     )
-    return Contender(lambda: torch.tensor(next(steps).losses["loss"]), lambda: model.parameters())
+    return Contender(lambda: torch.tensor(loss_of(next(steps))), lambda: model.parameters())
 
 
 def make_their_step(peer: str, pictures: Pictures, device: torch.device, precision: Precision) -> Contender:

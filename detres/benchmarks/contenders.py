@@ -14,6 +14,7 @@ from detres.benchmarks.machine import Machine, Precision
 from detres.benchmarks.memory import peak_of_device, peak_of_process
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan, alternate
+from detres.training.loop import StepReport
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,9 @@ def _peak(make: Callable[[], Contender], contender: Contender, machine: Machine)
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context in which a call of this precision runs."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def loss_of(report: StepReport) -> float:
+    """The total that was read from the device, as of every step of a benchmark."""
+    assert report.losses is not None, "a report was due"
+    return report.losses["loss"]

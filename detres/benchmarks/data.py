@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,7 @@ def measure_detection_data(photos: Photos, our_worker: Worker, their_worker: Wor
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bytes_each = write_photos(folder, photos)
+        sides: list[tuple[Worker, Callable[[Path, Photos], Iterator[Any]]]]
         sides = [(our_worker, our_batches), *((their_worker, batches) for batches in theirs.values())]
         seconds = alternate_workers([(process, partial(batches, folder, photos)) for process, batches in sides], plan)
         checks = [same_batches(our_batches(folder, photos), batches(folder, photos)) for batches in theirs.values()]
@@ -96,7 +97,8 @@ def measure_detection_data(photos: Photos, our_worker: Worker, their_worker: Wor
 def write_photos(folder: Path, photos: Photos) -> float:
     """JPEG files and instances.json, in COCO's layout; the files' mean number of bytes."""
     draws = np.random.default_rng(0)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for place in range(photos.count):
         file = folder / f"{place:06d}.jpg"
         picture = smooth_picture(photos.height, photos.width, place, noise=_NOISE)

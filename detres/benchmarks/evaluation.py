@@ -77,11 +77,11 @@ class Results:
             scores = draws.random(self.detections) * np.where(np.arange(self.detections) < len(true), 1.0, 0.6)
             corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
             order = np.argsort(-scores, kind="stable")
-            columns = (
+            of_boxes, of_scores, of_labels = (
                 torch.from_numpy(values[order])
                 for values in (corners.astype(np.float32), scores.astype(np.float32), labels)
             )
-            found.append(Detections(*columns, image_size=(_HEIGHT, _WIDTH)))
+            found.append(Detections(of_boxes, of_scores, of_labels, (_HEIGHT, _WIDTH)))
         return found
 
     @staticmethod

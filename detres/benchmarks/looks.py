@@ -17,7 +17,7 @@ from detres.benchmarks.memory import peak_of_device, peak_of_process
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Call, Plan, alternate
 from detres.config.detection_schema import Config
-from detres.config.loading import load_config
+from detres.config.loading import load_config, of_schema
 from detres.data.detection.image_copies import copies_of
 from detres.data.detection.loaders import DetectionSample
 from detres.detection.model.faster_rcnn import FasterRCNN
@@ -75,7 +75,7 @@ def measure_looks(machine: Machine, work: LooksWork, plan: Plan) -> list[Row]:
 
 def make_test(work: LooksWork, piece: str, device: torch.device) -> Call:
     """A test of one image whose copies lie ready on the device."""
-    config = load_config(work.config, [*_RANDOM, *work.overrides, *work.pieces[piece]])
+    config = of_schema(load_config(work.config, [*_RANDOM, *work.overrides, *work.pieces[piece]]), Config)
     test = DetectionTest([Member(_detector(config).to(device), config.data)], config.test)
     rgb = np.random.default_rng(0).integers(0, 256, (work.side, work.side, 3), dtype=np.uint8)
     sample = DetectionSample(rgb, (work.side, work.side), 0, DetectionTarget.empty(), sample_key=0)
@@ -100,7 +100,7 @@ def _parameter_rows(work: LooksWork, plain: str, pieces: list[str]) -> list[Row]
     counts = {}
     for piece in (plain, *pieces):
         changes = tuple(text for text in work.pieces[piece] if text.startswith("model."))
-        config = load_config(work.config, [*_RANDOM, *work.overrides, *changes])
+        config = of_schema(load_config(work.config, [*_RANDOM, *work.overrides, *changes]), Config)
         counts[piece] = sum(parameter.numel() for parameter in build_detector(config).parameters()) / 1e6
     return [
         Row(f"test/{piece.replace(' ', '_')}/parameters", counts[piece], counts[plain], "10⁶", plain, work.config)

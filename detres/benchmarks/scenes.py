@@ -19,6 +19,7 @@ from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from detres.backbones import build_backbone
+from detres.backbones.network import Network
 from detres.config.detection_schema import DataConfig
 from detres.conversion.torchvision import reading as torchvision_weights
 from detres.data.detection.loaders import DetectionSample, collate
@@ -111,7 +112,8 @@ def detres_detector(theirs: TorchvisionFasterRCNN, scene: Scene) -> tuple[Faster
     test = torchvision_weights.test_settings()
     model = assemble(backbone, config, test)
     model.load_state_dict(torchvision_weights.convert_state_dict(state))
-    model.backbone.freeze_stages(2)
+    assert isinstance(backbone, Network), "of ours"
+    backbone.freeze_stages(2)
     data = DataConfig(shortest_side=(min(scene.height, scene.width),), longest_side=theirs.transform.max_size)
     return model, settings_of(model, config, data, test, "benchmark")
 

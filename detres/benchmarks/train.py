@@ -57,7 +57,7 @@ def check_losses(scene: Scene, device: torch.device) -> Check:
 def make_ours(scene: Scene, device: torch.device, precision: Precision, compile: bool) -> Contender:
     """detres's own loop, losses read and watched at every step."""
     model, _ = detres_detector(torchvision_detector(scene), scene)
-    model = model.to(device=device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     if compile:
         model.backbone.compile()
         model.neck.compile()

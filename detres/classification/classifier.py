@@ -18,8 +18,8 @@ from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, Sh
 from detres.backbones.building import Choices, Kinds, build_network
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm
-from detres.backbones.resnet import ResNet
-from detres.backbones.vgg import Vgg
+from detres.backbones.resnet import ResNetLayers
+from detres.backbones.vgg import VggLayers
 from detres.classification.losses import top1_error
 from detres.errors import ConfigError
 from detres.structures import ClassificationBatch
@@ -62,10 +62,12 @@ class Classifier(Network):
         """Normalized images, and labels or shares of classes, as training shows them."""
         rgb, lessons = batch.images, self.lessons
         if lessons.colours is not None:
+            assert batch.sample_keys is not None, "whoever sets lessons draws keys"
             rgb = lessons.colours(rgb, batch.sample_keys)
         images = self.normalize(rgb)
         if lessons.mixing is None:
             return images, batch.labels
+        assert batch.key is not None, "whoever sets lessons draws keys"
         return lessons.mixing(images, batch.labels, batch.key)
 
     def normalize(self, rgb: Tensor) -> Tensor:
@@ -80,15 +82,15 @@ class Classifier(Network):
         return self.logits(images if images.is_floating_point() else self.normalize(images))
 
 
-class ResNetClassifier(Classifier, ResNet):
+class ResNetClassifier(Classifier, ResNetLayers):
     """A ResNet with fc."""
 
 
-class VggClassifier(Classifier, Vgg):
+class VggClassifier(Classifier, VggLayers):
     """A VGG net with its three fully connected layers."""
 
 
-CLASSIFIERS: Kinds = {Architecture: ResNetClassifier, VggArchitecture: VggClassifier}
+CLASSIFIERS: Kinds[Classifier] = {Architecture: ResNetClassifier, VggArchitecture: VggClassifier}
 
 
 def build_classifier(

@@ -103,7 +103,11 @@ def settings_of(
 
 def stated_pixel_stats(config: ClassifierConfig, usual: PixelStats) -> PixelStats:
     """`usual`, with the mean and the std that the config states, which are in RGB."""
-    turned = slice(None) if usual.order == "rgb" else slice(None, None, -1)
-    mean = usual.mean if config.pixel_mean is None else config.pixel_mean[turned]
-    std = usual.std if config.pixel_std is None else config.pixel_std[turned]
+    mean = usual.mean if config.pixel_mean is None else _ordered(config.pixel_mean, usual)
+    std = usual.std if config.pixel_std is None else _ordered(config.pixel_std, usual)
     return replace(usual, mean=mean, std=std)
+
+
+def _ordered(rgb: tuple[float, float, float], like: PixelStats) -> tuple[float, float, float]:
+    r, g, b = rgb
+    return (r, g, b) if like.order == "rgb" else (b, g, r)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detres.backbones.architectures import BACKBONES
+from detres.backbones.norms import Norm
 from detres.backbones.weights.files import not_finite, read_weights, write_tensors
 from detres.backbones.weights.formats import is_safetensors_file
 from detres.backbones.weights.metadata import WeightsMetadata
@@ -85,7 +86,7 @@ def _settings(
     model = ClassifierConfig(
         backbone=BackboneConfig(name=known.architecture, norm="batch"), class_names=tuple(class_names)
     )
-    norms = dict.fromkeys(BACKBONES[known.architecture].normed_stages, "batch")
+    norms: dict[str, Norm] = dict.fromkeys(BACKBONES[known.architecture].normed_stages, "batch")
     return ClassifierSettings(model, ClassificationDataConfig(crop=crop), test, known, norms, known.recipe)
 
 
@@ -94,7 +95,8 @@ def _usual_tag(publisher: str, architecture: str) -> str:
         return PRETRAINED.partition("/")[2]
     import timm  # a second, and only tags need it
 
-    return timm.get_pretrained_cfg(architecture).tag if timm.is_model(architecture) else ""
+    stated = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+    return (stated.tag or "") if stated else ""
 
 
 def _torchvision_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConfig]:
@@ -109,6 +111,7 @@ def _timm_test(architecture: str, tag: str) -> tuple[int, ClassificationTestConf
     import timm
 
     stated = timm.get_pretrained_cfg(f"{architecture}.{tag}")
+    assert stated is not None, "the weights were found by this name"
     crop = (stated.test_input_size or stated.input_size)[-1]
     scale = math.floor(crop / (stated.test_crop_pct or stated.crop_pct))
     return stated.input_size[-1], ClassificationTestConfig(scales=(scale,), crop=crop)

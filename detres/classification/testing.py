@@ -138,6 +138,7 @@ def _mean_softmax(
     """(N, K) float64 on the host, over all views of each image and their mirrors, every view counting alike."""
     owners = torch.cat([group.owners for group in groups])
     count, classes = int(owners.max()) + 1, member.model.num_classes
+    assert classes is not None, "a classifier has its last layer"
     # Summed on the host, in order and in float64: atomic additions on a GPU come out differently each time.
     sums = torch.zeros(count, classes, dtype=torch.float64)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

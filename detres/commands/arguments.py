@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from detres.config.loading import Layer
@@ -51,7 +51,7 @@ def split_overrides(texts: Sequence[str]) -> tuple[list[str], list[str]]:
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+=|[A-Za-z_]\w*=(?:[-+.\deE]+|true|false|\[.*\])$")
 
 
-def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[Layer]:
+def layers_of(arguments: argparse.Namespace, task: str = "detection") -> list[Layer]:
     """What --data says of a set for this task, to be laid over the config's file."""
     if not arguments.data:
         return []
@@ -68,7 +68,7 @@ def layers_of(arguments: argparse.Namespace, task: Task = "detection") -> list[L
     stated = data.model_dump(mode="json", exclude_unset=True)
     # The file decides which data: splits and classes that only the config's own set has would not be found in it.
     stated |= {"format": data.format}
-    cleared = {"train": [], "val": [], "test": [], "classes": None, "val_fraction": 0.0, "root": None}
+    cleared: dict[str, Any] = {"train": [], "val": [], "test": [], "classes": None, "val_fraction": 0.0, "root": None}
     if task == "detection":
         cleared["strict"] = None  # What may be left out of one set was not said of another.
     source = str(arguments.data)
@@ -89,4 +89,4 @@ def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> T
     if _COMMANDS[stated] != _COMMANDS[task]:
         command = f"{verb}_{_COMMANDS[stated]}"
         raise ConfigError(f"--cfg {cfg}: this is a {stated} config, which `detres {command} --cfg {cfg}` takes")
-    return stated
+    return cast(Task, stated)  # A name of SCHEMAS.

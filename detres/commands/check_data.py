@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,5 +168,5 @@ def _problem_lines(problems: Sequence[Problem]) -> list[str]:
     return [f"  {len(problems)} problems: {_counted(kinds)}", *(f"    {problem}" for problem in problems)]
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _counted(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())

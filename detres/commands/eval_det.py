@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import add_config, add_device, check_task, layers_of
+from detres.commands.arguments import Task, add_config, add_device, check_task, layers_of
 from detres.commands.telling import on_terminal
 
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     given = (arguments.weights or arguments.detections)[0]
     localizes = bool(arguments.weights) and task_of_weights(given) == "localization"
-    task = "localization" if localizes else "detection"
+    task: Task = "localization" if localizes else "detection"
     if arguments.cfg and (stated := check_task(arguments.cfg, task, "eval")) != task:
         raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {given} is of {task}")
     if localizes and arguments.report:

@@ -7,12 +7,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from detres.commands.output import forgiving_output
 from detres.commands.stopping import INTERRUPTED, say_stopped, stopped_by_signals
 from detres.errors import UserError
 from detres.system_errors import system_message
 from detres.version import __version__
+
+if TYPE_CHECKING:
+    from detres.rank_failures import EndedElsewhere
 
 COMMANDS = {
     "train_cls": "train a classifier",
@@ -59,7 +63,7 @@ def _status_of(argv: Sequence[str] | None) -> int:
             return _fail(error)
         except BaseException as error:
             if type(error).__name__ == "EndedElsewhere":  # by its name: to import it is to import torch
-                return error.exit_status
+                return cast("EndedElsewhere", error).exit_status
             # Whatever became of it on its way: importing a library, or a library's own handlers, may turn it.
             if stopping.signal_name is not None or isinstance(error, KeyboardInterrupt):
                 say_stopped(stopping.signal_name or "SIGINT")

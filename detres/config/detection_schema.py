@@ -5,6 +5,7 @@ Sections are frozen and refuse unknown keys. A yaml states only what differs fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -137,7 +138,7 @@ class RoiConfig(Section):
         return _check_groups(self, self.head_norm, self.head_conv_channels)
 
 
-OUTPUT_STRIDES = {"c4": (32,), "dc5": (16, 8), "fpn": (32,)}
+OUTPUT_STRIDES: Mapping[str, tuple[Literal[8, 16, 32], ...]] = {"c4": (32,), "dc5": (16, 8), "fpn": (32,)}
 """Strides that c5 may have in each layout, the usual one first."""
 
 
@@ -147,7 +148,7 @@ class DetectorBackboneConfig(BackboneConfig):
 
 
 class ModelConfig(Section):
-    layout: Annotated[str, OneOf(LAYOUTS)] = "fpn"
+    layout: Annotated[Literal["c4", "dc5", "fpn"], OneOf(LAYOUTS)] = "fpn"
     backbone: DetectorBackboneConfig = DetectorBackboneConfig()
     fpn: FpnConfig = FpnConfig()
     anchors: AnchorsConfig = AnchorsConfig()
@@ -179,7 +180,7 @@ class ModelConfig(Section):
         return self
 
     @property
-    def output_stride(self) -> int:
+    def output_stride(self) -> Literal[8, 16, 32]:
         """Of c5, in pixels a cell."""
         return self.backbone.output_stride or OUTPUT_STRIDES[self.layout][0]
 

@@ -118,6 +118,14 @@ def read_config(
     return LoadedConfig(config, (*to_batch, *to_steps), idle)
 
 
+def of_schema(config: AnyConfig, schema: type[AnySection]) -> AnySection:
+    """The config, where it is one of this schema's task. Raises ConfigError where it is another's."""
+    if not isinstance(config, schema):
+        named = f"{config.recipe}: " if config.recipe else ""
+        raise ConfigError(f"{named}a {config.task} config, expected one of {schema.model_fields['task'].default}")
+    return config
+
+
 def task_of(name_or_path: str | Path) -> str:
     """What a config's file is for, read before anything in it is checked."""
     return _task_in([read_layer(find_config(name_or_path))])
@@ -222,7 +230,8 @@ def _refuse_foreign_code(values: Mapping[str, Any], layers: Sequence[Layer]) -> 
 
 def _own_code(layers: Sequence[Layer]) -> set[CodeName]:
     """What the user's own layers name, each by itself and all of them together: one may name, another add options."""
-    trusted, together = [layer.values for layer in layers if layer.trusted], {}
+    trusted = [layer.values for layer in layers if layer.trusted]
+    together: dict[str, Any] = {}
     for values in trusted:
         _merge(together, values)
     return {name for values in (*trusted, together) for name in code_names(values)}

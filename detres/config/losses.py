@@ -48,7 +48,7 @@ def without_own_losses(section: AnySection) -> AnySection:
     for key in type(section).model_fields:
         value = getattr(section, key)
         if isinstance(value, LossConfig):
-            changed |= {key: type(value)()} if value.is_code else {}
+            changed |= {key: type(value).model_validate({})} if value.is_code else {}
         elif isinstance(value, Section):
             inner = without_own_losses(value)
             changed |= {key: inner} if inner is not value else {}

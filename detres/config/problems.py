@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 Path = tuple[str, ...]
 
@@ -84,7 +85,7 @@ def _nearest_key(path: Path, known: tuple[Path, ...]) -> Path | None:
     siblings = {key[-1]: key for key in known if key[:-1] == group}
     if close := nearest(leaf, siblings, 1):
         return siblings[close[0]]
-    elsewhere = {}
+    elsewhere: dict[str, list[Path]] = {}
     for key in known:
         elsewhere.setdefault(key[-1], []).append(key)
     if close := [leaf] if leaf in elsewhere else nearest(leaf, elsewhere, 1):
@@ -124,7 +125,7 @@ _EXPECTED_BY_PREFIX = (
 )
 
 
-def _wrong_value(path: Path, detail: dict[str, Any]) -> str:
+def _wrong_value(path: Path, detail: ErrorDetails) -> str:
     if detail["type"] == "value_error":
         where = f"{'.'.join(path)}: " if path else ""
         return f"{where}{detail['ctx']['error']}"
@@ -134,7 +135,7 @@ def _wrong_value(path: Path, detail: dict[str, Any]) -> str:
     return f"{'.'.join(path)}: got {got}, expected {_expected(detail)}"
 
 
-def _expected(detail: dict[str, Any]) -> str:
+def _expected(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "literal_error":
         # 'c4', 'dc5' or 'fpn'; numbers stand without quotes.

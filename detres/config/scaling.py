@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from detres.config.problems import describe_problems
 from detres.config.sections import ExperimentConfig
 from detres.errors import ConfigError
+
+AnyExperiment = TypeVar("AnyExperiment", bound=ExperimentConfig)
 
 _RATES = (("optimizer", "lr"),)
 _COUNTS = (
@@ -45,8 +47,8 @@ class Scaled:
 
 
 def scale_to_batch(
-    config: ExperimentConfig, *, recipe_batch: int, explicit: Collection[tuple[str, ...]]
-) -> tuple[ExperimentConfig, tuple[Scaled, ...]]:
+    config: AnyExperiment, *, recipe_batch: int, explicit: Collection[tuple[str, ...]]
+) -> tuple[AnyExperiment, tuple[Scaled, ...]]:
     """Scale a config that states the recipe's schedule to its own training.batch.
 
     recipe_batch: the batch that rates and counts were chosen for. explicit: paths the user set, which are never scaled.
@@ -67,8 +69,8 @@ def scale_to_batch(
 
 
 def scale_to_steps(
-    config: ExperimentConfig, *, recipe_steps: float, explicit: Collection[tuple[str, ...]]
-) -> tuple[ExperimentConfig, tuple[Scaled, ...]]:
+    config: AnyExperiment, *, recipe_steps: float, explicit: Collection[tuple[str, ...]]
+) -> tuple[AnyExperiment, tuple[Scaled, ...]]:
     """Bring milestones and warm-up into a run of training.steps, which the user set, where they lie beyond its end.
 
     recipe_steps: the length that they were chosen for. explicit: paths the user set, which are never scaled.
@@ -87,7 +89,7 @@ def scale_to_steps(
     return (_checked(type(config), values), tuple(scaled)) if scaled else (config, ())
 
 
-def _checked(schema: type[ExperimentConfig], values: dict[str, Any]) -> ExperimentConfig:
+def _checked(schema: type[AnyExperiment], values: dict[str, Any]) -> AnyExperiment:
     try:
         return schema.model_validate(values)
     except ValidationError as error:

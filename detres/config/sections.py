@@ -71,7 +71,7 @@ class BackboneConfig(Section):
     were trained, else end."""
     stride_in: Literal["1x1", "3x3"] | None = None
     """Which convolution of a bottleneck strides; null: as the weights were trained, else 3x3."""
-    norm: Annotated[str, OneOf(NORMS)] | None = None
+    norm: Annotated[Literal["batch", "frozen", "sync", "group"], OneOf(NORMS)] | None = None
     """null: frozen where statistics were loaded, batch elsewhere."""
     frozen_stages: int = Field(default=0, ge=0, le=5)
     """0 nothing, 1 the stem, 2 the stem and c2, and so on."""

@@ -100,9 +100,9 @@ def _read(dialect: type[BoundedLoader], text: str, source: str, use: Callable[[A
         kind = "this is no YAML that is read" if isinstance(error, RefusedYamlError) else "this is no YAML"
         raise ConfigError(f"{source}: {kind}: {error.problem}{line}") from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        number = text.count("\n", 0, error.position) + 1
         raise ConfigError(
-            f"{source}: this is no YAML: it holds the character {chr(error.character)!a} (line {line})"
+            f"{source}: this is no YAML: it holds the character {chr(error.character)!a} (line {number})"
         ) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"{source}: this is no YAML: {error}") from None

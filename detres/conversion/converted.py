@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from detres.backbones import build_backbone
-from detres.backbones.architectures import BACKBONES, StrideIn
+from detres.backbones.architectures import BACKBONES, Architecture, StrideIn
 from detres.backbones.weights.files import write_tensors
 from detres.backbones.weights.metadata import WeightsMetadata
 from detres.backbones.weights.model_settings import load_strictly
@@ -106,7 +106,8 @@ def resnet_of(tensors: Mapping[str, Tensor]) -> str:
     depths = tuple(sum(stage == str(number) for stage, _ in blocks) for number in range(1, 5))
     kind = "bottleneck" if "backbone.layer1.0.conv3.weight" in tensors else "basic"
     for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"):
-        if (BACKBONES[name].block, BACKBONES[name].depths) == (kind, depths):
+        net = BACKBONES[name]
+        if isinstance(net, Architecture) and (net.block, net.depths) == (kind, depths):
             return name
     raise WeightsError(f"its backbone has {kind} blocks, {depths} in its stages; that is no ResNet of 18 to 152 layers")
 

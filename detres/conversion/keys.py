@@ -100,12 +100,12 @@ def settled(
     """
     said = resolve_by(_Said, [Layer("the weights", _groups(detector)), *layers])
     _refuse_what_weights_decide(layers, detector.model)
-    stats = said.model.backbone.pixel_stats
+    stats, eps = said.model.backbone.pixel_stats, said.model.backbone.norm_eps
     backbone = replace(
         detector.backbone,
-        stride_in=said.model.backbone.stride_in,
+        stride_in=said.model.backbone.stride_in or detector.backbone.stride_in,
         pool=said.model.backbone.pool,
-        norm_eps=said.model.backbone.norm_eps,
+        norm_eps=detector.backbone.norm_eps if eps is None else eps,
         pixel_stats=PixelStats(stats.mean, stats.std, stats.order),
     )
     placed = {"stride_in": backbone.stride_in, "norm_eps": backbone.norm_eps}
@@ -139,6 +139,7 @@ def values_of(detector: DetectorSettings | ConvertedDetector) -> dict[str, Any]:
 
 
 def _groups(detector: DetectorSettings | ConvertedDetector) -> dict[str, Any]:
+    assert detector.backbone is not None, "of another project, or to become one of its"
     model, known = detector.model.model_dump(), asdict(detector.backbone)
     model["backbone"] |= {key: known[key] for key in _OF_METADATA}
     data = detector.preprocessing.model_dump(include=set(PREPROCESSING))

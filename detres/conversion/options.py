@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from detres.backbones.architectures import ShortcutPadding, StrideIn
 from detres.config.loading import read_override
@@ -37,7 +38,7 @@ class Options:
         Raises ConfigError where an option and a key say the same thing twice.
         """
         layers = tuple(read_override(text) for text in overrides)
-        said = {"bn_eps": self.bn_eps, "classes": classes, "stride_in": self.stride_in}
+        said: dict[str, Any] = {"bn_eps": self.bn_eps, "classes": classes, "stride_in": self.stride_in}
         for name, (key, kind) in _SAME.items():
             value = asked(layers, key)
             if value is None:

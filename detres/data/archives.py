@@ -11,10 +11,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
-from detres.data.formats.tar_reading import DAMAGE, Header, open_any_tar
+from detres.data.formats.tar_reading import DAMAGE, Header, content_of, forget_members, open_any_tar
 from detres.errors import DataError
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
@@ -121,29 +122,28 @@ def _told_by_name(archive: Path) -> Iterator[None]:
         raise DataError(f"{archive}: cannot be unpacked: {error}; download it again") from None
 
 
-def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO | None]]]:
+def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
     """The files in an archive: name, size and how to open each."""
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened:
-            for item in opened.infolist():
+        with zipfile.ZipFile(archive) as packed:
+            for item in packed.infolist():
                 if not item.is_dir():
-                    yield item.filename, item.file_size, lambda item=item: opened.open(item)
+                    yield item.filename, item.file_size, partial(packed.open, item)
         return
     with open_any_tar(archive) as opened:
         yield from _tar_members(opened)
 
 
-def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, Callable[[], BinaryIO | None]]]:
+def _tar_members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
     for member in opened:
         if member.issparse():  # a few bytes would fill the disk with zeros
             raise tarfile.ReadError(f"{member.name[:80]!a} is sparse")
         if member.isfile():
-            yield member.name, member.size, lambda member=member: opened.extractfile(member)
-        # tarfile would remember every one of a million members.
-        opened.members = []
+            yield member.name, member.size, partial(content_of, opened, member)
+        forget_members(opened)
 
 
-def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], BinaryIO | None]) -> None:
+def _unpack_one(target: Path, name: str, size: int, open_member: Callable[[], IO[bytes]]) -> None:
     file = _below(target, name)
     if file.is_file() and file.stat().st_size == size:
         return

@@ -179,7 +179,7 @@ def prepare(
             if what_is_wrong(source / archive.name, archive, checksum=False):
                 say(f"{archive.name}: fetching {url} ({archive.size / 1e9:.2f} GB)")
                 fetch(url, source / archive.name)
-    wrong = []
+    wrong: list[str] = []
     for archive in left:
         # What is half unpacked was checked before that began.
         read_all = checksum and archive.md5 is not None and not is_half_unpacked(archive, target)

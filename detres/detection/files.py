@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from detres.backbones.building import build_backbone
 from detres.backbones.network import Network
@@ -16,6 +16,9 @@ from detres.detection.model.building import assemble
 from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.detection.model.layouts import outputs_of
 from detres.errors import WeightsError
+
+if TYPE_CHECKING:
+    from detres.backbones.timm_features import TimmFeatures
 
 # Of the data section, what decides how an image reaches the model.
 PREPROCESSING = ("shortest_side", "longest_side", "rounding", "exif")
@@ -107,8 +110,9 @@ def settings_of(
     if isinstance(backbone, Network) and ":" not in config.backbone.name:
         known = metadata_of(backbone, recipe=recipe)
     elif config.backbone.name.startswith("timm/"):
-        known = WeightsMetadata(backbone.name, backbone.pixel_stats, recipe=recipe)
-        norms = {"all": "frozen" if backbone.norms_frozen else "batch"}
+        timm = cast("TimmFeatures", backbone)  # By its name. To ask for its class is to import timm, a second.
+        known = WeightsMetadata(timm.name, timm.pixel_stats, recipe=recipe)
+        norms = {"all": "frozen" if timm.norms_frozen else "batch"}
     section = config.backbone.model_copy(update={"weights": None})
     config = config.model_copy(update={"class_names": model.class_names, "backbone": section})
     return DetectorSettings(config, preprocessing, test, known, norms, recipe)

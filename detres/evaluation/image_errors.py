@@ -22,4 +22,5 @@ def image_badness(objects: FlatObjects, found: FlatDetections, judged: Judged, i
     is_false = ~is_hit & (judged.kind != NOT_COUNTED)
     alarms = np.bincount(found.image[is_false], found.scores[is_false], minlength=images)
     hits = np.bincount(found.image[is_hit], found.scores[is_hit], minlength=images)
-    return np.bincount(objects.image[~objects.ignore], minlength=images) - hits + alarms
+    there = np.bincount(objects.image[~objects.ignore], minlength=images).astype(np.float64)
+    return there - hits + alarms

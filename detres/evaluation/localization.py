@@ -70,7 +70,7 @@ class LocalizationEvaluator:
         place = self._place(image_id)
         label, truth = int(self._labels[place]), self._boxes[place]
         judged = {"true_class": bool(overlaps(located.true_box, truth)[0])}
-        if located.labels is not None:
+        if located.labels is not None and located.boxes is not None:
             named = np.asarray(located.labels, np.int64)[:TOP] == label
             right = named & overlaps(located.boxes, truth)[:TOP]
             judged |= {"top1": bool(right[:1].any()), "top5": bool(right.any()), "class": bool(named.any())}

@@ -48,7 +48,7 @@ def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str
         value = zlib.crc32(f"{key}\0{text}\0".encode(), value)
     for name, tensor in sorted(tensors.items()):
         value = zlib.crc32(f"{name}\0{tensor.dtype}{tuple(tensor.shape)}".encode(), value)
-        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
     return f"{_KIND}{value:08x}"
 
 

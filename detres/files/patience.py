@@ -26,7 +26,7 @@ def patiently(
     what: str,
     *,
     undo: Callable[[], None] = lambda: None,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> None:
     """Call `write`, and again after a while where the disk refuses, five times in a minute.
 

@@ -17,7 +17,7 @@ from detres.system_errors import as_user_error
 try:
     import fcntl
 except ImportError:  # Windows has no such locks; there what killed processes left stays until the run goes on.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 _PARTIAL = ".partial"
 # As mkstemp names it.

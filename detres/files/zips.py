@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from detres.system_errors import out_of_memory
 
@@ -72,7 +72,7 @@ class BoundedZip:
         return content
 
 
-def _fill(content: memoryview, stream: zipfile.ZipExtFile) -> None:
+def _fill(content: memoryview, stream: IO[bytes]) -> None:
     filled = 0
     while chunk := stream.read(_CHUNK):  # to the very end: there the checksum is compared
         content[filled : filled + len(chunk)] = chunk

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from detres.backbones.architectures import BACKBONES, Architecture
-from detres.backbones.building import Choices, build_network
+from detres.backbones.building import NETWORKS, Choices, build_network
 from detres.backbones.resnet import ResNet
 from detres.config.localization_schema import LocalizerConfig
 from detres.detection.model.anchors import AnchorGrid
@@ -20,7 +21,7 @@ def build_trunk(name: str, choices: Choices) -> ResNet:
     known = [own for own, net in BACKBONES.items() if isinstance(net, Architecture) and "c5" in net.stages]
     if name not in known:
         raise ConfigError(f"model.backbone.name={name}: a localizer's trunk is one of {', '.join(known)}")
-    trunk = build_network(name, choices)
+    trunk = build_network(name, choices, kinds=NETWORKS)
     assert isinstance(trunk, ResNet)
     return trunk
 
@@ -28,8 +29,8 @@ def build_trunk(name: str, choices: Choices) -> ResNet:
 def assemble(trunk: ResNet, config: LocalizerConfig, class_names: Sequence[str]) -> Localizer:
     """The localizer of the config's stage on this trunk; its own layers are drawn from torch's generator."""
     if config.stage == "rcnn":
-        options = config.rcnn.model_dump(include={"codec_weights"})
-        return RcnnLocalizer(trunk, class_names, **options, **_losses(config))
+        weights = config.rcnn.codec_weights
+        return RcnnLocalizer(trunk, class_names, codec_weights=weights, **_losses(config))
     spec, options = trunk.specs["c5"], config.rpn.model_dump(exclude={"objectness_loss", "box_loss"})
     grid = AnchorGrid([config.anchors.sizes], [spec.stride], ratios=config.anchors.ratios)
     rpn = ClassRPN(spec.channels, grid.per_cell, len(class_names), **options, **_losses(config))
@@ -43,7 +44,7 @@ def learn_by(model: Localizer, config: LocalizerConfig) -> None:
         setattr(part, name, loss)
 
 
-def _losses(config: LocalizerConfig) -> dict[str, BoxLoss | ObjectnessLoss]:
+def _losses(config: LocalizerConfig) -> dict[str, Any]:
     """The arguments of the stage's network that are losses."""
     if config.stage == "rcnn":
         return {"box_loss": BoxLoss(**config.rcnn.box_loss.model_dump(), where="model.rcnn.box_loss")}

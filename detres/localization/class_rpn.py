@@ -53,6 +53,7 @@ class ClassRPN(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
         nn.init.normal_(self.conv.weight, std=0.01)
+        assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
         self.logits = PerClassLinear(channels, num_classes * anchors_per_cell, 1)
         self.deltas = PerClassLinear(channels, num_classes * anchors_per_cell, 4)

@@ -62,12 +62,12 @@ class Finder:
     def best_boxes(self, batch: ViewBatch, classes: Tensor, device: torch.device) -> Tensor:
         """The best box of each class on each image, (N, S, 4) on the host. classes: (N, S) int64."""
         proposed = self.propose(batch, classes, device, count=1 if self.rcnn is None else self.count)
-        if self.rcnn is None:
+        if (rcnn := self.rcnn) is None:
             best = [each.boxes[0] for of_image in proposed for each in of_image]
         else:
             pictures = _pictures(batch)
             best = [
-                self._judged(rgb, each, label, device)
+                self._judged(rcnn, rgb, each, label, device)
                 for rgb, of_image, labels in zip(pictures, proposed, classes.tolist(), strict=True)
                 for each, label in zip(of_image, labels, strict=True)
             ]
@@ -110,7 +110,9 @@ class Finder:
         kept = suppress(boxes, scores, torch.zeros(len(boxes), dtype=torch.int64), self.nms)[:count]
         return Proposals(boxes[kept], scores[kept])
 
-    def _judged(self, rgb: NDArray[np.uint8], proposals: Proposals, label: int, device: torch.device) -> Tensor:
+    def _judged(
+        self, rcnn: RcnnLocalizer, rgb: NDArray[np.uint8], proposals: Proposals, label: int, device: torch.device
+    ) -> Tensor:
         """The box of the proposal that the R-CNN gives the best score, (4,), moved as it says."""
         size = (rgb.shape[0], rgb.shape[1])
         cuts = [whole_pixels(box, size) for box in proposals.boxes.tolist()]
@@ -119,7 +121,7 @@ class Finder:
         for start in range(0, len(cuts), step):
             squares = np.stack([cut(rgb, each, self.side) for each in cuts[start : start + step]])
             labels = torch.full((len(squares),), label, device=device)
-            judged = self.rcnn.judge(torch.from_numpy(squares).to(device), labels)
+            judged = rcnn.judge(torch.from_numpy(squares).to(device), labels)
             scores.append(judged[0].cpu())
             boxes.append(judged[1].cpu())
         best = int(torch.cat(scores).argmax())

@@ -35,7 +35,8 @@ class PickleMachine:
         persistent: Callable[[Any], Any] | None = None,
         file_length: int | None = None,
     ) -> None:
-        self.place, self.stack, self.inert = place, list[Any](), dict[str, int]()
+        self.stack: list[Any] = []
+        self.place, self.inert = place, dict[str, int]()
         self._data, self._end = data, len(data)
         self._find, self._persistent = find, persistent
         self._below: list[list[Any]] = []  # what stands below each mark

@@ -76,7 +76,7 @@ class Classifier:
         check_precision(precision)
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
-        self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
+        self.model = fold_norms(model).to(self.device).to(memory_format=torch.channels_last)
         self.max_pixels = max_pixels
         self._member = member_of(self.model, settings.preprocessing, settings.test)
 

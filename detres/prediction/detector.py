@@ -80,7 +80,7 @@ class Detector:
             raise ConfigError(f"score is {score}, expected 0 to 1")
         self.device, self.precision, self.settings = local_device(device), precision, settings
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
-        self.model = fold_norms(model).to(device=self.device, memory_format=torch.channels_last)
+        self.model = fold_norms(model).to(self.device).to(memory_format=torch.channels_last)
         if precision == "bf16":
             _round_weights(self.model)
         if score is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ def read_picture(picture: Picture, *, exif: bool = True, max_pixels: int | None 
         return read_image(picture, exif=exif, max_pixels=max_pixels)
     if isinstance(picture, Image.Image):
         upright = picture.size
-        tag = picture.tag_v2.get(_TIFF_ORIENTATION, 1) if picture.format == "TIFF" else 1
+        tags: Any = picture  # Pillow reads a TIFF as a class of its own, which has them.
+        tag = tags.tag_v2.get(_TIFF_ORIENTATION, 1) if picture.format == "TIFF" else 1
         rgb = rgb_of(picture, "the PIL image given")
         if tag >= 5 and rgb.shape[:2] != upright[::-1]:
             raise DataError(

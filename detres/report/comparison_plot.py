@@ -31,7 +31,7 @@ def comparison_figure(panels: Sequence[tuple[str, Sequence[Pair]]], *, title: st
         places = np.arange(len(pairs))
         published = np.array([np.nan if pair.published is None else pair.published for pair in pairs])
         means = np.array([np.mean(pair.measured) if len(pair.measured) else np.nan for pair in pairs])
-        spread = [np.std(pair.measured, ddof=1) if len(pair.measured) > 1 else 0.0 for pair in pairs]
+        spread = [float(np.std(pair.measured, ddof=1)) if len(pair.measured) > 1 else 0.0 for pair in pairs]
         axes.hlines(places, published, means, color=GREY, linewidth=1.0)
         axes.plot(published, places, "o", markersize=8, markerfacecolor="none", color=INK, label="the paper")
         if np.isfinite(means).any():

@@ -69,7 +69,8 @@ def error_curves_figure(
     Raises DataError where no run holds the error.
     """
     everything = [rows for runs in panels.values() for rows in runs.values()]
-    values = np.concatenate([curve(rows, kind, error)[1] for rows in everything for kind in ("train", "eval")] or [[]])
+    curves = [curve(rows, kind, error)[1] for rows in everything for kind in ("train", "eval")]
+    values = np.concatenate(curves or [np.empty(0)])
     if not len(values):
         raise DataError(f"the lines of {len(everything)} runs hold no {error} to draw; let a run go on for a while")
     figure, axes_of = figure_of_panels(len(panels), title=title, height=4.8, same_y=True)

@@ -147,7 +147,7 @@ def _thinned(curve: VocCurve | None) -> list[list[int]] | None:
     if curve is None:
         return None
     hits = len(curve.recall)
-    rows = np.unique(np.linspace(0, hits - 1, min(hits, _CURVE_POINTS)).round().astype(int)) if hits else []
+    rows = np.unique(np.linspace(0, hits - 1, min(hits, _CURVE_POINTS)).round().astype(int)) if hits else np.arange(0)
     return (np.stack([curve.recall, curve.precision], axis=1)[rows] * 1000).round().astype(int).tolist()
 
 

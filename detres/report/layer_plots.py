@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def responses_figure(stds: Mapping[str, Sequence[float]], *, title: str = "") ->
     """
     figure, panels = figure_of_panels(1, 2, title=title, width=9.0, height=3.4)
     for place, (name, values) in enumerate(stds.items()):
-        style = {
+        style: dict[str, Any] = {
             "color": COLOURS[place % len(COLOURS)],
             "linestyle": "--" if "plain" in name else "-",
             "linewidth": 1.6,

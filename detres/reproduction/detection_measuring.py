@@ -71,6 +71,7 @@ def measure_detectors(
         reporter=reporter.without_lines(),
     )
     metrics = evaluate_detector(open_models([run.last_weights for run in group], "detection"), asked_of_it)
+    assert metrics is not None, "the only process is the main one"
     record = {"asked": asked, "seconds_per_image": (time.perf_counter() - started) / metrics["images"]}
     write_whole(folder / _RECORD, json.dumps(record, indent=1) + "\n")
     return DetectionResult(metrics | record, folder)

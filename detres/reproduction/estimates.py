@@ -10,6 +10,7 @@ import torch
 from detres.backbones.complexity import NetCost, cost_of
 from detres.classification.classifier import build_classifier
 from detres.config.classification_schema import ClassificationConfig
+from detres.config.loading import of_schema
 from detres.reproduction.planning import Plan, Run
 from detres.structures import ClassificationBatch
 
@@ -25,7 +26,7 @@ class Estimates:
     def __init__(self, plans: Sequence[Plan], device: torch.device) -> None:
         self._device = device
         runs = [run for plan in plans for run in plan.runs if isinstance(run.config, ClassificationConfig)]
-        self._costs = {run.config.recipe: net_cost(run.config) for run in runs}
+        self._costs = {run.config.recipe: net_cost(of_schema(run.config, ClassificationConfig)) for run in runs}
         unknown = [run for run in runs if run.seconds_per_step is None]
         self._timed = min(unknown, key=lambda run: self._costs[run.config.recipe].multiply_adds, default=None)
         self._seconds_per_image: float | None = None
@@ -36,9 +37,11 @@ class Estimates:
             return left * run.seconds_per_step
         if run.config.recipe not in self._costs:
             return None
+        assert self._timed is not None, "it is among those that did not run yet"
+        timed = of_schema(self._timed.config, ClassificationConfig)
         if self._seconds_per_image is None:
-            self._seconds_per_image = seconds_per_image(self._timed.config, self._device)
-        share = self._costs[run.config.recipe].multiply_adds / self._costs[self._timed.config.recipe].multiply_adds
+            self._seconds_per_image = seconds_per_image(timed, self._device)
+        share = self._costs[run.config.recipe].multiply_adds / self._costs[timed.recipe].multiply_adds
         return left * run.config.training.batch * self._seconds_per_image * share
 
 
@@ -58,9 +61,13 @@ def seconds_per_image(config: ClassificationConfig, device: torch.device) -> flo
     """Of forward and backward pass of the config's net, as it is after a warm-up, not compiled."""
     crop, backbone = config.data.crop, config.model.backbone
     batch = max(1, min(config.training.batch, _PIXELS.get(device.type, _PIXELS["cuda"]) // crop**2))
-    net = build_classifier(
-        backbone.name, num_classes=10, shortcut=backbone.shortcut, stride_in=backbone.stride_in, norm=backbone.norm
-    ).to(device=device, memory_format=torch.channels_last)
+    net = (
+        build_classifier(
+            backbone.name, num_classes=10, shortcut=backbone.shortcut, stride_in=backbone.stride_in, norm=backbone.norm
+        )
+        .to(device)
+        .to(memory_format=torch.channels_last)
+    )
     images = torch.zeros(batch, crop, crop, 3, dtype=torch.uint8, device=device)
     sample = ClassificationBatch(images, torch.zeros(batch, dtype=torch.int64, device=device), tuple(range(batch)))
     seconds = 0.0

@@ -66,6 +66,7 @@ def measure_localizer_row(
         reporter=reporter.without_lines(),
     )
     metrics = evaluate_localizer([open_model(run.last_weights, "localization")], asked_of_it)
+    assert metrics is not None, "the only process is the main one"
     write_whole(folder / _RECORD, json.dumps(asked, indent=1) + "\n")
     return LocalizationResult(metrics, trouble)
 

@@ -7,7 +7,7 @@ are sets whose annotations a server keeps. What is finished needs its training d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,11 @@ from detres.tasks.runs.evaluation_places import default_split
 from detres.tasks.runs.run_config import run_config
 from detres.training.logging.metric_log import read_metrics
 
-_LOADERS = {"classification": load_classified, "detection": load_dataset, "localization": load_localized}
+_LOADERS: Mapping[str, Callable[[Any, SplitName], Sized]] = {
+    "classification": load_classified,
+    "detection": load_dataset,
+    "localization": load_localized,
+}
 
 # Where files lie, which a finished run needs no more, or finds elsewhere.
 _PLACES = frozenset({"data.root", "model.backbone.weights"})
@@ -88,14 +92,16 @@ class Run:
     @property
     def weights(self) -> Path | None:
         """Those it begins with; a localizer's config says which trunk and proposals it takes."""
-        takes_them = self.beginning is not None and self.config.task == "detection"
-        return self.beginning.last_weights if takes_them else None
+        if self.beginning is None or self.config.task != "detection":
+            return None
+        return self.beginning.last_weights
 
     @property
     def needed(self) -> tuple[Run, ...]:
         """What is to be trained for it, in order: before itself, what it begins with, unless it has begun."""
-        begun = self.beginning is None or existing_checkpoint(self.folder) is not None
-        return (self,) if begun else (*self.beginning.needed, self)
+        if self.beginning is None or existing_checkpoint(self.folder) is not None:
+            return (self,)
+        return (*self.beginning.needed, self)
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -192,7 +198,8 @@ def _check_folder(run: Run) -> None:
 
 def _splits(run: Run, *, tested: bool) -> tuple[SplitName, ...]:
     """What is needed of its data, to be trained as far as it is not, and to be tested."""
-    return ("train",) * (not run.is_finished) + (default_split(run.config),) * tested
+    trained: tuple[SplitName, ...] = () if run.is_finished else ("train",)
+    return (*trained, default_split(run.config)) if tested else trained
 
 
 def _obstacle(config: AnyConfig, splits: Sequence[SplitName]) -> str | None:

@@ -98,8 +98,8 @@ def choose_rows(table: Table, only: Sequence[str]) -> Table:
         raise ConfigError(f"--only {unknown[0]}: no row has this name or config; the rows are {names}")
     wanted = {word.lower() for word in only}
     rows = tuple(row for row in table.rows if wanted & {word.lower() for word in (row.name, *row.configs)})
-    names = {row.name for row in rows}
-    return replace(table, rows=rows, contrasts=tuple(pair for pair in table.contrasts if set(pair) <= names))
+    left = {row.name for row in rows}
+    return replace(table, rows=rows, contrasts=tuple(pair for pair in table.contrasts if set(pair) <= left))
 
 
 def announce(table: Table, plans: Sequence[Plan], settings: Settings, machine: Machine, *, train: bool) -> None:
@@ -132,8 +132,8 @@ def _data_of(plan: Plan) -> str:
 
 
 def _time_left(runs: Sequence[Run], estimates: Estimates) -> str:
-    seconds = [estimates.seconds_left(run) for run in runs]
-    return "time not known before its first steps" if None in seconds else in_words(sum(seconds))
+    known = [seconds for run in runs if (seconds := estimates.seconds_left(run)) is not None]
+    return in_words(sum(known)) if len(known) == len(runs) else "time not known before its first steps"
 
 
 def _steps_left(runs: Sequence[Run]) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from detres.classification.responses import Responses
+from detres.config.classification_schema import ClassificationConfig
+from detres.config.loading import of_schema
 from detres.data.classification.datasets import load_classified
 from detres.reporter import SILENT, Reporter
 from detres.reproduction.detection_measuring import DetectionResult, measure_detectors
@@ -112,7 +114,7 @@ def _trouble(plan: Plan, table: Table) -> str | None:
 
 
 def _cost(run: Run, what: str) -> float:
-    cost = net_cost(run.recipe)
+    cost = net_cost(of_schema(run.recipe, ClassificationConfig))
     return cost.parameters / 1e6 if what == "parameters" else cost.multiply_adds / 1e9
 
 
@@ -134,6 +136,7 @@ def _error(group: Sequence[Run], error: Error, plan: Plan, settings: Settings, m
             reporter=machine.reporter.without_lines(),
         )
         metrics = evaluate_classifier(open_models(files, "classification"), asked)
+        assert metrics is not None, "the only process is the main one"
     return 100 * metrics[error.metric]
 
 
@@ -156,5 +159,5 @@ def _overrides(error: Error) -> list[str]:
 
 
 def _responses(run: Run, device: torch.device) -> Responses:
-    images = load_classified(run.config.data, default_split(run.config))
+    images = load_classified(of_schema(run.config, ClassificationConfig).data, default_split(run.config))
     return responses_of(run.last_weights, images, device)

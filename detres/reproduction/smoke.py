@@ -6,8 +6,9 @@ the trunks of detectors by a ResNet-18, in the detector's own layout.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from detres.backbones.architectures import BACKBONES, Architecture
 from detres.config.detection_schema import Config
@@ -21,7 +22,7 @@ _SHRUNK = 7  # an ImageNet crop of 224 pixels to 32, and the sides of its tests 
 _MOST_BLOCKS = 9
 _CLASSES = 2
 
-SETTINGS = {
+SETTINGS: Mapping[str, Any] = {
     "task": "classification",
     "data": {
         "format": "shapes",

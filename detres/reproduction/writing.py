@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from detres.config.classification_schema import ClassificationConfig
+from detres.config.loading import of_schema
 from detres.files.whole import write_whole
 from detres.report.comparison_plot import Pair, comparison_figure
 from detres.report.error_curves import ERROR, error_curves_figure
@@ -78,7 +80,8 @@ def _cells(result: Result, column: Column) -> tuple[str, ...]:
 def _seeds(table: Table, result: Result) -> str:
     """How many runs the figures are of."""
     counts = [len(result.values.get(c.title, ())) for c in table.columns if not isinstance(c.source, Cost)]
-    return str(max(counts)) if counts and max(counts) else DASH
+    most = max(counts, default=0)
+    return str(most) if most else DASH
 
 
 def _remarks(table: Table, results: Sequence[Result]) -> list[str]:
@@ -197,4 +200,5 @@ def _curves(results: Sequence[Result]) -> dict[str, dict[str, list[dict[str, Any
 
 
 def _stages(result: Result) -> Mapping[str, int]:
-    return {stage.stage: stage.multiply_adds for stage in net_cost(result.plan.runs[0].recipe).stages}
+    recipe = of_schema(result.plan.runs[0].recipe, ClassificationConfig)
+    return {stage.stage: stage.multiply_adds for stage in net_cost(recipe).stages}

@@ -118,7 +118,7 @@ def responses_of(
     model, settings = ClassifierSettings.load(file)
     one_crop = settings.test.model_copy(update={"crops": 1, "flip": False})
     plan = member_of(model, settings.preprocessing, one_crop).plan
-    model = model.to(device=device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     return layer_responses(model, _crops(images, plan, limit, batch))
 
 

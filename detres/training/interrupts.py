@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -46,7 +47,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.signal_name: str | None = None
         self._noted_at = 0.0
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
         self._at_once = False
 
     def __enter__(self) -> Interrupts:

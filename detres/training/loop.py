@@ -115,7 +115,7 @@ def train_steps(
                 clock.stop()
                 yield StepReport(step + 1, lr)
     finally:
-        optimizer.found_inf = None
+        _raise_flag(optimizer, None)
 
 
 def _backward(
@@ -134,13 +134,18 @@ def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in _parameters(optimizer) if p.grad is not None], foreach=True)
 
 
+def _raise_flag(optimizer: torch.optim.Optimizer, flag: Tensor | None) -> None:
+    """A fused optimizer leaves the weights as they are where the flag is up; None: there is none."""
+    # torch's name for the flag that its gradient scaler sets, which is the same thing for another reason.
+    optimizer.found_inf = flag  # type: ignore[attr-defined]  # torch's scaler sets it as well
+
+
 def _update(optimizer: torch.optim.Optimizer, flag: Tensor, norm: Tensor, clip_norm: float | None) -> None:
     """Move the weights, unless the flag is up."""
     if clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), clip_norm, norm, foreach=True)
     if all(group.get("fused") for group in optimizer.param_groups):
-        # torch's name for the flag that its gradient scaler sets, which is the same thing for another reason.
-        optimizer.found_inf = flag
+        _raise_flag(optimizer, flag)
         optimizer.step()
     elif not flag.item():
         optimizer.step()

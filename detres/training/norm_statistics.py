@@ -38,16 +38,22 @@ def recompute_norms(
     Source: the published weights of He et al. 2015; Wu and Johnson 2021, section 3.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    moments = {norm: Moments(norm.running_mean) for norm in norms}
+    moments: dict[nn.Module, Moments] = {norm: Moments(_tracked(norm)[0]) for norm in norms}
     if not norms:
         return
     with _observed(model, moments), torch.no_grad():
         for batch in _until(batches, None if images is None else -(-images // world_size())):
             (forward or model)(batch)
-    for norm, of_norm in moments.items():
-        mean, variance = of_norm.over_ranks()
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+    for norm in norms:
+        for tracked, found in zip(_tracked(norm), moments[norm].over_ranks(), strict=True):
+            tracked.copy_(found)
+
+
+def _tracked(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Its running mean and variance."""
+    assert norm.running_mean is not None, "it tracks them"
+    assert norm.running_var is not None, "it tracks them"
+    return norm.running_mean, norm.running_var
 
 
 class Moments:

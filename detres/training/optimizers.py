@@ -63,7 +63,7 @@ def _build_timm(name: str, groups: list[dict], *, lr: float, momentum: float) ->
 
     own = name.removeprefix("timm/")
     if own == name or own not in list_optimizers():
-        known = ", ".join(list_optimizers())
+        known = ", ".join(map(str, list_optimizers()))
         ours = ", ".join(OPTIMIZERS)
         raise ConfigError(f"optimizer.name={name}: there are {ours}, and timm/NAME with one of {known}")
     return create_optimizer_v2(groups, own, lr=lr, momentum=momentum)

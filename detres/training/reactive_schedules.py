@@ -22,8 +22,9 @@ def plateau(
     rates: Rates, *, gamma: float = 0.1, patience: int = 5, threshold: float = 0.001, end_factor: float = 0.0
 ) -> Schedule:
     """The recipe's rate, lowered whenever evaluations no longer get better."""
-    options = {"gamma": gamma, "patience": patience, "threshold": threshold, "end_factor": end_factor}
-    return PlateauSchedule(constant(rates), rates.metric, **options)
+    return PlateauSchedule(
+        constant(rates), rates.metric, gamma=gamma, patience=patience, threshold=threshold, end_factor=end_factor
+    )
 
 
 class PlateauSchedule:

@@ -12,7 +12,7 @@ from detres.files.whole import told_of_disk
 try:
     import fcntl
 except ImportError:  # Windows has no such locks; there the folder is not guarded.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 LOCK_FILE = ".lock"
 

@@ -208,6 +208,7 @@ class _Keeper:
         step = self.state.step
         if not self._evaluates(step) or self.state.evaluated == step:
             return
+        assert self.run.evaluate is not None, "_evaluates says so"
         try:
             with self.interrupts.at_once(), self.state.ema.applied() if self.state.ema is not None else nullcontext():
                 metrics = broadcast_from_main(self.run.evaluate(step))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detres.backbones.architectures import BACKBONES, Architecture, Shortcut
-from detres.backbones.building import Choices, build_network
+from detres.backbones.building import NETWORKS, Choices, build_network
 from detres.backbones.network import Network
 from detres.backbones.weights.foreign_names import architecture_of
 from detres.errors import WeightsError
@@ -86,7 +86,9 @@ def _on_paper(architecture: str, shortcut: Shortcut | None, tensors: Mapping[str
     classes = tensors.get(f"{layer}.weight")
     count = classes.shape[0] if classes is not None and classes.ndim == 2 and classes.shape[0] else None
     with torch.device("meta"):
-        return build_network(architecture, Choices(shortcut=shortcut), num_classes=count), count is not None
+        return build_network(
+            architecture, Choices(shortcut=shortcut), num_classes=count, kinds=NETWORKS
+        ), count is not None
 
 
 def _shortcut_of(tensors: Mapping[str, Tensor], architecture: str) -> Shortcut | None:

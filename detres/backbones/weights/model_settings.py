@@ -24,6 +24,7 @@ from detres.files.strict_json import parse_json
 from detres.version import __version__
 
 if TYPE_CHECKING:
+    from detres.backbones.norms import Norm
     from detres.config.classification_schema import ClassifierConfig
     from detres.config.detection_schema import ModelConfig
     from detres.config.localization_schema import LocalizerConfig
@@ -62,7 +63,7 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
     preprocessing: Data
     test: Test
     backbone: WeightsMetadata | None
-    norms: dict[str, str]
+    norms: dict[str, Norm]
     recipe: str = ""
 
     @property

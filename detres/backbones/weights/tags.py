@@ -12,12 +12,12 @@ from urllib.error import URLError
 
 import torch
 
-from detres.backbones.pixels import VGG_FEATURES_STATS
+from detres.backbones.pixels import VGG_FEATURES_STATS, stats_of_shares
 from detres.backbones.weights.metadata import WeightsMetadata, msra_metadata
 from detres.errors import WeightsError
 from detres.files.checksums import sha256
 from detres.files.whole import write_whole
-from detres.structures import IMAGENET_STATS, PixelStats
+from detres.structures import IMAGENET_STATS
 
 PRETRAINED = "torchvision/IMAGENET1K_V1"
 """The usual weights of the ImageNet nets: of the two published recipes, the one detectors are compared with."""
@@ -111,10 +111,11 @@ def _find_timm(name: str, architecture: str) -> PublishedWeights:
         tags = ", ".join(f"timm/{tag}" for tag in known) or "none at all"
         raise WeightsError(f"timm/{name}: no weights of {architecture}; timm publishes {tags}")
     config = timm.get_pretrained_cfg(f"{architecture}.{name}")
+    assert config is not None, "timm lists it as published"
     url = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/{config.hf_hub_filename or 'model.safetensors'}"
     file = weights_cache() / "timm" / f"{architecture}.{name}.safetensors"
-    scaled = [tuple(round(255.0 * value, 6) for value in values) for values in (config.mean, config.std)]
-    metadata = WeightsMetadata(architecture, PixelStats(*scaled), recipe=f"timm {architecture}.{name}")
+    stats = stats_of_shares(config.mean, config.std)
+    metadata = WeightsMetadata(architecture, stats, recipe=f"timm {architecture}.{name}")
     return PublishedWeights(f"timm/{name}", file, url, None, metadata)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -27,13 +27,14 @@ from detres.benchmarks.classification.plain_cifar import (
     plain_optimizer,
     plain_step,
 )
-from detres.benchmarks.contenders import Comparison, Contender, Makers, measure
+from detres.benchmarks.contenders import Comparison, Contender, Makers, loss_of, measure
 from detres.benchmarks.machine import Machine, Precision, count_operations, exact_float32
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan
 from detres.config.classification_schema import ClassificationConfig
-from detres.config.loading import load_config
+from detres.config.loading import load_config, of_schema
 from detres.reporter import SILENT
+from detres.structures import ClassificationBatch
 from detres.tasks.classification.training import classification_parts
 from detres.tasks.runs.assembly import optimizer_of, schedule_of
 from detres.tasks.runs.parts import Start, TrainingParts
@@ -98,7 +99,7 @@ def measure_cifar(machine: Machine, work: CifarWork, plan: Plan) -> list[Row]:
             "plain float32": partial(make_plain, work, machine.device),
             "net_alone float32": partial(make_net_alone, work, machine.device),
         }
-        checks = {
+        checks: dict[str, Check] = {
             precision: same_losses(folder, work, machine.device, precision, machine.compile)
             for precision in work.precisions
         }
@@ -131,7 +132,7 @@ def config_of(
     folder: Path, work: CifarWork, precision: Precision, compile: bool, rate: float = _RATE
 ) -> ClassificationConfig:
     """The recipe as it is, on the images below the folder."""
-    return load_config(
+    config = load_config(
         work.recipe,
         [
             f"data.root={folder}",
@@ -143,6 +144,7 @@ def config_of(
             f"training.cuda_graphs={str(compile and work.cuda_graphs).lower()}",
         ],
     )
+    return of_schema(config, ClassificationConfig)
 
 
 def make_ours(folder: Path, work: CifarWork, device: torch.device, precision: Precision, compile: bool) -> Contender:
@@ -219,9 +221,9 @@ def same_losses(folder: Path, work: CifarWork, device: torch.device, precision: 
     parts = training_parts(config, folder, device)
     plain = PlainResNet(work.blocks).to(device)
     plain.load_state_dict(parts.model.state_dict())
-    batches = list(islice(parts.batches(0), _CHECKED_STEPS))
+    batches = list(islice(cast(Iterator[ClassificationBatch], parts.batches(0)), _CHECKED_STEPS))
     with exact_float32():
-        ours = [report.losses["loss"] for report in islice(our_steps(parts, config, device, 1), len(batches))]
+        ours = [loss_of(report) for report in islice(our_steps(parts, config, device, 1), len(batches))]
         optimizer = plain_optimizer(plain, lr=_CHECKED_RATE)
         theirs = [
             float(plain_step(plain, optimizer, normalized(batch.images.cpu()).to(device), batch.labels.to(device)))

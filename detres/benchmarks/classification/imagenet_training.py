@@ -22,7 +22,8 @@ from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast
 from detres.benchmarks.machine import Machine, Precision, count_operations, exact_float32
 from detres.benchmarks.rows import Check, Row
 from detres.benchmarks.timing import Plan
-from detres.config.loading import load_config
+from detres.config.classification_schema import ClassificationConfig
+from detres.config.loading import load_config, of_schema
 from detres.structures import IMAGENET_STATS, ClassificationBatch
 from detres.tasks.classification.models import prepare_classifier
 from detres.training.loop import train_steps
@@ -88,12 +89,12 @@ class Learner(nn.Module):
 
 def make_ours(work: ImagenetWork, device: torch.device, compile: bool) -> Contender:
     """As the recipe trains it with training.compile=true."""
-    config = load_config("imagenet_r50", [f"training.compile={str(compile).lower()}"])
+    config = of_schema(load_config("imagenet_r50", [f"training.compile={str(compile).lower()}"]), ClassificationConfig)
     return _under_our_loop(prepare_classifier(our_network(work.pictures), config, device), work, device)
 
 
 def make_timm(work: ImagenetWork, device: torch.device, compile: bool) -> Contender:
-    network = peer_network("timm", work.pictures).to(device=device, memory_format=torch.channels_last)
+    network = peer_network("timm", work.pictures).to(device).to(memory_format=torch.channels_last)
     if compile:
         network.compile()
     return _under_our_loop(Learner(network), work, device)
@@ -120,7 +121,7 @@ def make_torchvision(work: ImagenetWork, device: torch.device, precision: Precis
     pictures = work.pictures
     images = our_network(pictures).normalize(pictures.rgb()).to(device).contiguous(memory_format=layout)
     labels = pictures.labels().to(device)
-    model = peer_network("torchvision", pictures).train().to(device=device, memory_format=layout)
+    model = peer_network("torchvision", pictures).train().to(device).to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=_RATE, momentum=0.9, weight_decay=1e-4)
 
     def call() -> None:

@@ -277,8 +277,9 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any], depth: int = 0) -
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping) and depth < 8
-        merged[key] = _merged(below, value, depth + 1) if both else value
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and depth < 8:
+            value = _merged(below, value, depth + 1)
+        merged[key] = value
     return merged
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from torch import Tensor
@@ -56,7 +56,9 @@ def _pixels(theirs: Mapping[str, Tensor], order: Literal["rgb", "bgr"] | None) -
     if not all(name in theirs for name in PIXELS):
         return
     mean, std = (tuple(round(v, 4) for v in theirs[name].flatten().tolist()) for name in PIXELS)
-    for known, usual in (("bgr", BGR_STATS.mean), ("rgb", IMAGENET_STATS.mean)):
+    orders: tuple[tuple[Literal["rgb", "bgr"], Sequence[float]], ...]
+    orders = (("bgr", BGR_STATS.mean), ("rgb", IMAGENET_STATS.mean))
+    for known, usual in orders:
         if order is None and len(mean) == 3 and all(abs(a - b) < 2 for a, b in zip(mean, usual, strict=True)):
             order = known
     if order is None:

@@ -9,7 +9,7 @@ would load, too, and detect worse, so what was assumed is told.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -148,8 +148,9 @@ def _read(path: Path, form: Form) -> tuple[dict[str, Tensor], tuple[Layer, ...],
 
     Raises ValueError where the file cannot be read.
     """
+    unread: Iterable[str] = ()
     if form == "pickle":
-        content, unread = read_array_pickle(path), {}
+        content = read_array_pickle(path)
         if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
             raise ValueError("no file of detectron2's model zoo, which holds arrays by name under `model`")
     else:

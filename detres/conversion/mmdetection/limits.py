@@ -5,6 +5,9 @@ The names of the weights tell most other networks apart; here is what leaves the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from detres.conversion.mmdetection.configs import STRIDES, StatedConfig, kind_of
 from detres.conversion.mmdetection.pipeline import loses_ratio
 from detres.errors import WeightsError
@@ -30,7 +33,7 @@ _KINDS = {
     "model.bbox_roi_extractor": ("SingleRoIExtractor",),
     "model.bbox_roi_extractor.roi_layer": ("RoIAlign",),
 }
-_FIXED = {
+_FIXED: Mapping[str, Any] = {
     "model.backbone.strides": [1, 2, 2, 2],
     "model.backbone.dilations": [1, 1, 1, 1],
     "model.backbone.out_indices": [0, 1, 2, 3],
@@ -59,10 +62,10 @@ _FIXED = {
 def check_convertible(stated: StatedConfig) -> None:
     """Raises WeightsError that names every setting detres has no way to compute."""
     problems = []
-    for path, known in _KINDS.items():
+    for path, kinds in _KINDS.items():
         kind = kind_of(stated.get(path))
-        if kind is not None and kind not in known:
-            problems.append(f"{path}.type={kind}, expected {' or '.join(known)}")
+        if kind is not None and kind not in kinds:
+            problems.append(f"{path}.type={kind}, expected {' or '.join(kinds)}")
     for path, known in _FIXED.items():
         value = stated.get(path, default=known)
         if value != known:

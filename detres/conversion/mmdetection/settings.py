@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -33,6 +33,7 @@ from detres.errors import WeightsError
 from detres.structures import IMAGENET_STATS, PixelStats
 
 STYLES: Mapping[str, StrideIn] = {"caffe": "1x1", "pytorch": "3x3"}
+Rgb = tuple[float, float, float]
 _CAFFE_STATS = PixelStats((103.53, 116.28, 123.675), (1.0, 1.0, 1.0), "bgr")
 _CAFFE_STATS_1X = PixelStats((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), "bgr")
 
@@ -158,7 +159,8 @@ def _pixel_stats(reading: Reading) -> PixelStats | None:
     sections += [(step, "to_rgb", True) for step in steps]
     for section, key, default in sections:
         if isinstance(section, Mapping) and {"mean", "std"} <= section.keys():
-            mean, std = (tuple(float(value) for value in section[name]) for name in ("mean", "std"))
+            # How many they are is looked at where all that is said is (conversion/keys.py).
+            mean, std = (cast(Rgb, tuple(float(value) for value in section[name])) for name in ("mean", "std"))
             return PixelStats(mean, std, "rgb" if section.get(key, default) else "bgr")
     return None
 

@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ class ClassifiedImages:
 
 
 def classified(
-    name: str, root: Path, class_names: Sequence[str], labels: NDArray, file_names: Sequence[str], **more: object
+    name: str, root: Path, class_names: Sequence[str], labels: NDArray, file_names: Sequence[str], **more: Any
 ) -> ClassifiedImages:
     """A set from plain names; `more` are the other fields of ClassifiedImages."""
     letters, offsets = pack_names(file_names)
@@ -132,15 +133,15 @@ def joined(sets: Sequence[ClassifiedImages]) -> ClassifiedImages:
     if len(sets) == 1:
         return first
 
-    def all_of(field: str) -> NDArray | None:
+    def all_of(field: str) -> NDArray | None:  # None where sets have no such thing.
         parts = [getattr(part, field) for part in sets]
         return None if parts[0] is None else np.concatenate(parts)
 
     return replace(
         first,
         name="+".join(dict.fromkeys(part.name for part in sets)),
-        labels=all_of("labels"),
-        file_names=all_of("file_names"),
+        labels=np.concatenate([part.labels for part in sets]),
+        file_names=np.concatenate([part.file_names for part in sets]),
         file_offsets=offsets_of(np.concatenate([np.diff(part.file_offsets) for part in sets])),
         spans=all_of("spans"),
         pixels=all_of("pixels"),

@@ -75,11 +75,11 @@ def load_training_set(data: ClassificationDataConfig, *, base: Path | None = Non
     shards = tuple(shard for split in data.train for shard in expand_shards(root, split))
     if data.images is None and any(map(is_streamed, shards)):
         raise DataError("data.images: nobody can count the images of piped shards; set it to their number")
-    counted = load_classified(data, "train", base=base) if data.images is None else None
+    count = len(load_classified(data, "train", base=base)) if data.images is None else data.images
     names = read_class_names(root, data.classes)
     if data.classes is not None and data.classes != names:
         raise DataError(
             f"data.classes: the labels of a stream are those of {root / 'classes.txt'}, none can be left out or moved; "
             "leave data.classes out"
         )
-    return ShardedImages(f"{root.resolve().name}/train", names, shards, data.images or len(counted))
+    return ShardedImages(f"{root.resolve().name}/train", names, shards, count)

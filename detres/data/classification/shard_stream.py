@@ -175,13 +175,14 @@ class ShardDataset(IterableDataset[ClassificationBatch]):
         self._names = shared_zeros(self.rank_lanes, _NAMES_BYTES, dtype=torch.uint8)
 
     def __iter__(self) -> Iterator[ClassificationBatch]:
-        place = worker_lane()
-        worker = 0 if place is None else place.number
+        own_lane = worker_lane()
+        worker = 0 if own_lane is None else own_lane.number
         per_step = self.share // self.micro
         # The loader asks its workers in turns from the first on: where the run begins, another lane may be due.
         first = self.start_step * per_step + worker
         lane = self.rank * self.rank_lanes + first % self.rank_lanes
-        epoch, source = -1, iter(())
+        epoch = -1
+        source: Iterator[EncodedImage] = iter(())
         for number in itertools.count(first, self.rank_lanes):
             step, place = divmod(number, per_step)
             if step // self.steps_of_an_epoch != epoch:

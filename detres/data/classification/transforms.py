@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -63,7 +63,7 @@ class ClassificationTransform:
 
     def _finished(self, crop: NDArray[np.uint8], draws: random.Random) -> NDArray[np.uint8]:
         if draws.random() < self.flip:
-            crop = cv2.flip(crop, 1)
+            crop = cast("NDArray[np.uint8]", cv2.flip(crop, 1))
         return crop if self.randaugment is None else self.randaugment(crop, draws.getrandbits(32))
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -201,8 +201,13 @@ def concatenate(sets: Sequence[AnnotatedImages]) -> AnnotatedImages:
         turned=np.concatenate([part.turned for part in sets]),
         offsets=offsets_of(np.concatenate([np.diff(part.offsets) for part in sets])),
         problems=(*(problem for part in sets for problem in part.problems), *_in_two_sets(sets)),
-        **{name: np.concatenate([getattr(part, name) for part in sets]) for name in _BOX_FIELDS},
+        **_joined_boxes(sets),
     )
+
+
+def _joined_boxes(sets: Sequence[AnnotatedImages]) -> dict[str, Any]:
+    """Of all sets, the arrays with a row a box, by the names of their fields."""
+    return {name: np.concatenate([getattr(part, name) for part in sets]) for name in _BOX_FIELDS}
 
 
 def _in_two_sets(sets: Sequence[AnnotatedImages]) -> Iterator[Problem]:

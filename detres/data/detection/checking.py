@@ -123,6 +123,7 @@ def describe(
     areas, per_image = dataset.areas, np.diff(dataset.offsets)
     large, small = int((areas >= _LARGE).sum()), int((areas < _MEDIUM).sum())
     pixels = dataset.sizes.prod(axis=1)
+    least, usual, most = map(float, np.percentile(sides, (0, 50, 100))) if len(sides) else (0.0, 0.0, 0.0)
     return DataReport(
         split=split,
         name=dataset.name,
@@ -133,7 +134,7 @@ def describe(
         truncated=int(dataset.truncated.sum()),
         boxes_per_class=dict(zip(dataset.class_names, per_class, strict=True)),
         boxes_by_size={"small": small, "medium": len(areas) - small - large, "large": large},
-        box_sides=tuple(float(each) for each in np.percentile(sides, (0, 50, 100))) if len(sides) else (0.0, 0.0, 0.0),
+        box_sides=(least, usual, most),
         most_boxes=int(per_image.max(initial=0)),
         image_sizes=(dataset.size(int(pixels.argmin())), dataset.size(int(pixels.argmax()))),
         uncovered=uncovered,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.repeated_boxes import repeated_rows
 from detres.data.images.reading import ImageHeader, read_header
 from detres.data.packing import pack_names
-from detres.data.problems import HARMLESS, Problem
+from detres.data.problems import HARMLESS, Problem, ProblemKind
 from detres.errors import DataError
 from detres.files.many import read_all
 
@@ -60,7 +61,7 @@ def index_images(
     root: Path,
     known_classes: Sequence[str],
     classes: Sequence[str],
-    category_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int | str] | None = None,
     exif: bool = True,
     max_pixels: int | None = None,
     strict: bool | None = False,
@@ -145,7 +146,7 @@ def _header(path: str, max_pixels: int | None) -> ImageHeader | Problem:
     try:
         return read_header(path, max_pixels=max_pixels)
     except DataError as error:
-        kind = "image unreadable" if os.path.exists(path) else "image missing"
+        kind: ProblemKind = "image unreadable" if os.path.exists(path) else "image missing"
         return Problem(kind, "", f"{str(error).removeprefix(f'{path}: ')}; left out", costs_image=True)
 
 
@@ -201,7 +202,7 @@ def _check_boxes(
     known_classes: Sequence[str],
     classes: Sequence[str],
     found: list[Problem],
-) -> dict[str, NDArray]:
+) -> dict[str, Any]:
     """Flat arrays of the good boxes, as AnnotatedImages names them."""
     label_of = {name: label for label, name in enumerate(classes)}
     known = set(known_classes) | set(classes)
@@ -210,13 +211,13 @@ def _check_boxes(
     xyxy = np.fromiter(chain.from_iterable(box.xyxy for box in boxes), np.float64, 4 * len(boxes)).reshape(-1, 4)
     labels = np.array([label_of.get(box.name, -1) for box in boxes], dtype=np.int64)
     limits = sizes[owner][:, [1, 0, 1, 0]].astype(np.float64)
-    finite = np.isfinite(xyxy).all(axis=1)
+    finite = np.asarray(np.isfinite(xyxy).all(axis=1))
     xyxy = np.where(finite[:, None], xyxy, 0.0)
     sides, clipped = _sides(xyxy), np.clip(xyxy, 0.0, limits)
     # The float32 box is what is learned: its area is the one that must not vanish.
     final = clipped.astype(np.float32)
     beyond = np.abs(xyxy - clipped).max(axis=1, initial=0.0) > OUTSIDE_TOLERANCE
-    flat, gone = ~(sides > 0).all(axis=1), ~(_sides(final) > 0).all(axis=1)
+    flat, gone = (np.asarray(~(each > 0).all(axis=1)) for each in (sides, _sides(final)))
     strange = labels < 0
     strange[strange] = [boxes[i].name not in known for i in np.flatnonzero(strange)]
     for i in np.flatnonzero(strange | ~finite | gone | beyond):
@@ -225,9 +226,9 @@ def _check_boxes(
     crowd = np.array([box.crowd for box in boxes], dtype=bool)
     difficult = np.array([box.difficult for box in boxes], dtype=bool)
     good = finite & ~gone & (labels >= 0)
-    for i in repeated_rows(owner, labels, xyxy, crowd | difficult, good):
-        good[i] = False
-        found.append(Problem("box stands twice", images[owner[i]].file, f"{_where(boxes[i])}; kept once"))
+    for row in repeated_rows(owner, labels, xyxy, crowd | difficult, good):
+        good[row] = False
+        found.append(Problem("box stands twice", images[owner[row]].file, f"{_where(boxes[row])}; kept once"))
     stated = np.array([np.nan if box.area is None else box.area for box in boxes], dtype=np.float64)
     with np.errstate(over="ignore"):
         products = sides.prod(axis=1)
@@ -246,7 +247,7 @@ def _check_boxes(
     }
 
 
-def _judge(box: RawBox, strange: bool, not_finite: bool, flat: bool, gone: bool) -> tuple[str, str]:
+def _judge(box: RawBox, strange: bool, not_finite: bool, flat: bool, gone: bool) -> tuple[ProblemKind, str]:
     where = _where(box)
     if strange:
         return "unknown class", f"{where}; left out"

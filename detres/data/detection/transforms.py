@@ -90,6 +90,7 @@ class DetectionTransform:
 
     def _augmented(self, rgb: NDArray[np.uint8], shares: NDArray[Any], index: NDArray[np.int64]) -> dict[str, Any]:
         """Raises DataError: a transform may fail on some pictures alone."""
+        assert self._compose is not None, "asked by whoever saw it"
         try:
             # The index travels with its box, so that labels, ignore flags and whatever joins the target later follow.
             return self._compose(image=rgb, bboxes=shares, index=index)

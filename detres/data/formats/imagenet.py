@@ -116,7 +116,7 @@ def _label_file(root: Path, place: Path) -> Path | None:
     """Where a flat split's labels stand: beside its images, above them, or in a devkit that was unpacked there."""
     above = [folder for folder in (place, *place.parents) if folder == root or root in folder.parents]
     devkits = [data for folder in above for data in sorted(folder.glob("*devkit*/data")) + sorted(folder.glob("data"))]
-    names = (f"LOC_{place.name}_solution.csv", GROUND_TRUTH)
+    names: tuple[str, ...] = (f"LOC_{place.name}_solution.csv", GROUND_TRUTH)
     if not place.name.startswith("val"):
         names = names[:1]  # the devkit has labels of the validation images alone
     candidates = [folder / name for folder in (*above, *devkits) for name in names]

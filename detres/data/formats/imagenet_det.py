@@ -28,7 +28,7 @@ from detres.data.detection.indexing import RawBox, RawImage, index_images
 from detres.data.formats.format import Format
 from detres.data.formats.voc.xml import VocFile, parse_annotation
 from detres.data.inside import below
-from detres.data.problems import Problem
+from detres.data.problems import Problem, ProblemKind
 from detres.errors import DataError
 from detres.files.many import read_all
 from detres.files.text import read_lines
@@ -198,7 +198,7 @@ def _parse(base: Path, prefix: str, name: str) -> VocFile | Problem:
     try:
         return parse_annotation(file, first_pixel=0)
     except DataError as error:
-        kind = "annotation malformed" if os.path.isfile(file) else "annotation missing"
+        kind: ProblemKind = "annotation malformed" if os.path.isfile(file) else "annotation missing"
         detail = f"{str(error).removeprefix(f'{file}: ')}; its image is left out"
         return Problem(kind, f"{prefix}Annotations/DET/{name}.xml", detail, costs_image=True)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, Literal, Self, cast
 
 from detres.errors import DataError
 
@@ -52,7 +53,7 @@ class Header(tarfile.TarInfo):
     """
 
     @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(tarfile)
         except _DAMAGED_HEADER as error:
@@ -62,16 +63,18 @@ class Header(tarfile.TarInfo):
     def _block(self, count: int) -> int:
         if count < 0:
             raise _damage("a header states a negative size")
-        return super()._block(count)
+        return super()._block(count)  # type: ignore[misc]  # typeshed has public methods alone
 
     def _proc_member(self, opened: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _LONG_HEADERS and self.size > _MOST_HEADER_BYTES:
             raise _damage(f"a header has {self.size:,} bytes, for a name or the like")
-        return super()._proc_member(opened)
+        return super()._proc_member(opened)  # type: ignore[misc]  # as above
 
 
-_NO_HEADER = (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError)
-_DAMAGED_HEADER = (*_NO_HEADER, tarfile.InvalidHeaderError, tarfile.SubsequentHeaderError)
+# Typeshed leaves them out.
+_NO_HEADER = (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
+_BAD_HEADER = (tarfile.InvalidHeaderError, tarfile.SubsequentHeaderError)  # type: ignore[attr-defined]
+_DAMAGED_HEADER = (*_NO_HEADER, *_BAD_HEADER)
 
 
 def _damage(what: str) -> tarfile.ReadError:
@@ -90,17 +93,30 @@ def open_any_tar(file: Path) -> tarfile.TarFile:
     """
     with file.open("rb") as stream:
         head = stream.read(6)
-    kind = next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), "")
-    return tarfile.open(file, f"r:{kind}", tarinfo=Header)
+    mode: _Mode = next((mode for magic, mode in _COMPRESSED.items() if head.startswith(magic)), "r:")
+    return tarfile.open(file, mode, tarinfo=Header)
 
 
-_COMPRESSED = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
+_Mode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
+_COMPRESSED: Mapping[bytes, _Mode] = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2", b"\xfd7zXZ\x00": "r:xz"}
+
+
+def content_of(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """The bytes of a member that is a file."""
+    content = opened.extractfile(member)
+    assert content is not None, "a file has bytes"
+    return content
+
+
+def forget_members(opened: tarfile.TarFile) -> None:
+    """Of those read so far: tarfile would remember every one of a million."""
+    opened.members = []  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 def plain_files(opened: tarfile.TarFile, *, size: int) -> Iterator[tarfile.TarInfo]:
     """The members that are files, whole within the tar's `size` bytes."""
     for member in opened:
-        opened.members = []  # tarfile would remember every one of a million
+        forget_members(opened)
         if not member.isreg():
             continue
         _check_whole(member)
@@ -112,16 +128,20 @@ def plain_files(opened: tarfile.TarFile, *, size: int) -> Iterator[tarfile.TarIn
 def stream_files(source: BinaryIO) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
     """Name and size of each file in a tar that can only be read onwards, compressed or not, and how to read it."""
     counted = _Counted(source)
-    with tarfile.open(fileobj=counted, mode="r|*", tarinfo=Header) as opened:
+    with tarfile.open(fileobj=cast(IO[bytes], counted), mode="r|*", tarinfo=Header) as opened:
         for member in opened:
-            opened.members = []
+            forget_members(opened)
             _check_growth(opened.offset, counted.count)
             if not member.isreg():
                 continue
             _check_whole(member)
             if not 0 <= member.size <= MOST_IMAGE_BYTES:
                 raise _damage(f"{member.name[:80]!a} states {member.size:,} bytes, no image's size")
-            yield member.name, member.size, lambda member=member: opened.extractfile(member).read()
+            yield member.name, member.size, partial(_bytes_of, opened, member)
+
+
+def _bytes_of(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    return content_of(opened, member).read()
 
 
 def _check_whole(member: tarfile.TarInfo) -> None:

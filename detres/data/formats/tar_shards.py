@@ -12,14 +12,14 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from detres.data.classes import select_classes
 from detres.data.classification.classified import ClassifiedImages, classified, with_classes
 from detres.data.formats.format import Format
-from detres.data.formats.tar_reading import MOST_LABEL_BYTES, open_tar, plain_files, told_of_tar
+from detres.data.formats.tar_reading import MOST_LABEL_BYTES, content_of, open_tar, plain_files, told_of_tar
 from detres.data.images.files import IMAGE_SUFFIXES
 from detres.errors import DataError
 from detres.files.shard_names import expand_names, is_address, is_streamed
@@ -61,6 +61,7 @@ def load_shards(root: Path, split: str, *, classes: Sequence[str] | None = None,
             ending, span = image_of(parts, f"{shard}: {key}")
             labels.append(label_of(parts, len(known), f"{shard}: {key}"))
             names.append(f"{shown}/{key}.{ending}")
+            assert isinstance(span, tuple), "of an image, where it lies"
             spans.append(span)
     if not names:
         raise DataError(f"{root / split}: there is no image in these shards")
@@ -124,7 +125,7 @@ def image_of(parts: Mapping[str, T], where: str) -> tuple[str, T]:
     return endings[0], parts[endings[0]]
 
 
-def label_of(parts: Mapping[str, object], classes: int, where: str) -> int:
+def label_of(parts: Mapping[str, Any], classes: int, where: str) -> int:
     """The label of a sample, whose cls and json are bytes. DataError where it is missing or out of range."""
     stated: object = None
     if "cls" in parts:
@@ -162,7 +163,7 @@ def _samples(shard: Path) -> dict[str, dict[str, tuple[int, int] | bytes]]:
             if ending in IMAGE_ENDINGS:
                 parts[ending] = (member.offset_data, member.size)
             else:
-                parts[ending] = label_bytes(member.size, opened.extractfile(member).read, f"{shard}: {key}")
+                parts[ending] = label_bytes(member.size, content_of(opened, member).read, f"{shard}: {key}")
     return found
 
 

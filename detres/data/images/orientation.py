@@ -10,7 +10,7 @@ orientation is applied by both libraries in any case; other formats have none.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -66,10 +66,10 @@ def tiff_orientation(exif: bytes) -> int:
 def turn(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """(H, W, 3) as it is to be looked at; orientations 5 to 8 exchange height and width."""
     if orientation >= 5:
-        image = cv2.transpose(image)
+        image = cast("NDArray[np.uint8]", cv2.transpose(image))
     # OpenCV's names for a flip: 0 upside down, 1 left and right, -1 both.
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
-    return image if flip is None else cv2.flip(image, flip)
+    return image if flip is None else cast("NDArray[np.uint8]", cv2.flip(image, flip))
 
 
 def _chunk(read: ReadAt, chunks: Iterator[tuple[bytes, int, int]], wanted: bytes) -> bytes:

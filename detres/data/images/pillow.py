@@ -89,7 +89,7 @@ def filled_up(data: bytes, source: str) -> NDArray[np.uint8]:
             try:
                 image.load()
             except Exception:
-                image.tile = []  # What was decoded until then stands in its pixels.
+                image.tile = []  # type: ignore[attr-defined]  # What was decoded until then stands in its pixels.
             rgb = rgb_of(image, source)
     except DataError:
         raise

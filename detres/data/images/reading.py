@@ -11,7 +11,7 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -112,14 +112,14 @@ def _decode(
     flags = cv2.IMREAD_COLOR_RGB | _REDUCED[denominator] | cv2.IMREAD_IGNORE_ORIENTATION
     image = None if read(0, len(PNG)) == PNG and png_breaks_off(read, len(data)) else _by_opencv(data, flags)
     filled = image is None  # older ones fill up a JPEG that breaks off, later ones refuse it
-    if filled:
+    if image is None:
         image = filled_up(data.tobytes(), source)[::denominator, ::denominator]
     return (turn(image, file_orientation(read)) if exif else image), filled
 
 
 def _by_opencv(data: NDArray[np.uint8], flags: int) -> NDArray[np.uint8] | None:
     try:
-        return cv2.imdecode(data, flags)
+        return cast("NDArray[np.uint8] | None", cv2.imdecode(data, flags))
     except cv2.error:
         return None
 
@@ -197,7 +197,7 @@ def _stored_size(read: ReadAt, data: NDArray[np.uint8], source: str) -> tuple[in
     if head.startswith(PNG) and head[12:16] == b"IHDR":
         return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
     try:
-        with of_any_size(), open_image(io.BytesIO(data)) as image:
+        with of_any_size(), open_image(io.BytesIO(data.data)) as image:
             return image.height, image.width
     except Exception:  # see read_header
         message = f"{source}: this is no image that can be decoded ({len(data)} bytes); convert or remove it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def resize_image(
     out: (*size, 3), where the result is put, such as an image's place in a batch; it is what is returned then.
     """
     if rgb.shape[:2] != size:
-        return cv2.resize(rgb, (size[1], size[0]), dst=out, interpolation=cv2.INTER_LINEAR)
+        return cast("NDArray[np.uint8]", cv2.resize(rgb, (size[1], size[0]), dst=out, interpolation=cv2.INTER_LINEAR))
     if out is None:
         return rgb
     out[:] = rgb

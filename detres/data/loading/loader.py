@@ -53,13 +53,14 @@ class ImageLoader(DataLoader):
             **more,
         )
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names an iterator of its own, a private one
         """Workers begin now, not with the first batch that is asked for, and end with the iterator."""
         if not self.num_workers:
             return super().__iter__()
         if isinstance(self.dataset, IterableDataset):
             pool = WorkerPool(_StreamMaker(self.dataset), repeat(None), self.num_workers)
         else:
+            assert self.batch_sampler is not None, "batches are drawn by one"
             pool = WorkerPool(_BatchMaker(self.dataset, self.collate_fn), self.batch_sampler, self.num_workers)
         return PinnedBatches(pool) if self.pin_memory else pool
 

@@ -17,9 +17,9 @@ from detres.draws import Purpose, numpy_generator
 
 
 class Place(NamedTuple):
-    """One image of a run: its index in the set, the step it is used in and its position in that step's batch."""
+    """One image of a run: its place in the set, the step it is used in and its position in that step's batch."""
 
-    index: int
+    image: int
     step: int
     position: int
 

@@ -45,7 +45,7 @@ class Lane(NamedTuple):
     """Which of how many workers this process is."""
 
     number: int
-    count: int
+    workers: int
 
 
 _lane: Lane | None = None
@@ -181,11 +181,13 @@ class _Worker:
                 process.start()
                 self._process = process
         except OSError as error:
-            raise as_user_error(error, f"data.workers={self._lane.count}") from None
+            raise as_user_error(error, f"data.workers={self._lane.workers}") from None
 
     def _replace(self) -> None:
-        self._process.join(timeout=5)
-        status = self._process.exitcode  # None of one that closed its socket and lives on
+        process = self._process
+        assert process is not None, "what is replaced was there"
+        process.join(timeout=5)
+        status = process.exitcode  # None of one that closed its socket and lives on
         self._deaths += 1
         how = f"was killed by {signal.Signals(-status).name}" if status and status < 0 else f"ended with {status}"
         self.end()

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import cast
 
 import cv2
 import numpy as np
@@ -163,7 +164,7 @@ class LocalizationDataset(Dataset[LocalizationSample]):
             return np.full((side, side, 3), GREY, dtype=np.uint8), DetectionTarget.empty()
         boxes = boxes_in_crop(torch.from_numpy(self.images.boxes_of(index).copy()), box, side)
         if draws.random() < self.flip:
-            crop = cv2.flip(crop, 1)
+            crop = cast("NDArray[np.uint8]", cv2.flip(crop, 1))
             boxes = torch.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], dim=1)
         return crop, self.target_of(boxes, side, int(self.images.labels[index]))
 

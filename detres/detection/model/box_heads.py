@@ -6,11 +6,20 @@ R RoIs, C channels. Every head takes (R, C, pool, pool), gives (R, out_channels)
 from __future__ import annotations
 
 import itertools
+from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.tables import HEAD_NORMS
+
+
+class RegionHead(Protocol):
+    """A module that makes a vector of the pooled features of each RoI: (R, C, pool, pool) -> (R, out_channels)."""
+
+    out_channels: int
+
+    def __call__(self, features: Tensor, /) -> Tensor: ...
 
 
 def conv_block(channels_in: int, channels_out: int, *, norm: str = "none", kernel: int = 3) -> nn.Sequential:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
-
+from detres.backbones.network import Backbone
+from detres.backbones.norms import Norm
 from detres.config.detection_schema import ModelConfig, TestConfig
 from detres.config.losses import BoxLossConfig, ObjectnessLossConfig
 from detres.detection.model.anchors import AnchorGrid, default_sizes
@@ -17,12 +17,12 @@ from detres.detection.model.rpn import RPN
 from detres.tables import LAYOUTS
 
 
-def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> FasterRCNN:
+def assemble(backbone: Backbone, model: ModelConfig, test: TestConfig) -> FasterRCNN:
     """Hang a detector on a backbone that is already built and loaded.
 
     model.class_names must be set. Layers beyond the backbone are initialized from torch's global generator.
     """
-    stage_norms = dict(getattr(backbone, "norms", {}))  # Before C4 takes the last stage away.
+    stage_norms: dict[str, Norm] = dict(getattr(backbone, "norms", {}))  # Before C4 takes the last stage away.
     layout = _layout(backbone, model)
     sizes = model.anchors.sizes or default_sizes(len(layout.specs))
     anchors = AnchorGrid(
@@ -39,7 +39,7 @@ def assemble(backbone: nn.Module, model: ModelConfig, test: TestConfig) -> Faste
         _rpn(layout, anchors, model),
         _roi_heads(layout, model, test),
         anchors=anchors,
-        class_names=model.class_names,
+        class_names=model.class_names or (),
         pad_to=padding_multiple(model),
         stage_norms=stage_norms,
     )
@@ -60,7 +60,7 @@ def padding_multiple(model: ModelConfig) -> int:
     return model.pad_to or (32 if model.layout == "fpn" else 1)
 
 
-def _layout(backbone: nn.Module, model: ModelConfig) -> Layout:
+def _layout(backbone: Backbone, model: ModelConfig) -> Layout:
     head = HeadOptions(
         convs=model.roi.head_convs,
         conv_channels=model.roi.head_conv_channels,
@@ -119,7 +119,7 @@ def _roi_heads(layout: Layout, model: ModelConfig, test: TestConfig) -> RoIHeads
     return RoIHeads(
         pooler,
         layout.head,
-        len(model.class_names),
+        len(model.class_names or ()),
         global_context=model.global_context,
         positive_iou=roi.positive_iou,
         negative_iou_low=roi.negative_iou_low,

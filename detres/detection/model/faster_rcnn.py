@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from detres.backbones.norms import Norm
 from detres.detection.model.anchors import AnchorGrid
 from detres.detection.model.head_uses import check_uses
 from detres.detection.model.layouts import Layout
@@ -35,7 +36,7 @@ class FasterRCNN(nn.Module):
         anchors: AnchorGrid,
         class_names: Sequence[str],
         pad_to: int = 1,
-        stage_norms: Mapping[str, str] | None = None,
+        stage_norms: Mapping[str, Norm] | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.neck, self.rpn, self.roi = layout.backbone, layout.neck, rpn, roi

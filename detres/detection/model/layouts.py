@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from detres.backbones.architectures import BACKBONES
+from detres.backbones.network import Backbone
 from detres.backbones.vgg import BINS, FullyConnected
-from detres.detection.model.box_heads import FcHead, StageHead
+from detres.detection.model.box_heads import FcHead, RegionHead, StageHead
 from detres.detection.model.fpn import FPN
 from detres.errors import ConfigError
 from detres.structures import FeatureSpec
@@ -35,9 +36,9 @@ class Layout:
     head: pooled features -> (R, head.out_channels).
     """
 
-    backbone: nn.Module
+    backbone: Backbone
     neck: nn.Module
-    head: nn.Module
+    head: RegionHead
     specs: tuple[FeatureSpec, ...]
     roi_levels: int
     pool: int
@@ -76,15 +77,16 @@ class SingleLevel(nn.Module):
         return [features[self.name]]
 
 
-def c4(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
-    if not hasattr(backbone, "take_stage"):
+def c4(backbone: Backbone, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
+    take_stage = getattr(backbone, "take_stage", None)
+    if take_stage is None:
         raise ConfigError(
             f"model.layout=c4 takes conv5 of a ResNet to each RoI; {type(backbone).__name__} has no such stage. "
             "Use model.layout=fpn with this backbone"
         )
     shared, own = outputs_of("c4", getattr(backbone, "name", ""))
     specs = dict(backbone.specs)
-    stage, neck, spec = backbone.take_stage(own), SingleLevel(shared), specs[shared]
+    stage, neck, spec = take_stage(own), SingleLevel(shared), specs[shared]
     if not isinstance(stage, FullyConnected):
         return Layout(backbone, neck, StageHead(stage, specs[own].channels), (spec,), 1, pool or 14)
     if pool not in (None, BINS):
@@ -92,12 +94,12 @@ def c4(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels
     return Layout(backbone, neck, stage, (spec,), 1, BINS)
 
 
-def dc5(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
+def dc5(backbone: Backbone, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
     spec, pool = backbone.specs["c5"], pool or 7
     return Layout(backbone, SingleLevel("c5"), head.build(spec.channels, pool), (spec,), 1, pool)
 
 
-def fpn(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
+def fpn(backbone: Backbone, *, head: HeadOptions, pool: int | None, fpn_channels: int, fpn_norm: str) -> Layout:
     specs = {name: backbone.specs[name] for name in ("c2", "c3", "c4", "c5")}
     strides = [spec.stride for spec in specs.values()]
     if strides != [4, 8, 16, 32]:
@@ -109,7 +111,7 @@ def fpn(backbone: nn.Module, *, head: HeadOptions, pool: int | None, fpn_channel
     return Layout(backbone, neck, head.build(fpn_channels, pool), neck.specs, len(specs), pool)
 
 
-OUTPUTS = {"c4": ("c4", "c5"), "dc5": ("c5",), "fpn": ("c2", "c3", "c4", "c5")}
+OUTPUTS: Mapping[str, tuple[str, ...]] = {"c4": ("c4", "c5"), "dc5": ("c5",), "fpn": ("c2", "c3", "c4", "c5")}
 """Of a ResNet, and of whatever takes its place."""
 
 

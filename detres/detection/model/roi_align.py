@@ -178,6 +178,13 @@ def _merge_samples(position: Tensor, share: Tensor, sampled: Tensor, cells: int)
     return _Axis(cell, merged, counts)
 
 
+class _Kept(FunctionCtx):
+    """What the backward pass needs of the forward pass."""
+
+    terms: _Terms
+    num_rows: int
+
+
 class _WeightedRowSums(torch.autograd.Function):
     """Sparse matrix times rows, whose gradient is the transposed matrix times the gradient.
 
@@ -186,14 +193,14 @@ class _WeightedRowSums(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor, terms: _Terms) -> Tensor:
+    def forward(ctx: _Kept, rows: Tensor, terms: _Terms) -> Tensor:
         ctx.terms, ctx.num_rows = terms, len(rows)
         return _sum_rows(rows, terms.row, terms.weight, terms.counts)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        terms: _Terms = ctx.terms
+    def backward(ctx: _Kept, gradient: Tensor) -> tuple[Tensor, None]:
+        terms = ctx.terms
         row, order = terms.row.sort(stable=True)
         bins = torch.arange(len(terms.counts), dtype=torch.int32, device=gradient.device)
         bin_of_term = torch.repeat_interleave(bins, terms.counts)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, box_area, decode_boxes
+from detres.detection.model.box_heads import RegionHead
 from detres.detection.model.context import with_context
 from detres.detection.model.head_uses import HeadUse, check_uses
 from detres.detection.model.losses import BoxLoss, Normalizer, normalizer
@@ -107,7 +108,7 @@ class RoIHeads(nn.Module):
     def __init__(
         self,
         pooler: RoIPooler,
-        head: nn.Module,
+        head: RegionHead,
         num_classes: int,
         *,
         global_context: bool = False,
@@ -251,8 +252,8 @@ class RoIHeads(nn.Module):
         counts = [p.shape[0] for p in proposals]
         boxes, scores = self.look(source, proposals)
         return [
-            self._suppress(*of_image, size)
-            for *of_image, size in zip(boxes.split(counts), scores.split(counts), source.sizes, strict=True)
+            self._suppress(of_boxes, of_scores, size)
+            for of_boxes, of_scores, size in zip(boxes.split(counts), scores.split(counts), source.sizes, strict=True)
         ]
 
     def decode(self, logits: Tensor, deltas: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,4 +43,5 @@ def read_suitable_scales(features_at: Sequence[Callable[[Tensor], Tensor]], regi
         if merged is None:
             merged = features.new_full((regions.shape[0], *features.shape[1:]), -torch.inf)
         merged[index] = torch.maximum(merged[index], features)
+    assert merged is not None, "there is a scale"
     return merged

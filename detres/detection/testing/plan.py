@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import torch
 
@@ -46,7 +47,7 @@ def is_plain(test: TestConfig, members: int = 1) -> bool:
     return members == 1 and not (test.refine or test.scales or test.flip) and voting_of(test) == "none"
 
 
-def voting_of(test: TestConfig) -> str:
+def voting_of(test: TestConfig) -> Literal["score", "uniform", "iou", "none"]:
     return test.vote or ("score" if test.refine else "none")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -95,7 +96,7 @@ class ImageCopies:
             return self._features_at(self.scales[0], read, of_image)
         scales = torch.stack([self.frames[place].scale.prod().sqrt() for place in self.scales])
         return read_suitable_scales(
-            [lambda boxes, place=place: self._features_at(place, read, boxes) for place in self.scales],
+            [partial(self._features_at, place, read) for place in self.scales],
             of_image,
             suitable_scales(of_image, scales),
         )

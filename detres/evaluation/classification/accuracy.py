@@ -85,7 +85,7 @@ class AccuracyEvaluator:
     def state(self) -> dict[str, NDArray]:
         """What this rank has seen: picklable, for `merge` on another."""
         places = np.flatnonzero(self._state != _ABSENT)
-        parts = {"state": self._state, "top": self._top, "probabilities": self._probabilities}
+        parts: dict[str, NDArray] = {"state": self._state, "top": self._top, "probabilities": self._probabilities}
         return {"places": places} | {name: part[places] for name, part in parts.items()}
 
     def merge(self, state: dict[str, NDArray]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 
@@ -42,20 +43,21 @@ def training_batches(
     share, accumulate = training_share(config)
     on_device = None if isinstance(images, ShardedImages) else device_set(data, images, device)
     if on_device is not None:
-        drawn = {"crop": data.crop, "padding": data.padding, "flip": data.flip, "repeats": data.repeats}
-        return TrainingBatches(
-            lambda step: on_device.training_batches(replace(share, start_step=step), **drawn), accumulate
+        drawn = partial(
+            on_device.training_batches, crop=data.crop, padding=data.padding, flip=data.flip, repeats=data.repeats
         )
+        return TrainingBatches(lambda step: drawn(replace(share, start_step=step)), accumulate)
     loading = {"repeats": data.repeats, "workers": data.workers, "pin_memory": device.type == "cuda"}
-    read = _streamed if isinstance(images, ShardedImages) else _read
-    return read(data, images, accumulate, share, loading)
+    if isinstance(images, ShardedImages):
+        return _streamed(data, images, accumulate, share, loading)
+    return _read(data, images, accumulate, share, loading)
 
 
 def _read(
     data: ClassificationDataConfig, images: ClassifiedImages, accumulate: int, share: Share, loading: dict[str, Any]
 ) -> TrainingBatches:
     """Read in any order by workers."""
-    dataset = ClassificationDataset(images, transform_of(data), seed=share.seed, strict=data.strict)
+    dataset = ClassificationDataset(images, transform_of(data), seed=share.seed, strict=bool(data.strict))
 
     def from_step(step: int) -> Iterator[ClassificationBatch]:
         return iter(classification_training_loader(dataset, replace(share, start_step=step), **loading))
@@ -74,8 +76,8 @@ def _streamed(
 
     def from_step(step: int) -> Iterator[ClassificationBatch]:
         now = replace(share, start_step=step)
-        loader = shard_training_loader(images, transform, now, **loading, strict=data.strict)
-        begun.append(loader.dataset)
+        loader = shard_training_loader(images, transform, now, **loading, strict=bool(data.strict))
+        begun.append(cast(ShardDataset, loader.dataset))
         return iter(loader)
 
     def warnings() -> list[str]:

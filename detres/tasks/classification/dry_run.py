@@ -36,7 +36,7 @@ def classification_dry_parts(
     device: torch.device,
     reporter: Reporter,
     data_is_stated: bool,
-) -> DryParts:
+) -> DryParts[ClassificationBatch]:
     """The classifier, and two images with a square on each, of different colours."""
     names = agreed_class_names(config, _class_names(config, reporter, data_is_stated), CLASSIFICATION_FORMATS)
     transform_of(config.data)  # A contradiction in the augmentation shows here.

@@ -14,7 +14,7 @@ from detres.classification.files import PREPROCESSING, ClassifierSettings
 from detres.classification.testing import Member, member_of
 from detres.config.classification_schema import ClassificationConfig
 from detres.config.key_effects import in_evaluation
-from detres.config.loading import Layer, read_override, resolve
+from detres.config.loading import Layer, read_override, resolve_by
 from detres.data.classification.classified import ClassifiedImages
 from detres.data.classification.datasets import load_classified
 from detres.data.formats.imagenet_classes import imagenet_synsets
@@ -129,7 +129,8 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(where, own)]
-    config = resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("classification"))
+    stated = [*layered, *(read_override(text) for text in overrides)]
+    config = resolve_by(ClassificationConfig, stated, use=in_evaluation("classification"))
     if config.model.class_names != settings.model.class_names:
         raise ConfigError(
             f"model.class_names: {where} names its classes itself; leave them out, or select those of the images with "

@@ -76,12 +76,13 @@ def lessons_of(config: ClassificationConfig, num_classes: int) -> Lessons:
 def prepare_classifier(model: Classifier, config: ClassificationConfig, device: torch.device) -> Classifier:
     """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
     layout = memory_format_of(config)
-    model = model.to(device=device, memory_format=layout)
+    model = model.to(device).to(memory_format=layout)
     model.memory_format = layout
     if config.training.compile:
         # Not forward: it takes a batch whose ids differ each time, and would be compiled anew for each.
         # "reduce-overhead" is torch's name for CUDA graphs; elsewhere than on a GPU it means nothing.
-        model.logits = torch.compile(model.logits, mode="reduce-overhead" if config.training.cuda_graphs else None)
+        mode = "reduce-overhead" if config.training.cuda_graphs else None
+        model.logits = torch.compile(model.logits, mode=mode)  # type: ignore[method-assign]  # of this model alone
     return model
 
 

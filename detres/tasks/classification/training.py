@@ -16,6 +16,7 @@ from detres.config.classification_schema import ClassificationConfig
 from detres.data.classification.classified import ClassifiedImages
 from detres.data.classification.datasets import load_classified, load_training_set
 from detres.data.classification.shard_stream import ShardedImages
+from detres.data.places import SplitName
 from detres.distributed import share_buffers
 from detres.errors import ConfigError
 from detres.reporter import SILENT, Reporter
@@ -97,7 +98,9 @@ def _evaluator(
 
     warnings: what the last test found wrong with its images is put there.
     """
-    split = "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
+    split: SplitName | None = (
+        "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
+    )
     if split is None:
         return None
     images = load_classified(config.data, split)

@@ -28,7 +28,7 @@ class DrawnVideo:
     def add(self, rgb: NDArray[np.uint8]) -> None:
         """uint8 RGB (H, W, 3), of one size. Raises DataError where this OpenCV writes no such video."""
         if self._writer is None:
-            code = cv2.VideoWriter_fourcc(*"mp4v")
+            code = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), code, self._rate, rgb.shape[1::-1])
             if not self._writer.isOpened():
                 raise DataError(f"{self._name}: OpenCV cannot write it; --no-images leaves it out")

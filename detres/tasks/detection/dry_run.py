@@ -32,7 +32,7 @@ def detection_dry_parts(
     device: torch.device,
     reporter: Reporter,
     data_is_stated: bool,
-) -> DryParts:
+) -> DryParts[DetectionBatch]:
     """The detector, and two images with a square on each, one wide and one tall."""
     names = _class_names(config, reporter, data_is_stated)
     transform_of(config.data, training=True)  # A mistyped augmentation shows here.

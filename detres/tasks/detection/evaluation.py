@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detres.config.detection_schema import Config
 from detres.config.key_effects import in_evaluation
-from detres.config.loading import Layer, read_override, resolve
+from detres.config.loading import AnyConfig, Layer, read_override, resolve_by
 from detres.config.losses import without_own_losses
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.problems import UNREADABLE
@@ -148,7 +148,7 @@ def tell_and_write(folder: Path, measured: Measured, data_format: str, reporter:
 
 
 def evaluation_config(
-    settings: DetectorSettings, file: Path, base: Config, layers: Sequence[Layer], overrides: Sequence[str]
+    settings: DetectorSettings, file: Path, base: AnyConfig, layers: Sequence[Layer], overrides: Sequence[str]
 ) -> Config:
     """Model, preprocessing and test settings of the file, the data of base or of layers, and the overrides.
 
@@ -163,7 +163,9 @@ def evaluation_config(
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *layers, Layer(str(file), own)]
-    config = resolve([*layered, *(read_override(text) for text in overrides)], use=in_evaluation("detection"))
+    config = resolve_by(
+        Config, [*layered, *(read_override(text) for text in overrides)], use=in_evaluation("detection")
+    )
     if config.model.class_names != settings.model.class_names:
         raise ConfigError(
             f"model.class_names: {file} names its classes itself; leave them out, or select those of the set with "

@@ -20,7 +20,8 @@ class LoggedPictures:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._split, self._images = "", None
+        self._split = ""
+        self._images: AnnotatedImages | None = None
         self._entries: dict[int, list[dict[str, Any]]] = {}
         self._labels: dict[int | str, int] = {}
 
@@ -40,10 +41,12 @@ class LoggedPictures:
         """(SPLIT/PLACE, uint8 RGB) of each. Raises DataError where an image can no longer be read."""
         from detres.report.drawing import draw_comparison  # of the report, which few runs need
 
+        images = self._images
         for place, entries in self._entries.items():
-            found = self._detections(entries, self._images.size(place))
-            rgb, target = self._images.pixels(place), self._images.target(place)
-            yield f"{self._split}/{place}", draw_comparison(rgb, target, found, self._images.class_names)
+            assert images is not None, "they came with the entries"
+            found = self._detections(entries, images.size(place))
+            rgb, target = images.pixels(place), images.target(place)
+            yield f"{self._split}/{place}", draw_comparison(rgb, target, found, images.class_names)
 
     def _detections(self, entries: list[dict[str, Any]], size: tuple[int, int]) -> Detections:
         best_first = sorted(entries, key=lambda entry: -entry["score"])

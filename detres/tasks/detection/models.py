@@ -52,7 +52,7 @@ def _instead_of_dilation(backbone: str) -> str | None:
 def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) -> FasterRCNN:
     """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
     layout = memory_format_of(config)
-    model = model.to(device=device, memory_format=layout)
+    model = model.to(device).to(memory_format=layout)
     model.memory_format = layout
     if config.training.compile:
         # In place: a wrapper would put its own prefix before every name of the state dict.

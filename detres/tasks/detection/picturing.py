@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detres.config.detection_schema import Config
 from detres.config.key_effects import on_data_alone
-from detres.config.loading import Layer, load_config, read_override, resolve
+from detres.config.loading import Layer, load_config, of_schema, read_override, resolve_by
 from detres.conversion.published import locate_detector
 from detres.data.places import SplitName
 from detres.detection.files import DetectorSettings
@@ -110,13 +110,14 @@ def _what(
     if weights is not None:
         file = locate_detector(weights)
         folder = default_place(file) / "pictures"
-        base = config_of_data(file, Asked(cfg, layers), Config())
+        base = config_of_data(file, Asked(cfg=cfg, layers=layers), Config())
         return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
     use = on_data_alone()
     if cfg is not None:
-        config = load_config(cfg, overrides, layers=layers, use=use)
+        config = of_schema(load_config(cfg, overrides, layers=layers, use=use), Config)
         return config, Path("runs/pictures") / safe_name(Path(cfg).stem)
     if layers:
         source = safe_name(Path(layers[0].source).resolve().stem)  # a folder may be called as ..
-        return resolve([*layers, *map(read_override, overrides)], use=use), Path("runs/pictures") / source
+        config = resolve_by(Config, [*layers, *map(read_override, overrides)], use=use)
+        return config, Path("runs/pictures") / source
     raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")

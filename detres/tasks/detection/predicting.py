@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import cv2
 import numpy as np
@@ -130,7 +130,7 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
     if path.suffix == ".jpg" and max(rgb.shape) > _LONGEST_JPEG:
         scale = _LONGEST_JPEG / max(rgb.shape)
         height, width = (max(1, int(side * scale)) for side in rgb.shape[:2])
-        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        rgb = cast("NDArray[np.uint8]", cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
     written, data = cv2.imencode(path.suffix, np.ascontiguousarray(rgb[..., ::-1]), options)
     assert written
     with whole_file(path, durable=False) as stream:

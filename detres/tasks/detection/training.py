@@ -10,6 +10,7 @@ from detres.config.detection_schema import Config
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.datasets import load_dataset
 from detres.data.detection.shared_images import shared_images
+from detres.data.places import SplitName
 from detres.data.problems import Problem
 from detres.detection.files import settings_of
 from detres.detection.model.faster_rcnn import FasterRCNN
@@ -88,7 +89,7 @@ def _evaluator(
     eval_det refuses them. shown: remembers what is drawn of the evaluation.
     """
     data = config.data
-    split = "val" if data.val or data.val_fraction else "test" if data.test else None
+    split: SplitName | None = "val" if data.val or data.val_fraction else "test" if data.test else None
     if split is None:
         return None
     is_apart = split == "val" and not data.val

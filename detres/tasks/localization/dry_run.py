@@ -12,7 +12,7 @@ from detres.data.classification.crops import ScaleCropping
 from detres.data.localization.datasets import load_localized
 from detres.draws import Purpose, key
 from detres.errors import DataError
-from detres.localization.localizers import ClassRpnLocalizer, Localizer
+from detres.localization.localizers import ClassRpnLocalizer, Localizer, RcnnLocalizer
 from detres.reporter import Reporter
 from detres.structures import DetectionTarget, LocalizationBatch
 from detres.tables import LOCALIZATION_FORMATS
@@ -37,7 +37,7 @@ def localization_dry_parts(
     device: torch.device,
     reporter: Reporter,
     data_is_stated: bool,
-) -> DryParts:
+) -> DryParts[LocalizationBatch]:
     """The localizer, and two images with a square on each, of different classes."""
     names = agreed_class_names(config, _class_names(config, reporter, data_is_stated), LOCALIZATION_FORMATS)
     ScaleCropping(config.data.crop, config.data.shortest_side)  # A contradiction shows here.
@@ -56,6 +56,7 @@ def _predicted(model: Localizer, batch: LocalizationBatch, names: tuple[str, ...
         found = model.candidates(batch.images[:1], batch.labels[:1, None])
         scores, boxes = found.scores[0, 0], found.boxes[0, 0]
     else:
+        assert isinstance(model, RcnnLocalizer), "the only other localizer"
         scores, shares = model.judge(batch.images[:1], batch.labels[:1])
         boxes = shares * batch.images.shape[1]
     box = ", ".join(f"{edge:.0f}" for edge in boxes[scores.argmax()].tolist())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detres.config.key_effects import in_evaluation
-from detres.config.loading import Layer, read_override, resolve
+from detres.config.loading import Layer, read_override, resolve_by
 from detres.config.localization_schema import LocalizationConfig
 from detres.config.losses import without_own_losses
 from detres.data.localization.datasets import load_localized
@@ -90,7 +90,8 @@ def evaluation_config(settings: LocalizerSettings, file: Path, asked: Asked) -> 
         "training": {"compile": False},
     }
     layered = [Layer("config", base.model_dump(mode="json"), trusted=True), *asked.layers, Layer(str(file), own)]
-    return resolve([*layered, *(read_override(text) for text in asked.overrides)], use=in_evaluation("localization"))
+    stated = [*layered, *(read_override(text) for text in asked.overrides)]
+    return resolve_by(LocalizationConfig, stated, use=in_evaluation("localization"))
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:

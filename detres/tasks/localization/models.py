@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +19,8 @@ from detres.localization.testing import Finder
 from detres.reporter import SILENT, Reporter
 from detres.tasks.runs.assembly import memory_format_of, seeded
 from detres.tasks.runs.opened_model import OpenedModel, open_model
+
+AnyLocalizer = TypeVar("AnyLocalizer", bound=Localizer)
 
 
 def localizer_of_config(config: LocalizationConfig, class_names: Sequence[str]) -> Localizer:
@@ -54,13 +57,13 @@ def localizer_of_checkpoint(config: LocalizationConfig, file: Path) -> Localizer
     return model
 
 
-def prepare_localizer(model: Localizer, config: LocalizationConfig, device: torch.device) -> Localizer:
+def prepare_localizer(model: AnyLocalizer, config: LocalizationConfig, device: torch.device) -> AnyLocalizer:
     """The model on its device, in the layout and compiled form the config asks for; its names do not change."""
     layout = memory_format_of(config)
-    model = model.to(device=device, memory_format=layout)
+    model = model.to(device).to(memory_format=layout)
     model.memory_format = layout
     if config.training.compile:
-        model.trunk.last_map = torch.compile(model.trunk.last_map)
+        model.trunk.last_map = torch.compile(model.trunk.last_map)  # type: ignore[method-assign]  # of this model alone
     return model
 
 
@@ -90,13 +93,18 @@ def finder_of(
     """The model as the config tests it. rpn: what proposes for an R-CNN."""
     test, data = config.test, config.data
     plan = ViewPlan("centre" if test.crops == 1 else "whole", data.crop, test.scales)
-    options = {"count": test.proposals, "nms": test.nms, "side": data.crop}
-    options |= {"pixels_at_once": test.batch * max(data.crop, max(test.scales)) ** 2}
-    if isinstance(model, RcnnLocalizer):
+    rcnn = model if isinstance(model, RcnnLocalizer) else None
+    if rcnn is not None:
         if rpn is None:
             raise ValueError("an R-CNN is tested on the proposals of an RPN")
-        return Finder(prepare_localizer(rpn, config, device).eval(), plan, model, **options)
-    return Finder(model, plan, **options)
+        proposing = prepare_localizer(rpn, config, device).eval()
+    else:
+        assert isinstance(model, ClassRpnLocalizer), "the only other localizer"
+        proposing = model
+    pixels_at_once = test.batch * max(data.crop, max(test.scales)) ** 2
+    return Finder(
+        proposing, plan, rcnn, count=test.proposals, nms=test.nms, side=data.crop, pixels_at_once=pixels_at_once
+    )
 
 
 def say_loaded(model: Localizer, reporter: Reporter) -> Localizer:

@@ -19,6 +19,7 @@ from detres.data.localization.loaders import (
     localization_training_loader,
 )
 from detres.data.localization.localized import LocalizedImages
+from detres.data.places import SplitName
 from detres.distributed import share_buffers
 from detres.errors import DataError
 from detres.localization.files import settings_of
@@ -75,7 +76,7 @@ def localization_parts(
         target_of(config),
         flip=config.data.flip,
         seed=config.training.seed,
-        strict=config.data.strict,
+        strict=bool(config.data.strict),
     )
     batches, accumulate = training_batches(config, dataset, device)
     evaluate = _evaluator(finder, model, config, device, reporter, same)
@@ -151,7 +152,7 @@ def _evaluator(
     same: SameData,
 ) -> Evaluate | None:
     """Measures, the true class given, on val, or on test where there is no val; None where there is neither."""
-    split = "val" if config.data.val else "test" if config.data.test else None
+    split: SplitName | None = "val" if config.data.val else "test" if config.data.test else None
     if split is None:
         return None
     images = load_localized(config.data, split)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
@@ -18,7 +18,13 @@ from detres.training.optimizers import build_optimizer
 from detres.training.schedule_building import build_schedule
 from detres.training.schedules import Schedule
 
+if TYPE_CHECKING:
+    from detres.config.classification_schema import ClassificationConfig
+    from detres.config.detection_schema import Config
+    from detres.config.localization_schema import LocalizationConfig
+
 T = TypeVar("T")
+OneConfig = TypeVar("OneConfig", "Config", "ClassificationConfig", "LocalizationConfig")
 
 
 def optimizer_of(model: nn.Module, config: AnyConfig) -> torch.optim.Optimizer:
@@ -51,7 +57,7 @@ def load_once(load: Callable[[], T]) -> T:
     return load() if loaded is None else loaded
 
 
-def without_absent_weights(config: AnyConfig, reporter: Reporter) -> AnyConfig:
+def without_absent_weights(config: OneConfig, reporter: Reporter) -> OneConfig:
     """For a dry run, published weights become random ones unless they are in the cache; files are loaded."""
     section = config.model.backbone
     if section.weights is None or not is_tag(section.weights) or section.name.startswith("timm/"):

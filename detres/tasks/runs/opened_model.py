@@ -56,4 +56,4 @@ def task_of_weights(weights: str | Path) -> str:
     except (WeightsError, ValueError):
         return "detection"  # Whoever reads them tells what is wrong.
     task = stated.get("task") if isinstance(stated, dict) else None
-    return task if task in SETTINGS else "detection"
+    return task if isinstance(task, str) and task in SETTINGS else "detection"

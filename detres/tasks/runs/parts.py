@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from torch import nn
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from detres.training.loop import Batch
     from detres.training.running import Evaluate
 
-
 Model = TypeVar("Model", bound=nn.Module)
+OneBatch = TypeVar("OneBatch", bound="Batch")
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class TrainingParts:
 
 
 @dataclass(frozen=True)
-class DryParts:
+class DryParts(Generic[OneBatch]):
     """A model on its device, an embedded batch for one step, and one prediction on it, put into words."""
 
     model: nn.Module
-    batch: Batch
-    predict: Callable[[Batch], str]
+    batch: OneBatch
+    predict: Callable[[OneBatch], str]

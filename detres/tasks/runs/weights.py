@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from detres.classification.files import ClassifierSettings
 from detres.config.key_effects import text_of
@@ -14,7 +14,6 @@ from detres.detection.files import DetectorSettings, check_code
 from detres.localization.files import LocalizerSettings
 from detres.tasks.runs.opened_model import OpenedModel
 
-Task = Literal["detection", "classification", "localization"]
 Settings = DetectorSettings | ClassifierSettings | LocalizerSettings
 
 
@@ -43,13 +42,13 @@ def said_by_weights(
     return WeightsSaid(layer, lines)
 
 
-def laid_over(task: Task, model: Mapping[str, Any], cfg: Layer) -> dict[str, Any]:
+def laid_over(task: str, model: Mapping[str, Any], cfg: Layer) -> dict[str, Any]:
     """Of a file's model section, as yaml has it, what is laid over a config: see config/model_keys.py.
 
     A detector without global context may gain it, which is then the config's to say.
     """
     keys = MODEL_KEYS[task]
-    stated, said = set(leaves(cfg.values)), {}
+    stated, said = set(leaves(cfg.values)), dict[str, Any]()
     for path in leaves({"model": model}):
         key, value = ".".join(path[1:]), value_at({"model": model}, path)
         may_gain = key == "global_context" and not value
@@ -70,7 +69,7 @@ def _instead(theirs: Layer, cfg: Layer, settings: Settings, overridden: set[KeyP
             yield f"{key}: {text_of(decides)} ({theirs.source}) instead of {text_of(stated)} ({cfg.source})"
 
 
-def _left_open(theirs: Layer, cfg: Layer, task: Task, overridden: set[KeyPath]) -> Iterator[str]:
+def _left_open(theirs: Layer, cfg: Layer, task: str, overridden: set[KeyPath]) -> Iterator[str]:
     """One line with what the weights were trained by beyond the defaults, where the config says nothing of it."""
     usual = SCHEMAS[task]().model_dump(mode="json")
     found = [

@@ -96,8 +96,8 @@ class Logs:
             except Exception as error:
                 failed.append((logger, error))
                 self._leave_out(logger)
-        for logger, error in failed:
-            self._tell_failed(logger, doing, error, was_screen=logger is screen)
+        for logger, failure in failed:
+            self._tell_failed(logger, doing, failure, was_screen=logger is screen)
 
     def _leave_out(self, logger: Logger) -> None:
         # By identity: loggers of others may be equal to each other.
@@ -121,10 +121,11 @@ class Logs:
     def _tell_of_disk(self) -> None:
         """Once of all files of the folder: what ails one of them ails the others, too."""
         files = [logger.waiting_file for logger in self._loggers if isinstance(logger, _Waiting)]
-        ailing = next((file for file in files if file.error is not None), None)
+        ailing = next(((file.path, file.error) for file in files if file.error is not None), None)
         if ailing is not None and not self._told_of_disk:
             self._told_of_disk = True
+            path, error = ailing
             tell(
-                f"{ailing.path}: cannot be written: {ailing.error.strerror}; the run goes on, and what it has to say "
+                f"{path}: cannot be written: {error.strerror}; the run goes on, and what it has to say "
                 "waits until there is room"
             )

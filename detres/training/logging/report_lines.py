@@ -15,9 +15,12 @@ _OF_THE_STEP = ("lr", "gradient_norm", "seconds_per_step", "waiting_for_data")
 
 def values_of(report: StepReport) -> dict[str, Any]:
     """What loggers get of a report that was read from the device."""
-    measured = {**report.losses, **report.measurements}
+    losses, measurements, seconds, waiting = report.losses, report.measurements, report.seconds, report.waiting
+    if losses is None or measurements is None or seconds is None or waiting is None:
+        raise ValueError(f"the report of step {report.step} was not read from the device")
+    measured = {**losses, **measurements}
     numbers = {"lr": report.lr, **measured, "gradient_norm": report.gradient_norm}
-    return numbers | {"seconds_per_step": round(report.seconds, 5), "waiting_for_data": round(report.waiting, 5)}
+    return numbers | {"seconds_per_step": round(seconds, 5), "waiting_for_data": round(waiting, 5)}
 
 
 def line_of(kind: Kind, step: int, values: Mapping[str, Any], steps: int) -> str:

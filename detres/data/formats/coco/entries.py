@@ -170,7 +170,7 @@ def _told_apart(read: Sequence[RawImage], complaints: Complaints) -> tuple[list[
     by_id: dict[str, list[RawImage]] = {}
     for image in read:
         by_id.setdefault(str(image.image_id), []).append(image)
-    doubtful = []
+    doubtful: list[list[RawImage]] = []
     if len(by_id) == len(read):
         return list(read), doubtful
     images = []
@@ -270,8 +270,11 @@ def _four_numbers(value: Any) -> tuple[float, float, float, float] | None:
         and math.isfinite(x + y + width + height)
     ):
         return x, y, width, height
-    numbers = [finite_number(number) for number in value]
-    return None if None in numbers else tuple(numbers)
+    numbers = [finite for number in value if (finite := finite_number(number)) is not None]
+    if len(numbers) < len(value):
+        return None
+    x, y, width, height = numbers
+    return x, y, width, height
 
 
 def _area(value: Any) -> float | None:

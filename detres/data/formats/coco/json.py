@@ -93,11 +93,11 @@ def _read_top(text: str, decoder: json.JSONDecoder, file: Path) -> Any:
 
     Raises DataError where one of the lists stands twice, JSONDecodeError where the text is no JSON.
     """
-    start = _SPACE.match(text).end()
+    start = _behind_space(text, 0)
     if text[start : start + 1] != "{":
         return decoder.decode(text)
     content: dict[str, Any] = {}
-    place = _SPACE.match(text, start + 1).end()
+    place = _behind_space(text, start + 1)
     ended = text[place : place + 1] == "}"
     place += ended
     while not ended:
@@ -113,19 +113,25 @@ def _read_top(text: str, decoder: json.JSONDecoder, file: Path) -> Any:
                 "join them into one list"
             )
         content[key] = value
-        ended = text[(end := _SPACE.match(text, place).end()) : end + 1] == "}"
+        ended = text[(end := _behind_space(text, place)) : end + 1] == "}"
         place = end + 1 if ended else _step(text, place, ",")
-    if (end := _SPACE.match(text, place).end()) < len(text):
+    if (end := _behind_space(text, place)) < len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     return content
 
 
 def _step(text: str, place: int, mark: str) -> int:
     """Where the next thing begins behind a mark and spaces around it."""
-    place = _SPACE.match(text, place).end()
+    place = _behind_space(text, place)
     if text[place : place + 1] != mark:
         raise json.JSONDecodeError(f"Expecting {mark!r} delimiter", text, place)
-    return _SPACE.match(text, place + 1).end()
+    return _behind_space(text, place + 1)
+
+
+def _behind_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    assert found is not None, "no space at all is some"
+    return found.end()
 
 
 def _without_polygons(entry: Entry) -> Entry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,12 +69,13 @@ def _write_image(root: Path, stem: str, scene: Scene) -> None:
     written = cv2.imwrite(str(root / "JPEGImages" / f"{stem}.png"), np.ascontiguousarray(scene.rgb[..., ::-1]))
     if not written:
         raise DataError(f"{root}: {stem}.png could not be written; is the disk full?")
-    objects = [VocObject(SHAPES[label], tuple(box)) for label, box in zip(scene.labels, scene.boxes, strict=True)]
+    objects = [VocObject(SHAPES[label], box) for label, box in zip(scene.labels, scene.boxes, strict=True)]
     write_annotation(root / "Annotations" / f"{stem}.xml", f"{stem}.png", scene.rgb.shape[:2], objects)
 
 
 def _instances(scenes: dict[str, Scene]) -> dict[str, list]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for stem, scene in scenes.items():
         height, width = scene.rgb.shape[:2]
         images.append({"id": int(stem), "file_name": f"{stem}.png", "height": height, "width": width})

@@ -53,7 +53,7 @@ def _write_image(pictures: Path, annotations: Path, number: int, label: int) -> 
     if not cv2.imwrite(str(file), np.ascontiguousarray(scene.rgb[..., ::-1])):
         raise DataError(f"{file} could not be written; is the disk full?")
     # ImageNet counts pixels from 0, and VOC, whose form this is, from 1.
-    objects = [VocObject(SHAPES[label], tuple(edge - 1 for edge in box)) for box in scene.boxes]
+    objects = [VocObject(SHAPES[label], (x1 - 1, y1 - 1, x2 - 1, y2 - 1)) for x1, y1, x2, y2 in scene.boxes]
     write_annotation(annotations / f"{file.stem}.xml", file.name, scene.rgb.shape[:2], objects)
 
 

@@ -15,7 +15,7 @@ from detres.files.remove import remove
 try:
     import fcntl
 except ImportError:  # Windows has no such locks; there the folders of killed processes stay.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 _STAMP = "VERSION.txt"
 

@@ -140,7 +140,8 @@ def _raw_images(
 
 def _occurring_names(folder: Path, parsed: Mapping[str, VocFile | DataError | None]) -> set[str]:
     """The classes of all annotations that lists of a folder name; those in `parsed` are read already."""
-    pictures, listed = Pictures(folder), {}
+    pictures = Pictures(folder)
+    listed: dict[str, None] = {}
     for file in list_files(folder):
         try:
             listed |= dict.fromkeys(read_entries(file, pictures, "", []))

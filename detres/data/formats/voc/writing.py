@@ -32,8 +32,8 @@ def write_annotation(file: Path, image_name: str, size: tuple[int, int], objects
         _text(item, "difficult", str(int(each.difficult)))
         box = ElementTree.SubElement(item, "bndbox")
         x1, y1, x2, y2 = each.xyxy
-        for name, value in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
-            _text(box, name, f"{value:g}")
+        for name, edge in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
+            _text(box, name, f"{edge:g}")
     ElementTree.indent(top)
     file.write_text(ElementTree.tostring(top, encoding="unicode") + "\n", encoding="utf-8")
 

@@ -132,9 +132,9 @@ def _read_size(size: ElementTree.Element | None, slips: list[str]) -> tuple[int,
     if size is None:
         return None
     texts = [(size.findtext(side) or "").strip() for side in ("height", "width")]
-    numbers = [finite_number(text) for text in texts]
-    if None not in numbers:
-        return int(numbers[0]), int(numbers[1])
+    height, width = (finite_number(text) for text in texts)
+    if height is not None and width is not None:
+        return int(height), int(width)
     if any(texts):
         slips.append(f"its size is {texts[1][:20]!r} by {texts[0][:20]!r}, no two numbers; the file's is used")
     return None
@@ -169,5 +169,5 @@ def _flag(item: ElementTree.Element, tag: str, name: str, slips: list[str]) -> b
     text = item.findtext(tag)
     value = flag(text)
     if value is None:
-        slips.append(f"{tag} of a {name} is {text.strip()[:20]!r}, expected 0 or 1; taken for 0")
+        slips.append(f"{tag} of a {name} is {(text or '').strip()[:20]!r}, expected 0 or 1; taken for 0")
     return bool(value)

@@ -20,7 +20,7 @@ from detres.data.formats.yolo.meanings import (
     other_meaning,
 )
 from detres.data.images.reading import read_header
-from detres.data.problems import Problem
+from detres.data.problems import Problem, ProblemKind
 from detres.data.values import finite_number, whole_number
 from detres.errors import DataError
 from detres.files.many import read_all
@@ -209,10 +209,11 @@ def _label(box: RawBox, line: int, numbers: Sequence[float]) -> Label:
     return Label(box, line, len(numbers), meaning, in_box, is_rectangle(numbers), is_no_polygon(numbers))
 
 
-def _read_line(words: Sequence[str], form: LabelForm, width: int, height: int) -> RawBox | tuple[str, str]:
+def _read_line(words: Sequence[str], form: LabelForm, width: int, height: int) -> RawBox | tuple[ProblemKind, str]:
     """The box of a line, or what kind of problem it is and what was expected."""
-    label, numbers = whole_number(words[0]), [finite_number(word) for word in words[1:]]
-    if label is None or None in numbers:
+    label = whole_number(words[0])
+    numbers = [number for word in words[1:] if (number := finite_number(word)) is not None]
+    if label is None or len(numbers) < len(words) - 1:
         wrong = f"{words[0][:20]!r} is no number of a class" if label is None else "not all of it is finite numbers"
         return "annotation malformed", f"{wrong}; expected class cx cy width height"
     count = len(numbers)
@@ -230,7 +231,7 @@ def _read_line(words: Sequence[str], form: LabelForm, width: int, height: int) -
     return RawBox(name, (x1 * width, y1 * height, x2 * width, y2 * height))
 
 
-def _wrong_count(count: int, form: LabelForm) -> tuple[str, str] | None:
+def _wrong_count(count: int, form: LabelForm) -> tuple[ProblemKind, str] | None:
     """What is wrong with a line of this many numbers behind its class."""
     if count < 4:
         return "annotation malformed", "expected class cx cy width height"

@@ -40,7 +40,8 @@ def other_meaning(numbers: Sequence[float]) -> str | None:
 
 def keypoints_in_box(numbers: Sequence[float]) -> str | None:
     """What numbers are whose first four are a box of any size and all pairs behind it points in it; else None."""
-    box = cx, cy, w, h = tuple(numbers[:4])
+    cx, cy, w, h = numbers[:4]
+    box = cx, cy, w, h
     if len(numbers) == 4 or len(numbers) % 2 or not _is_box(cx, cy, w, h):
         return None
     inside = all(_is_inside(x, y, box) for x, y in zip(numbers[4::2], numbers[5::2], strict=True))
