@@ -215,7 +215,7 @@ def test_with_global_context_the_whole_image_joins_each_of_its_regions() -> None
 
 def test_a_head_without_global_context_refuses_it_and_nothing_else() -> None:
     class Alone(RoIHeads):
-        unfit_for = {"global context": "it looks at regions alone"}
+        unfit_for = dict.fromkeys(["global context"], "it looks at regions alone")
 
     Alone(RoIPooler((8,), 2), MeanHead(), 3)
     with pytest.raises(ConfigError, match="it looks at regions alone"):
