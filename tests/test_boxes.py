@@ -28,6 +28,17 @@ def test_boxes_without_area_overlap_nothing() -> None:
     assert covered_share(point, torch.tensor([[0.0, 0, 10, 10]])).tolist() == [[0.0], [0.0]]
 
 
+def test_a_box_turned_inside_out_one_way_only_has_no_area() -> None:
+    assert box_area(torch.tensor([[6.0, 0, 4, 8], [0, 9, 8, 3]])).tolist() == [0.0, 0.0]
+
+
+def test_boxes_smaller_than_a_pixel_have_their_own_area() -> None:
+    box, half = torch.tensor([[0.0, 0, 0.5, 0.25]]), torch.tensor([[0.25, 0, 0.5, 0.25]])
+    assert box_area(box).tolist() == [0.125]
+    assert box_iou(box, half).tolist() == [[0.5]]
+    assert covered_share(box, half).tolist() == [[0.5]]
+
+
 def test_no_boxes_give_an_empty_matrix() -> None:
     assert box_iou(torch.zeros(0, 4), random_boxes(3)).shape == (0, 3)
     assert decode_boxes(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0, 4)
@@ -48,6 +59,30 @@ def test_codec_agrees_with_torchvision_and_inverts(weights: tuple[float, float, 
     torch.testing.assert_close(decode_boxes(deltas, anchors, weights), boxes, atol=1e-4, rtol=1e-5)
     noise = torch.randn(40, 4, generator=torch.Generator().manual_seed(3)) * 3
     torch.testing.assert_close(decode_boxes(noise, anchors, weights), coder.decode_single(noise, anchors))
+
+
+def test_offsets_are_not_weighted_unless_asked() -> None:
+    boxes, anchors = random_boxes(3), random_boxes(3, seed=1)
+    deltas = encode_boxes(boxes, anchors)
+    assert torch.equal(deltas, encode_boxes(boxes, anchors, (1.0, 1.0, 1.0, 1.0)))
+    torch.testing.assert_close(decode_boxes(deltas, anchors), boxes, atol=1e-4, rtol=1e-5)
+
+
+def test_leading_dimensions_are_kept_and_broadcast() -> None:
+    """Of RoIs (R, 1) and their deltas (R, K): each pair is what it is alone."""
+    anchors = random_boxes(5)[:, None]
+    deltas = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(1))
+    boxes = decode_boxes(deltas, anchors)
+    assert torch.equal(boxes[4, 2], decode_boxes(deltas[4, 2], anchors[4, 0]))
+    assert torch.equal(clip_boxes(boxes, (20, 30))[4, 2], clip_boxes(boxes[4, 2], (20, 30)))
+    assert torch.equal(box_area(boxes)[4, 2], box_area(boxes[4, 2]))
+    assert encode_boxes(boxes[:, 0], anchors[:, 0]).shape == (5, 4)
+
+
+def test_the_codec_takes_four_weights() -> None:
+    for codec in (encode_boxes, decode_boxes):
+        with pytest.raises(ValueError, match="zip"):
+            codec(random_boxes(2), random_boxes(2), (1.0, 1.0, 1.0))
 
 
 def test_log_ratios_are_bounded() -> None:

@@ -8,13 +8,18 @@ import torchvision
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from detres.backbones.architectures import BACKBONES
+from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.building import build_backbone
 from detres.backbones.norms import FrozenBatchNorm
-from detres.backbones.resnet import ResNet
+from detres.backbones.resnet import BLOCKS, BlockOptions, PaddedIdentity, ResNet
 from detres.classification.classifier import build_classifier
 from detres.structures import FeatureSpec
 
+# Narrow, and of one or two blocks a stage: quick, and unlike each other.
+SMALL = {
+    "basic": Architecture("basic", (1, 2, 1, 2), widths=(4, 6, 8, 10)),
+    "bottleneck": Architecture("bottleneck", (1, 2, 1, 2), widths=(2, 3, 4, 5)),
+}
 FIVE = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
 
@@ -166,6 +171,29 @@ def test_option_a_pads_the_identity_with_zeros():
     assert not padded[:, 64:].any()
 
 
+def test_option_a_pads_behind_or_half_on_either_side():
+    x = torch.ones(1, 1, 3, 4)
+    for padding, expected in (("end", [1, 0, 0, 0, 0, 0]), ("both", [0, 0, 1, 0, 0, 0])):
+        padded = PaddedIdentity(2, 5, padding)(x)
+        assert padded.shape == (1, 6, 2, 2)
+        assert padded[0, :, 0, 0].tolist() == padded[0, :, 1, 1].tolist() == expected
+    assert PaddedIdentity(2, 5)(x)[0, 0].all()
+
+
+def test_its_form_is_what_its_weights_do_not_tell():
+    net = ResNet(SMALL["bottleneck"], stride_in="1x1", pool="caffe", shortcut_padding="both")
+    assert net.form == {"stride_in": "1x1", "pool": "caffe", "shortcut": "B", "shortcut_padding": None}
+    assert ResNet(SMALL["basic"], shortcut="A", shortcut_padding="both").form["shortcut_padding"] == "both"
+
+
+def test_every_placement_of_a_window_is_a_mean_told_apart():
+    net, cells = ResNet(SMALL["basic"], num_classes=3), torch.randn(2, 10, 3, 5)
+    logits = net.placed_logits(cells, (2, 3))
+    windows = [cells[:, :, y : y + 2, x : x + 3] for y in range(2) for x in range(3)]
+    expected = torch.stack([net.fc(window.mean(dim=(2, 3))) for window in windows], dim=1)
+    torch.testing.assert_close(logits, expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("output_stride", "replace"), [(16, [False, False, True]), (8, [False, True, True])])
 def test_dilation_is_torchvisions(output_stride, replace, randomize):
@@ -199,6 +227,52 @@ def test_a_dilated_net_computes_the_strided_one_between_its_cells(name, choice, 
         fine, coarse = dilated(images)["c5"], strided(images)["c5"]
     step = 32 // output_stride
     torch.testing.assert_close(fine[:, :, ::step, ::step], coarse)
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize(
+    ("block", "choice"),
+    [
+        ("basic", {}),
+        ("basic", {"shortcut": "A"}),
+        ("bottleneck", {"stride_in": "1x1"}),
+        ("bottleneck", {"stride_in": "3x3"}),
+    ],
+)
+def test_a_small_dilated_net_computes_the_strided_one_between_its_cells(block, choice, output_stride, randomize):
+    strided = randomize(ResNet(SMALL[block], **choice)).double().eval()
+    dilated = ResNet(SMALL[block], output_stride=output_stride, **choice).double().eval()
+    dilated.load_state_dict(strided.state_dict())
+    assert [spec.stride for spec in strided.specs.values()] == [4, 8, 16, 32]
+    assert [spec.stride for spec in dilated.specs.values()] == [min(s, output_stride) for s in (4, 8, 16, 32)]
+    images = torch.randn(1, 3, 75, 96, dtype=torch.float64)
+    with torch.no_grad():
+        fine, coarse = dilated(images)["c5"], strided(images)["c5"]
+    step = 32 // output_stride
+    torch.testing.assert_close(fine[:, :, ::step, ::step], coarse)
+
+
+def test_a_bottleneck_strides_where_it_is_told_to():
+    for stride_in, expected in (("1x1", [2, 1, 1]), ("3x3", [1, 2, 1])):
+        block = ResNet(SMALL["bottleneck"], stride_in=stride_in).layer2[0]
+        assert [conv.stride[0] for conv in (block.conv1, block.conv2, block.conv3)] == expected
+        assert [conv.padding[0] for conv in (block.conv1, block.conv2, block.conv3)] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_a_taken_stage_of_a_classifier_leaves_a_smaller_backbone_without_classes(block, randomize):
+    whole = randomize(ResNet(SMALL[block], num_classes=3)).eval()
+    backbone = copy.deepcopy(whole)
+    stage = backbone.take_stage("c5")
+    assert backbone.stages == ("c1", "c2", "c3", "c4")
+    assert list(backbone.specs) == list(backbone.norms)[1:] == ["c2", "c3", "c4"]
+    assert not any(key.startswith(("layer4", "fc")) for key in backbone.state_dict())
+    assert backbone.num_classes is None
+    assert stage.spec == whole.specs["c5"]
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(stage(backbone(images)["c4"]), whole(images)["c5"])
+        assert torch.equal(backbone.last_map(images), whole(images)["c4"])
 
 
 @pytest.mark.slow
@@ -270,6 +344,37 @@ def test_zero_initialized_blocks_start_as_their_shortcut():
     torch.testing.assert_close(net.layer1[1](x), x.relu())
     with pytest.raises(Exception, match="outputs zero"):
         build_backbone("plain18", zero_init_last=True)
+
+
+@pytest.mark.parametrize("options", [{"drop_path": 0.2}, {"zero_init_last": True}])
+def test_a_plain_net_refuses_what_leaves_it_nothing(options):
+    with pytest.raises(ValueError, match="outputs zero"):
+        ResNet(SMALL["basic"], shortcut="plain", **options)
+
+
+@pytest.mark.parametrize(
+    ("depths", "expected"), [((1,), [0.0]), ((1, 1), [0.0, 0.3]), ((2, 1, 2), [0.0, 0.075, 0.15, 0.225, 0.3])]
+)
+def test_the_chance_to_drop_a_block_grows_with_its_depth(depths, expected):
+    net = ResNet(Architecture("basic", depths, widths=(4,) * len(depths)), drop_path=0.3)
+    blocks = [block for stage in net.stages[1:] for block in net.stage(stage)]
+    assert [block.drop_path for block in blocks] == pytest.approx(expected)
+
+
+def test_by_itself_a_net_drops_nothing_recomputes_nothing_and_has_norms_of_the_usual_eps():
+    net = ResNet(SMALL["basic"])
+    blocks = [block for stage in net.stages[1:] for block in net.stage(stage)]
+    assert [block.drop_path for block in blocks] == [0.0] * 6
+    assert not any(net.stage(stage).recomputes for stage in net.stages[1:])
+    assert {norm.eps for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)} == {1e-5}
+    options = BlockOptions("B", "end", "3x3", nn.BatchNorm2d)
+    alone = [kind(4, 4, stride=1, dilation=(1, 1), options=options) for kind in BLOCKS.values()]
+    assert [block.drop_path for block in alone] == [0.0, 0.0]
+
+
+def test_a_stage_needs_a_width():
+    with pytest.raises(ValueError, match="zip"):
+        ResNet(Architecture("basic", (1, 1), widths=(4, 4, 4)))
 
 
 @pytest.mark.parametrize("norm", ["batch", "frozen", "sync", "group"])

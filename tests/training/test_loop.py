@@ -1,12 +1,15 @@
 import copy
 import itertools
 import math
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from detres.structures import ClassificationBatch
+from detres.training import loop
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.loop import train_steps
@@ -179,6 +182,26 @@ def test_the_rate_is_asked_for_the_completed_steps_and_scaled_by_group():
     assert [group["lr"] for group in optimizer.param_groups] == [0.007, 0.014]
 
 
+def test_groups_of_any_optimizer_get_the_rate_itself():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=9.0)
+    list(train_steps(model, batches(), optimizer, lambda step: 0.001, steps=1, device=CPU))
+    assert optimizer.param_groups[0]["lr"] == 0.001
+
+
+def test_what_is_not_said_is_one_micro_batch_a_step_from_the_start_and_no_clipping():
+    trained = []
+    for said in ({}, {"start_step": 0, "accumulate": 1, "precision": "float32", "clip_norm": None, "seed": 0}):
+        model = Dropping()
+        reports = train_steps(
+            model, batches(), build_optimizer(model, lr=0.1), lambda step: 0.1, steps=3, device=CPU, **said
+        )
+        assert [(report.step, report.losses is None) for report in reports] == [(1, False), (2, False), (3, False)]
+        trained.append([model.kept, *model.parameters()])
+    for one, other in zip(*trained, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_bf16_computes_in_bf16_and_keeps_float32_weights():
     model = net()
     seen = []
@@ -198,15 +221,23 @@ def test_bf16_computes_in_bf16_and_keeps_float32_weights():
     assert model.conv.weight.dtype == torch.float32
 
 
-def test_dropout_is_drawn_by_the_step_not_by_what_was_drawn_before():
-    class Dropping(Net):
-        def forward(self, batch):
-            self.kept = nn.functional.dropout(torch.ones(64), 0.5)
-            return super().forward(batch)
+class Dropping(Net):
+    """Seeded, and drops half of `kept`; each micro-batch's is in `drawn`."""
 
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__()
+        self.drawn = []
+
+    def forward(self, batch):
+        self.kept = nn.functional.dropout(torch.ones(64), 0.5)
+        self.drawn.append(self.kept.tolist())
+        return super().forward(batch)
+
+
+def test_dropout_is_drawn_by_the_step_not_by_what_was_drawn_before():
     kept = []
     for start in (0, 3):
-        torch.manual_seed(0)
         model = Dropping()
         torch.rand(start + 5)
         reports = train_steps(
@@ -222,6 +253,50 @@ def test_dropout_is_drawn_by_the_step_not_by_what_was_drawn_before():
     assert torch.equal(kept[0][3], kept[1][0])
     assert torch.equal(kept[0][4], kept[1][1])
     assert not torch.equal(kept[0][3], kept[0][4])
+
+
+def drawn_by(monkeypatch, rank, accumulate, steps=2):
+    """What a rank drops in each of its micro-batches."""
+    monkeypatch.setattr(loop, "rank", lambda: rank)
+    model = Dropping()
+    optimizer = build_optimizer(model, lr=0.1)
+    list(train_steps(model, batches(), optimizer, lambda s: 0.1, steps=steps, accumulate=accumulate, device=CPU))
+    return model.drawn
+
+
+def test_a_micro_batch_of_the_whole_step_draws_the_same_on_whichever_rank_it_is(monkeypatch):
+    of_four = [drawn_by(monkeypatch, rank, 1) for rank in range(4)]
+    of_two = [drawn_by(monkeypatch, rank, 2) for rank in range(2)]
+    for step in (0, 1):
+        whole = [drawn[step] for drawn in of_four]
+        assert [draw for drawn in of_two for draw in drawn[2 * step : 2 * step + 2]] == whole
+        assert all(one != other for one, other in itertools.combinations(whole, 2))
+
+
+class Wrapped(nn.Module):
+    """Stands in for torch's data-parallel wrapper: it tells which micro-batches were computed without an exchange."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module, self.alone, self.told = module, False, []
+
+    @contextmanager
+    def no_sync(self):
+        self.alone = True
+        yield
+        self.alone = False
+
+    def forward(self, batch):
+        self.told.append(self.alone)
+        return self.module(batch)
+
+
+def test_ranks_exchange_gradients_once_a_step(monkeypatch):
+    monkeypatch.setattr(loop, "DistributedDataParallel", Wrapped)
+    model = Wrapped(net())
+    optimizer = build_optimizer(model, lr=0.1)
+    list(train_steps(model, batches(), optimizer, lambda s: 0.1, steps=2, accumulate=3, device=CPU))
+    assert model.told == [True, True, False] * 2
 
 
 def test_a_model_that_changes_its_losses_names_is_refused():
@@ -273,6 +348,109 @@ def test_a_measurement_that_is_not_finite_stops_nothing():
     (report,) = train_steps(model, batches(), build_optimizer(model, lr=0.1), lambda s: 0.1, steps=1, device=CPU)
     assert math.isnan(report.measurements["ratio"])
     assert math.isfinite(report.losses["loss"])
+
+
+def test_seconds_are_means_since_the_last_line_of_what_happens_within_the_loop(monkeypatch):
+    """A batch takes 1 second more each time, the model 10, and whoever asks for the steps 1000 between two."""
+    now = 500.0
+
+    def spend(seconds):
+        nonlocal now
+        now += seconds
+
+    class Slow(Net):
+        def forward(self, batch):
+            spend(10)
+            return super().forward(batch)
+
+    def late():
+        for number, batch in enumerate(batches()):
+            spend(number + 1)
+            yield batch
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: now))
+    model, reports = Slow(), []
+    for report in train_steps(
+        model,
+        late(),
+        build_optimizer(model, lr=0.1),
+        lambda s: 0.1,
+        steps=6,
+        device=CPU,
+        due=lambda step: step in (1, 3, 6),
+    ):
+        spend(1000)
+        reports.append((report.seconds, report.waiting))
+    assert reports == [(11, 1), (None, None), (10 + 2.5, 2.5), (None, None), (None, None), (10 + 5, 5)]
+
+
+def test_a_weight_without_a_gradient_in_a_step_is_left_alone():
+    """Momentum and decay would move one whose gradient is zero."""
+
+    class Resting(Net):
+        def __init__(self):
+            super().__init__()
+            self.extra = nn.Parameter(torch.ones(3))
+
+        def forward(self, batch):
+            losses = super().forward(batch)
+            asked = self.extra.sum() if "0-0" in batch.image_ids else 0.0
+            return {**losses, "loss_extra": asked + losses["loss_box"] * 0}
+
+    model = Resting()
+    optimizer = build_optimizer(model, lr=0.1, weight_decay=0.1)
+    reports = train_steps(model, batches(), optimizer, lambda s: 0.1, steps=3, device=CPU)
+    next(reports)
+    after_first = model.extra.clone()
+    assert not torch.equal(after_first, torch.ones(3))
+    list(reports)
+    assert torch.equal(model.extra, after_first)
+
+
+def test_batches_go_to_the_device_without_a_wait():
+    told = []
+
+    class Moved(ClassificationBatch):
+        def to(self, device, *, non_blocking=False):
+            told.append((device, non_blocking))
+            return self
+
+    model, source = net(), (Moved(b.images, b.labels, b.image_ids) for b in batches())
+    list(train_steps(model, source, build_optimizer(model, lr=0.1), lambda s: 0.1, steps=2, device=CPU))
+    assert told == [(CPU, True)] * 2
+
+
+def test_the_average_is_told_the_completed_steps():
+    model, told = net(), []
+
+    class Told(MovingAverage):
+        def update(self, step, keep):
+            told.append((step, keep.item()))
+
+    optimizer, ema = build_optimizer(model, lr=0.1), Told(model, 0.9)
+    list(train_steps(model, batches(), optimizer, lambda s: 0.1, steps=5, start_step=3, device=CPU, ema=ema))
+    assert told == [(4, 1.0), (5, 1.0)]
+
+
+def test_a_step_of_whose_micro_batches_one_loss_is_infinite_moves_nothing_though_its_gradient_be_finite():
+    """The gradient of a constant is zero: the loss alone tells."""
+
+    class Infinite(Net):
+        def forward(self, batch):
+            bad = float("inf") if "1-0" in batch.image_ids else 0.0
+            losses = super().forward(batch)
+            return {**losses, "loss_box": losses["loss_box"] + bad}
+
+    model = Infinite()
+    optimizer = build_optimizer(model, lr=0.1)
+    reports = train_steps(
+        model, batches(), optimizer, lambda s: 0.1, steps=2, accumulate=2, device=CPU, due=lambda s: s == 2
+    )
+    (before,) = snapshot(model)
+    with pytest.raises(NonFiniteLoss, match="loss_box is inf at step 1"):
+        list(reports)
+    for key, value in snapshot(model)[0].items():
+        assert torch.equal(value, before[key]), key
 
 
 def test_no_steps_left_yields_nothing():

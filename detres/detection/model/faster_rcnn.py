@@ -35,13 +35,13 @@ class FasterRCNN(nn.Module):
         *,
         anchors: AnchorGrid,
         class_names: Sequence[str],
-        pad_to: int = 1,
-        stage_norms: Mapping[str, Norm] | None = None,
+        pad_to: int,
+        stage_norms: Mapping[str, Norm],
     ) -> None:
         super().__init__()
         self.backbone, self.neck, self.rpn, self.roi = layout.backbone, layout.neck, rpn, roi
         self.anchors, self.class_names, self.pad_to = anchors, tuple(class_names), pad_to
-        self.stage_norms = dict(stage_norms or {})
+        self.stage_norms = dict(stage_norms)
         self.memory_format = torch.channels_last
 
     def forward(self, batch: DetectionBatch) -> dict[str, Tensor]:

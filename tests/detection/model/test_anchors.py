@@ -12,6 +12,14 @@ def test_a_square_anchor_by_hand() -> None:
     assert tall.tolist() == [[-8.0, -32.0, 8.0, 32.0]]  # The area stays 32², the height is four times the width.
 
 
+def test_the_usual_sizes_lie_all_on_one_level_or_one_on_each_of_five() -> None:
+    """Ren et al. 2015 as on COCO since; Lin et al. 2017, section 4.1."""
+    assert default_sizes(1) == ((32, 64, 128, 256, 512),)
+    assert default_sizes(5) == ((32,), (64,), (128,), (256,), (512,))
+    with pytest.raises(ValueError, match="for 2 levels"):
+        default_sizes(2)
+
+
 def test_order_says_which_varies_slowest() -> None:
     by_size, by_ratio = (cell_anchors([8, 16], [0.5, 1, 2], order=order) for order in ("size", "ratio"))
     assert (by_size[:3, 2] < 16).all()
@@ -45,6 +53,26 @@ def test_rounded_anchors_in_the_middle_are_those_of_inclusive_corners() -> None:
             first = [round(centre - (side - 1) / 2) for side in (width, height)]
             last = [round(centre + (side - 1) / 2) for side in (width, height)]
             assert anchor == [first[0], first[1], last[0] + 1, last[1] + 1]
+
+
+def test_a_grid_is_laid_by_stride_by_size_and_unrounded_unless_asked() -> None:
+    grid = AnchorGrid([(30.0, 50.0)], (8,))
+    assert grid.per_cell == 2 * 3
+    (anchors,) = grid([torch.zeros(1, 1, 2, 3)], (13, 22))  # A stride fitted to this image would be 6 by 7.
+    cell = cell_anchors((30.0, 50.0), (0.5, 1.0, 2.0), order="size")
+    assert torch.equal(anchors, grid_anchors(cell, (2, 3), (8, 8)))
+    assert not torch.equal(cell, cell.round())
+
+
+def test_a_fitted_stride_is_whole_pixels_each_way() -> None:
+    grid = AnchorGrid([(32.0,)], (8,), ratios=(1.0,), fitted=True)
+    (anchors,) = grid([torch.zeros(1, 1, 2, 3)], (13, 22))
+    assert (anchors[:, :2] + 16).tolist() == [[0, 0], [7, 0], [14, 0], [0, 6], [7, 6], [14, 6]]
+
+
+def test_every_level_needs_its_map() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        AnchorGrid([[32], [64]], (8, 16))([torch.zeros(1, 1, 2, 2)], (16, 16))
 
 
 def test_levels_must_share_the_number_of_anchors() -> None:

@@ -4,6 +4,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
 from detres.detection.model.matching import NEGATIVE, NEITHER, match, sample
+from detres.draws import random_ranks
 from detres.structures import DetectionTarget
 
 
@@ -20,6 +21,13 @@ RPN = {"positive_iou": 0.7, "negative_iou": 0.3, "keep_best": True}
 def test_thresholds_by_hand() -> None:
     candidates = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 2], [50, 50, 60, 60]])  # IoU 1, .5, .2, 0
     assert match(candidates, target_of([[0, 0, 10, 10]]), **RPN).tolist() == [0, NEITHER, NEGATIVE, NEGATIVE]
+
+
+def test_a_threshold_itself_is_positive_and_never_negative() -> None:
+    half = torch.tensor([[0.0, 0, 10, 5]])
+    for positive_iou, expected in ((0.5, 0), (0.6, NEITHER)):
+        options = {"positive_iou": positive_iou, "negative_iou": 0.5, "keep_best": False}
+        assert match(half, target_of([[0, 0, 10, 10]]), **options).tolist() == [expected]
 
 
 def test_every_box_keeps_its_best_candidates_and_ties_all_count() -> None:
@@ -85,6 +93,17 @@ def test_a_draw_depends_on_its_key_alone() -> None:
     first, again, other = (sample(matched, torch.tensor(k), count=50, positive_fraction=0.5) for k in (3, 3, 4))
     assert torch.equal(first.index, again.index)
     assert not torch.equal(first.index, other.index)
+
+
+def test_the_lowest_ranks_are_drawn_in_their_order() -> None:
+    """A run is repeated bit for bit on another device only if the order is fixed too."""
+    drawn = sample(torch.full((500,), NEGATIVE), torch.tensor(3), count=50, positive_fraction=0.5)
+    assert torch.equal(drawn.index, random_ranks(torch.tensor(3), 500).argsort()[:50])
+
+
+def test_where_all_are_taken_none_is_drawn() -> None:
+    drawn = sample(torch.full((50,), NEGATIVE), torch.tensor(3), count=50, positive_fraction=0.5)
+    assert torch.equal(drawn.index, torch.arange(50))
 
 
 @pytest.mark.slow

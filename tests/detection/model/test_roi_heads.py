@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops.poolers import LevelMapper, MultiScaleRoIAlign
 
-from detres.detection.model.matching import NEGATIVE, Sample
+from detres.detection.model.matching import NEGATIVE, Sample, sample
 from detres.detection.model.region_sources import BatchPyramid
 from detres.detection.model.roi_heads import RoIHeads, RoIPooler
+from detres.errors import ConfigError
 from detres.structures import DetectionTarget
 
 
@@ -67,6 +68,20 @@ def test_pooling_over_levels_agrees_with_torchvision(aligned: bool) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
+def test_maps_beyond_the_levels_are_left_to_the_rpn() -> None:
+    pooler = RoIPooler((8, 16), 2, sampling_ratio=1)
+    pyramid = [torch.randn(1, 4, 16, 16), torch.randn(1, 4, 8, 8), torch.randn(1, 4, 4, 4)]
+    boxes, index = rois(6).clamp(max=128), torch.zeros(6, dtype=torch.int64)
+    assert torch.equal(pooler(pyramid, boxes, index), pooler(pyramid[:2], boxes, index))
+
+
+def test_a_cell_of_the_only_level_is_as_wide_as_its_stride() -> None:
+    """A map that grows by one a cell to the right: a bin reads where its middle lies, half a cell from the edge."""
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    pooled = RoIPooler((16,), 2, sampling_ratio=1)([ramp], torch.tensor([[32.0, 32, 96, 96]]), torch.tensor([0]))
+    assert pooled[0, 0, 0].tolist() == [3 - 0.5, 5 - 0.5]
+
+
 def test_ground_truth_joins_the_proposals_but_ignored_boxes_do_not() -> None:
     target = target_of([[0, 0, 10, 10], [50, 50, 70, 70]], [2, 1], [False, True])
     proposals = torch.tensor([[0.0, 0, 9, 10], [52, 52, 60, 60], [80, 80, 90, 90]])
@@ -74,6 +89,27 @@ def test_ground_truth_joins_the_proposals_but_ignored_boxes_do_not() -> None:
     found = {tuple(box): matched for box, matched in zip(boxes[0].tolist(), samples[0].matched.tolist(), strict=True)}
     # The proposal inside the ignored box is neither a hit nor background.
     assert found == {(0, 0, 10, 10): 0, (0, 0, 9, 10): 0, (80, 80, 90, 90): NEGATIVE}
+
+
+def test_proposals_are_drawn_apart_from_the_anchors_of_the_same_key() -> None:
+    model, target = heads(batch_per_image=8, positive_fraction=0.5), target_of([[0, 0, 10, 10]], [0])
+    proposals = torch.cat([torch.tensor([[0.0, 0, 10, 9]] * 20), torch.tensor([[50.0, 50, 60, 60]] * 20)])
+    ((boxes,), (drawn,)) = model.sample([proposals], [target], torch.tensor([3]))
+    matched = torch.tensor([0] * 21 + [NEGATIVE] * 20)
+    expected = sample(matched, torch.tensor(~3), count=8, positive_fraction=0.5)
+    assert torch.equal(drawn.index, expected.index)
+    assert torch.equal(boxes, torch.cat([target.boxes, proposals])[drawn.index])
+
+
+def test_a_proposal_that_fits_no_box_is_background_though_it_be_the_best() -> None:
+    proposals = torch.tensor([[0.0, 0, 10, 4], [0, 0, 10, 1]])
+    target = target_of([[0, 0, 10, 10]], [0])
+    model = heads(negative_iou_low=0.1)
+    (matched,) = (drawn.matched for drawn in model.sample([proposals], [target], torch.tensor([3]))[1])
+    assert sorted(matched.tolist()) == [NEGATIVE, NEGATIVE, 0]
+    far = torch.tensor([[50.0, 50, 60, 60]])
+    (drawn,) = model.sample([far], [target], torch.tensor([3]))[1]
+    assert drawn.matched.tolist() == [0]  # What overlaps less than negative_iou_low is no negative.
 
 
 def test_losses_by_hand() -> None:
@@ -88,6 +124,30 @@ def test_losses_by_hand() -> None:
     )
     assert losses["loss_roi_class"].item() == pytest.approx(math.log(4))
     assert losses["loss_roi_box"].item() == pytest.approx(0.5 / 2)
+
+
+def test_the_label_of_each_box_is_asked_of_its_own_rois() -> None:
+    model = heads(batch_per_image=3)
+    targets = [target_of([[0, 0, 10, 10], [0, 0, 20, 20]], [1, 2]), DetectionTarget.empty()]
+    samples = [Sample(torch.arange(2), torch.tensor([0, 1])), Sample(torch.arange(1), torch.tensor([NEGATIVE]))]
+    boxes = [targets[0].boxes, torch.tensor([[5.0, 5, 9, 9]])]
+    logits = torch.full((3, 4), -50.0)
+    logits[[0, 1, 2], [1, 2, 3]] = 50.0
+    deltas = torch.full((3, 3, 4), 99.0)
+    deltas[[0, 1], [1, 2]] = 0.0
+    losses = model.losses(logits, deltas, boxes, targets, samples)
+    assert {name: loss.item() for name, loss in losses.items()} == {"loss_roi_class": 0.0, "loss_roi_box": 0.0}
+
+
+def test_every_image_needs_its_target_its_key_and_its_size() -> None:
+    model, target, boxes = heads(), target_of([[0, 0, 10, 10]], [1]), torch.tensor([[0.0, 0, 9, 9]])
+    drawn = Sample(torch.arange(1), torch.tensor([0]))
+    with pytest.raises(ValueError, match="zip"):
+        model.sample([boxes], [target], torch.tensor([1, 2]))
+    with pytest.raises(ValueError, match="zip"):
+        model.losses(torch.zeros(1, 4), torch.zeros(1, 3, 4), [boxes], [target, target], [drawn])
+    with pytest.raises(ValueError, match="zip"):
+        model.detections(BatchPyramid([torch.zeros(1, 4, 8, 8)], torch.tensor([[64, 64]] * 2)), [boxes])
 
 
 def test_images_without_objects_or_proposals_give_finite_losses_that_touch_every_parameter() -> None:
@@ -119,3 +179,58 @@ def test_class_agnostic_boxes_have_one_column() -> None:
     assert (logits.shape, deltas.shape) == ((5, 4), (5, 1, 4))
     target = target_of([[0, 0, 10, 10]], [2])
     model.losses(logits, deltas, [rois(5)], [target], [Sample(torch.arange(5), torch.tensor([0, -1, -1, -1, -1]))])
+
+
+def test_its_layers_start_small_and_without_a_bias() -> None:
+    """Girshick 2015, section 3.1: deviations of 0.01 and 0.001."""
+    head = MeanHead()
+    head.out_channels = 200
+    for agnostic, columns in ((False, 80), (True, 1)):
+        model = RoIHeads(RoIPooler((8,), 2), head, 80, class_agnostic=agnostic)
+        assert model.class_logits.weight.shape == (81, 200)
+        assert model.deltas.weight.shape == (4 * columns, 200)
+        assert model.class_logits.weight.std().item() == pytest.approx(0.01, rel=0.1)
+        assert model.deltas.weight.std().item() == pytest.approx(0.001, rel=0.1)
+        assert not model.class_logits.bias.any()
+        assert not model.deltas.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(torch.float64, torch.float64), (torch.float32, torch.float32), (torch.bfloat16, torch.float32)],
+)
+def test_predictions_are_float32_at_least(given: torch.dtype, expected: torch.dtype) -> None:
+    logits, deltas = heads().to(given).classify(torch.zeros(2, 4, dtype=given))
+    assert (logits.dtype, deltas.dtype) == (expected, expected)
+
+
+def test_with_global_context_the_whole_image_joins_each_of_its_regions() -> None:
+    model = heads(global_context=True)
+    pyramid, sizes = [torch.randn(2, 4, 8, 8)], torch.tensor([[40, 64], [64, 48]])
+    regions = [rois(3).clamp(max=40), rois(2, seed=1).clamp(max=40)]
+    whole = model.features(pyramid, [torch.tensor([[0.0, 0, 64, 40]]), torch.tensor([[0.0, 0, 48, 64]])])
+    expected = model.class_logits(torch.cat([model.features(pyramid, regions), whole[[0, 0, 0, 1, 1]]], dim=1))
+    torch.testing.assert_close(model(pyramid, regions, sizes)[0], expected)
+
+
+def test_a_head_without_global_context_refuses_it_and_nothing_else() -> None:
+    class Alone(RoIHeads):
+        unfit_for = dict.fromkeys(["global context"], "it looks at regions alone")
+
+    Alone(RoIPooler((8,), 2), MeanHead(), 3)
+    with pytest.raises(ConfigError, match="it looks at regions alone"):
+        Alone(RoIPooler((8,), 2), MeanHead(), 3, global_context=True)
+
+
+def test_a_subclass_overrides_read_and_not_its_short_way() -> None:
+    type("Reading", (RoIHeads,), {"read": RoIHeads.read})
+    with pytest.raises(TypeError, match="Forwarding: override read"):
+        type("Forwarding", (RoIHeads,), {"forward": RoIHeads.forward})
+
+
+def test_scores_are_of_the_classes_without_background_and_boxes_of_each() -> None:
+    logits = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]).log()
+    for agnostic, deltas in ((True, torch.zeros(2, 1, 4)), (False, torch.zeros(2, 3, 4))):
+        boxes, scores = heads(class_agnostic=agnostic).decode(logits, deltas, rois(2))
+        torch.testing.assert_close(scores, torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.3, 0.2]]))
+        torch.testing.assert_close(boxes, rois(2)[:, None].expand(2, 3, 4))
