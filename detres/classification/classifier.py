@@ -5,6 +5,7 @@ N images, K classes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
-from detres.backbones.building import Choices, Kinds, build_network
+from detres.backbones.architectures import BACKBONES, Shortcut, ShortcutPadding, StrideIn
+from detres.backbones.building import Choices, build_network
 from detres.backbones.network import Network
 from detres.backbones.norms import Norm
 from detres.backbones.resnet import ResNet
@@ -88,7 +89,14 @@ class VggClassifier(Classifier, Vgg):
     """A VGG net with its three fully connected layers."""
 
 
-CLASSIFIERS: Kinds = {Architecture: ResNetClassifier, VggArchitecture: VggClassifier}
+_NAMED: Mapping[type[Network], type[Classifier]] = {ResNet: ResNetClassifier, Vgg: VggClassifier}
+"""Classes that stand in this file can be pickled."""
+
+
+@functools.cache
+def classifier_of(network: type[Network]) -> type[Classifier]:
+    """The subclass of a network's class, and of Classifier, that has nothing of its own."""
+    return _NAMED.get(network) or type(f"{network.__name__}Classifier", (Classifier, network), {})
 
 
 def build_classifier(
@@ -134,4 +142,4 @@ def build_classifier(
         checkpoint_blocks=checkpoint_blocks,
         allow_mismatch=allow_mismatch,
     )
-    return build_network(name, choices, num_classes=num_classes, kinds=CLASSIFIERS)
+    return build_network(name, choices, num_classes=num_classes, kind=classifier_of)
