@@ -25,6 +25,7 @@ class Format:
     class_names: of the set that the format is known for, for when it is not at hand.
     made_in: the folder below datasets/ in which detres makes the set itself.
     has_split: whether (root, split) is there at all; None: nobody can tell before it is read.
+    has_ignored: whether boxes may be marked difficult or crowds, which data.difficult is about.
     """
 
     load: Callable[..., Any]
@@ -33,6 +34,7 @@ class Format:
     made_in: str | None = None
     has_split: Callable[[Path, str], bool] | None = None
     layout: str = "nothing of it was found"
+    has_ignored: bool = True
 
     def mend(self, splits: Sequence[str]) -> str:
         """What to do where the set is not there."""

@@ -85,4 +85,4 @@ def _instances(scenes: dict[str, Scene]) -> dict[str, list]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-SHAPES_DETECTION = Format(load_shapes, class_names=lambda: SHAPES, made_in="shapes")
+SHAPES_DETECTION = Format(load_shapes, class_names=lambda: SHAPES, made_in="shapes", has_ignored=False)

@@ -257,4 +257,10 @@ def _has_split(root: Path, split: str) -> bool:
     return ((root.parent if root.suffix in (".yaml", ".yml") else root) / split).exists()
 
 
-YOLO = Format(load_yolo, has_split=_has_split, layout="images/, labels/ and a data.yaml or a classes.txt lie")
+# Labels of YOLO's know no boxes to be ignored.
+YOLO = Format(
+    load_yolo,
+    has_split=_has_split,
+    layout="images/, labels/ and a data.yaml or a classes.txt lie",
+    has_ignored=False,
+)
