@@ -27,6 +27,7 @@ def named_files(text: str) -> Iterator[str]:
 def stale(file: Path) -> list[str]:
     """Names of files neither near it, nor below the root, detres/ or tests/, nor where one named before lies."""
     text = file.read_text(encoding="utf-8")
+    text = re.sub(r"\[[^\]]*\]\(", "(", text)  # Of a link, where it leads.
     if file.suffix == ".py":  # Only what is prose: docstrings and comments.
         text = "\n".join([*re.findall(r'"""(.*?)"""', text, flags=re.S), *re.findall(r"# .*", text)])
     bases, absent = [file.parent, file.parent.parent, ROOT, ROOT / "detres", ROOT / "tests"], []

@@ -5,6 +5,8 @@ from typing import get_args
 import pytest
 
 import detres.tables as tables
+from detres.backbones.architectures import BACKBONES
+from detres.backbones.network import Network
 from detres.backbones.norms import Norm
 from detres.config.detection_schema import Config
 from detres.data.formats.format import Format
@@ -25,6 +27,14 @@ def test_formats_load(table: str) -> None:
         assert isinstance(entry, Format)
         assert callable(find(entry.load) if isinstance(entry.load, str) else entry.load)
         assert entry.class_names is None or len(set(entry.class_names())) == len(entry.class_names())
+
+
+def test_every_architecture_names_a_network_that_says_what_it_has() -> None:
+    for own in BACKBONES.values():
+        network = find(own.network)
+        assert issubclass(network, Network)
+        assert network.anchors
+        assert network.class_layer
 
 
 def test_every_schedule_begins_at_the_recipes_rate() -> None:

@@ -1,8 +1,9 @@
 """What each name stands for: table 1 of the paper, section 4.2, and VGG-16, which tables 7 and 8 compare with, as data.
 
-To add a ResNet or a VGG net, add a line at the foot. An architecture says of itself, whatever its family: stages (names
-of its maps), normed_stages (those with norms), split (what layout C4 shares, and what it runs on each region), crop and
-classes (of the images it is usually trained on).
+To add a ResNet or a VGG net, add a line at the foot. An architecture says of itself, whatever its family: network
+(module:name, the subclass of network.Network that is built from it), stages (names of its maps), normed_stages (those
+with norms), split (what layout C4 shares, and what it runs on each region), crop and classes (of the images it is
+usually trained on).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Architecture:
     stem: Literal["imagenet", "cifar"] = "imagenet"
     pixel_stats: PixelStats = IMAGENET_STATS
     split: tuple[str, str] = ("c4", "c5")
+    network: str = "detres.backbones.resnet:ResNet"
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ class VggArchitecture:
     split: tuple[str, str] = ("c5", "fc7")
     crop: int = 224
     classes: int = 1000
+    network: str = "detres.backbones.vgg:Vgg"
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -7,29 +7,24 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 import torch.distributed as dist
 
 from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
 from detres.backbones.network import Backbone, Network, NetworkBackbone
 from detres.backbones.norms import Norm
-from detres.backbones.resnet import ResNet
-from detres.backbones.vgg import Vgg
 from detres.backbones.weights.metadata import LoadReport, WeightsMetadata
 from detres.errors import ConfigError, WeightsError
+from detres.lookup import find, heeded, heeds
 from detres.own_code import call_own, find_own
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
-Kinds = Mapping[type[Architecture | VggArchitecture], Callable[..., AnyNetwork]]
-"""The network of each family of architectures."""
 
-NETWORKS: Kinds[NetworkBackbone] = {Architecture: ResNet, VggArchitecture: Vgg}
-_RESIDUAL = (
-    *("shortcut", "shortcut_padding", "stride_in", "output_stride"),
-    *("zero_init_last", "drop_path", "checkpoint_blocks"),
-)
-"""Choices that residual and plain nets alone have."""
+_AS_TRAINED = ("shortcut", "shortcut_padding", "stride_in")
+"""Choices that make another function of the same weights."""
+_OF_SOME = (*_AS_TRAINED, "output_stride", "zero_init_last", "drop_path", "checkpoint_blocks")
+"""Choices that some networks have: those whose constructors have a parameter of the name."""
 
 
 def list_backbones() -> list[str]:
@@ -82,7 +77,7 @@ def build_backbone(
         metadata=metadata,
     )
     if name in BACKBONES:
-        return build_network(name, choices, kinds=NETWORKS)
+        return build_network(name, choices)
     if name.startswith("timm/"):
         return _build_timm(name, choices)
     if ":" in name:
@@ -118,12 +113,30 @@ class Choices:
         return {field.name: values[field.name] for field in fields(self) if values[field.name] != field.default}
 
 
+@overload
+def build_network(name: str, choices: Choices, *, num_classes: int | None = None) -> NetworkBackbone: ...
+
+
+@overload
 def build_network(
-    name: str, choices: Choices, *, num_classes: int | None = None, kinds: Kinds[AnyNetwork]
-) -> AnyNetwork:
+    name: str,
+    choices: Choices,
+    *,
+    num_classes: int | None = None,
+    kind: Callable[[type[NetworkBackbone]], type[AnyNetwork]],
+) -> AnyNetwork: ...
+
+
+def build_network(
+    name: str,
+    choices: Choices,
+    *,
+    num_classes: int | None = None,
+    kind: Callable[[type[NetworkBackbone]], type[Any]] | None = None,
+) -> Any:
     """The network of list_backbones() that the choices describe; with the last layer where num_classes is given.
 
-    kinds: NETWORKS, or what else is made of ResNetLayers and VggLayers.
+    kind: from the architecture's network, a backbone, to the subclass of it that is built instead.
     """
     _check_choices(name, choices)
     file = None
@@ -136,8 +149,9 @@ def build_network(
     known = file.metadata if file else choices.metadata
     notes = _departures(name, choices, known) if known else ()
     known = known or WeightsMetadata(name, own.pixel_stats)
+    network = find(own.network)
     try:
-        net = kinds[type(own)](
+        net = (network if kind is None else kind(network))(
             own,
             name,
             outputs=choices.outputs,
@@ -145,7 +159,7 @@ def build_network(
             norm_eps=known.norm_eps if choices.norm_eps is None else choices.norm_eps,
             pixel_stats=known.pixel_stats,
             num_classes=num_classes,
-            **(_residual_options(choices, known) if isinstance(own, Architecture) else {}),
+            **heeded(network, _offered(choices, known)),
         )
     except ValueError as error:
         raise ConfigError(f"backbone {name}: {error}") from error
@@ -155,9 +169,9 @@ def build_network(
     return net
 
 
-def _residual_options(choices: Choices, known: WeightsMetadata) -> dict[str, Any]:
-    """What is left to the choices is as the weights were trained."""
-    return {key: getattr(choices, key) for key in _RESIDUAL} | {
+def _offered(choices: Choices, known: WeightsMetadata) -> dict[str, Any]:
+    """What some networks heed; whatever the choices leave open is as the weights were trained."""
+    return {key: getattr(choices, key) for key in _OF_SOME} | {
         "shortcut": choices.shortcut or known.shortcut,
         "shortcut_padding": choices.shortcut_padding or known.shortcut_padding or "end",
         "stride_in": choices.stride_in or known.stride_in,
@@ -168,10 +182,9 @@ def _residual_options(choices: Choices, known: WeightsMetadata) -> dict[str, Any
 def _check_choices(name: str, choices: Choices) -> None:
     """What contradicts the architecture or the machine, whatever the weights."""
     own = BACKBONES[name]
+    _check_heeded(name, own, choices)
     if isinstance(own, Architecture):
         _check_residual(name, own, choices)
-    else:
-        _check_vgg(name, own, choices)
     if choices.metadata is not None and (choices.weights is not None or choices.metadata.architecture != name):
         raise ConfigError(f"backbone {name}: metadata is of weights loaded later, and of {name}; leave one out")
     if not 0 <= choices.frozen_stages <= len(own.stages):
@@ -200,19 +213,23 @@ def _check_residual(name: str, own: Architecture, choices: Choices) -> None:
         raise ConfigError(f"backbone {name}: output_stride is {choices.output_stride}; it may be 32, 16 or 8")
 
 
-def _check_vgg(name: str, own: VggArchitecture, choices: Choices) -> None:
-    made = choices.made()
-    foreign = [key for key in (*_RESIDUAL, "allow_mismatch") if key in made]
+def _check_heeded(name: str, own: Architecture | VggArchitecture, choices: Choices) -> None:
+    """What the architecture's network has no parameter for, and norms where it has none."""
+    network, made = find(own.network), choices.made()
+    taken = {key for key in _OF_SOME if heeds(network, key)}
+    taken |= {"allow_mismatch"} if taken & {*_AS_TRAINED} else set()
+    foreign = [key for key in (*_OF_SOME, "allow_mismatch") if key in made and key not in taken]
     if foreign:
         raise ConfigError(
-            f"backbone {name} has no shortcuts, no 1x1 convolutions, and strides that are fixed, got "
-            f"{_listed(made, foreign)}; leave them out, in a config by {_unset(foreign)}"
+            f"backbone {name} has {network.lacks}, got {_listed(made, foreign)}; leave them out, in a config by "
+            f"{_unset(foreign)}"
         )
-    normless = [] if own.batch_norm else [key for key in ("norm", "norm_eps") if key in made]
+    normless = [] if own.normed_stages else [key for key in ("norm", "norm_eps") if key in made]
     if normless:
+        normed = f", or use {name}_bn" if f"{name}_bn" in BACKBONES else ""
         raise ConfigError(
             f"backbone {name} has no norms, got {_listed(made, normless)}; leave them out, in a config by "
-            f"{_unset(normless)}, or use {name}_bn"
+            f"{_unset(normless)}{normed}"
         )
 
 

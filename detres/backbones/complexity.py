@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from detres.backbones.architectures import BACKBONES, Shortcut, StrideIn
-from detres.backbones.building import NETWORKS, Choices, build_network
+from detres.backbones.building import Choices, build_network
 from detres.backbones.network import Network
 from detres.backbones.norms import FrozenBatchNorm
 from detres.errors import ConfigError
@@ -71,7 +71,7 @@ def cost_of(
     choices = Choices(shortcut=shortcut, stride_in=stride_in, output_stride=output_stride)
     # Tensors on this device have shapes and no contents.
     with torch.device("meta"):
-        net = build_network(name, choices, num_classes=num_classes or own.classes, kinds=NETWORKS)
+        net = build_network(name, choices, num_classes=num_classes or own.classes)
     return count_cost(net, (crop or own.crop, crop or own.crop))
 
 

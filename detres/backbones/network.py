@@ -54,11 +54,17 @@ class Network(nn.Module, ABC):
 
     A subclass builds its layers, sets `outputs`, and says what its stages are made of. stages: names of all maps, in
     their order. norms: the kind of norm of each stage that has any. class_layer: the name of the last linear layer,
-    which is there where classes are told apart. load_report: what became of weights; None without them.
+    which is there where classes are told apart. anchors: names of tensors by which a state dict is known to be such a
+    network's; the first of them is where its names begin. load_report: what became of weights; None without them.
+
+    Its constructor takes, of build_backbone's choices, those that it has as parameters; others are refused where they
+    are made, in words: `lacks` is what the network has not, for people.
     """
 
     load_report: LoadReport | None = None
     class_layer: str
+    anchors: tuple[str, ...]
+    lacks: str = "no such choice"
     outputs: tuple[str, ...]
 
     def __init__(

@@ -39,12 +39,14 @@ class BlockOptions:
     """What all blocks of a stage share.
 
     padding: of option A's zeros. stride_in: which convolution of a bottleneck strides. norm: channels -> layer.
+    project: (channels, out_channels, stride, norm) -> the shortcut of options B and C.
     """
 
     shortcut: Shortcut
     padding: ShortcutPadding
     stride_in: StrideIn
     norm: Callable[[int], nn.Module]
+    project: Callable[[int, int, int, Callable[[int], nn.Module]], nn.Module]
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
@@ -79,6 +81,10 @@ class Projection(nn.Sequential):
         return conv_norm(x, cast(nn.Conv2d, conv), norm)  # A Sequential's children are plain modules to checkers.
 
 
+def project(channels: int, out_channels: int, stride: int, norm: Callable[[int], nn.Module]) -> nn.Module:
+    return Projection(conv1x1(channels, out_channels, stride), norm(out_channels))
+
+
 def make_shortcut(channels: int, out_channels: int, stride: int, options: BlockOptions) -> nn.Module | None:
     """What a block adds to its residual; None: nothing, as in a plain net."""
     same_shape = stride == 1 and channels == out_channels
@@ -88,7 +94,7 @@ def make_shortcut(channels: int, out_channels: int, stride: int, options: BlockO
         return nn.Identity()
     if options.shortcut == "A":
         return PaddedIdentity(stride, out_channels - channels, options.padding)
-    return Projection(conv1x1(channels, out_channels, stride), options.norm(out_channels))
+    return options.project(channels, out_channels, stride, options.norm)
 
 
 # The blocks
@@ -178,12 +184,15 @@ class ResNetLayers(Network):
     keeping their maps. pool: "torch" pads the 3×3/2 max pool by one cell; "caffe", with which the published weights
     were trained, does not and rounds sizes up. shortcut_padding: where shortcuts A have their zeros.
     num_classes: of fc; None: no fc.
+    A variant is a subclass: what builds its projections is `project`, and its stem `build_stem`, run by `stem`.
     Raises ValueError where the arguments contradict each other.
     """
 
     architecture: Architecture
     bn1: nn.Module
+    project = staticmethod(project)
     class_layer = "fc"
+    anchors = ("conv1.weight", "layer1.0.conv1.weight")
 
     def __init__(
         self,
@@ -210,7 +219,7 @@ class ResNetLayers(Network):
         if self.shortcut == "plain" and (zero_init_last or drop_path):
             raise ValueError("a plain net whose residuals are zero or left out outputs zero, and learns nothing")
 
-        self._build_stem()
+        self.build_stem()
         self._build_stages(output_stride, checkpoint_blocks)
         self.outputs = self.checked_outputs(outputs or self.stages[1:])
         if num_classes is not None:
@@ -232,10 +241,14 @@ class ResNetLayers(Network):
 
     def run(self, stage: str, x: Tensor) -> Tensor:
         if stage == "c1":
-            return conv_norm(x, self.conv1, self.bn1).relu_()
+            return self.stem(x)
         if stage == "c2" and self.architecture.stem == "imagenet":
             x = pool_stem(x, self.pool)
         return self.stage(stage)(x)
+
+    def stem(self, images: Tensor) -> Tensor:
+        """c1, from the images."""
+        return conv_norm(images, self.conv1, self.bn1).relu_()
 
     # Its parts
 
@@ -276,13 +289,15 @@ class ResNetLayers(Network):
 
     def freeze_norms_of(self, stage: str) -> None:
         if stage == "c1":
+            freeze_norms(self.conv1)
             self.bn1 = frozen(self.bn1)
         else:
             freeze_norms(self.stage(stage))
 
     # How it is built
 
-    def _build_stem(self) -> None:
+    def build_stem(self) -> None:
+        """conv1, bn1 and the spec of c1."""
         width = self.architecture.widths[0]
         if self.architecture.stem == "imagenet":
             self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
@@ -301,7 +316,7 @@ class ResNetLayers(Network):
             if grid * stride > output_stride:
                 stride, dilation = 1, dilation * 2
             norm = partial(make_norm, self.norms[name], eps=self.norm_eps)
-            options = BlockOptions(self.shortcut, self.shortcut_padding, self.stride_in, norm)
+            options = BlockOptions(self.shortcut, self.shortcut_padding, self.stride_in, norm, self.project)
             first = block(channels, width, stride=stride, dilation=(before, dilation), options=options)
             grid, channels = grid * stride, width * block.expansion
             same = {"stride": 1, "dilation": (dilation, dilation), "options": options}

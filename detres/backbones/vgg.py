@@ -66,6 +66,8 @@ class VggLayers(Network):
 
     architecture: VggArchitecture
     class_layer = f"classifier.{_CLASSES}"
+    anchors = ("features.0.weight", "classifier.0.weight")
+    lacks = "no shortcuts, no 1x1 convolutions, and strides that are fixed"
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ N images, K classes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detres.backbones.architectures import BACKBONES, Architecture, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
-from detres.backbones.building import Choices, Kinds, build_network
-from detres.backbones.network import Network
+from detres.backbones.architectures import BACKBONES, Shortcut, ShortcutPadding, StrideIn
+from detres.backbones.building import Choices, build_network
+from detres.backbones.network import Network, NetworkBackbone
 from detres.backbones.norms import Norm
-from detres.backbones.resnet import ResNetLayers
-from detres.backbones.vgg import VggLayers
+from detres.backbones.resnet import ResNet, ResNetLayers
+from detres.backbones.vgg import Vgg, VggLayers
 from detres.classification.losses import top1_error
 from detres.errors import ConfigError
 from detres.structures import ClassificationBatch
@@ -90,7 +91,14 @@ class VggClassifier(Classifier, VggLayers):
     """A VGG net with its three fully connected layers."""
 
 
-CLASSIFIERS: Kinds[Classifier] = {Architecture: ResNetClassifier, VggArchitecture: VggClassifier}
+_NAMED: Mapping[type[Network], type[Classifier]] = {ResNet: ResNetClassifier, Vgg: VggClassifier}
+"""Classes that stand in this file can be pickled."""
+
+
+@functools.cache
+def classifier_of(network: type[NetworkBackbone]) -> type[Classifier]:
+    """The subclass of a network's class, and of Classifier, that has nothing of its own."""
+    return _NAMED.get(network) or type(f"{network.__name__}Classifier", (Classifier, network), {})
 
 
 def build_classifier(
@@ -136,4 +144,4 @@ def build_classifier(
         checkpoint_blocks=checkpoint_blocks,
         allow_mismatch=allow_mismatch,
     )
-    return build_network(name, choices, num_classes=num_classes, kinds=CLASSIFIERS)
+    return build_network(name, choices, num_classes=num_classes, kind=classifier_of)

@@ -15,7 +15,7 @@ from detres.backbones.weights import files as weight_files
 from detres.backbones.weights.loading import metadata_of
 from detres.backbones.weights.metadata import WeightsMetadata
 from detres.backbones.weights.model_settings import ModelSettings
-from detres.classification.classifier import CLASSIFIERS, Classifier
+from detres.classification.classifier import Classifier, classifier_of
 from detres.config.classification_schema import (
     ClassificationDataConfig,
     ClassificationTestConfig,
@@ -72,7 +72,7 @@ class ClassifierSettings(ModelSettings[ClassifierConfig, ClassificationDataConfi
             allow_mismatch=section.allow_mismatch,
             metadata=replace(known, pixel_stats=stated_pixel_stats(self.model, known.pixel_stats)),
         )
-        return build_network(section.name, choices, num_classes=len(self.class_names), kinds=CLASSIFIERS)
+        return build_network(section.name, choices, num_classes=len(self.class_names), kind=classifier_of)
 
     def with_model(self, model: ClassifierConfig, where: str) -> ClassifierSettings:
         """The same weights in the model that a config asks for: other classes, freezing, or pixel statistics.

@@ -15,7 +15,7 @@ from typing import Any
 from detres.config.model_keys import MODEL_KEYS, lies_in
 from detres.config.sections import ExperimentConfig
 from detres.lookup import Table, heeds
-from detres.tables import BOX_LOSSES, OPTIMIZERS, SCHEDULES
+from detres.tables import BOX_LOSSES, DETECTION_FORMATS, OPTIMIZERS, SCHEDULES
 
 Use = Callable[[str], str | None]
 """Why a key changes nothing in what a command does, for people; None where it may."""
@@ -73,6 +73,19 @@ def _heeded(keys: str, table: Table, read: str, besides: str = "") -> tuple[Cond
         return Condition((key,), (read,), wanted, holds)
 
     return tuple(map(condition, keys.split()))
+
+
+def _of_formats(key: str, counts: Callable[[Any], bool]) -> Condition:
+    """counts: whether it does beside a format of detection's. Of code of one's own nobody knows."""
+
+    def wanted() -> str:
+        others = [name for name in DETECTION_FORMATS if not counts(DETECTION_FORMATS[name])]
+        return f"another data.format than {' or '.join(others)}"
+
+    def holds(name: str) -> bool:
+        return name not in DETECTION_FORMATS or counts(DETECTION_FORMATS[name])
+
+    return Condition((key,), ("data.format",), wanted, holds)
 
 
 _OF_EVERY_TASK = (
@@ -144,10 +157,8 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         *_heeded("model.rpn.box_loss.beta", BOX_LOSSES, "model.rpn.box_loss.name"),
         *_heeded("model.roi.box_loss.beta", BOX_LOSSES, "model.roi.box_loss.name"),
         Condition(("data.val_fraction",), ("data.val",), "data.val=[]", lambda val: not val),
-        # Labels of YOLO's know no such objects, and the shapes have none.
-        _none_of("data.difficult", "data.format", "yolo", "shapes"),
-        # The shapes are drawn here, and of one size.
-        _none_of("data.max_pixels", "data.format", "shapes"),
+        _of_formats("data.difficult", lambda entry: entry.has_ignored),
+        _of_formats("data.max_pixels", lambda entry: entry.heeds("max_pixels")),
         Condition(("test.refine_nms",), ("test.refine",), "test.refine above 0", bool),
         Condition(
             ("test.nms",),

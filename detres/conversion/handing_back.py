@@ -50,7 +50,7 @@ def resnet_settings(settings: DetectorSettings) -> tuple[Architecture, WeightsMe
         raise WeightsError("it reads the global context of each image, which is detres's own")
     known = settings.backbone
     net = BACKBONES.get(known.architecture) if known else None
-    if known is None or not isinstance(net, Architecture) or net.stem != "imagenet" or net.shortcut == "plain":
+    if known is None or not isinstance(net, Architecture) or not _is_torchvisions(net):
         raise WeightsError(
             f"its backbone is {settings.model.backbone.name}; ResNets of 18 to 152 layers are handed back"
         )
@@ -59,6 +59,11 @@ def resnet_settings(settings: DetectorSettings) -> tuple[Architecture, WeightsMe
     if "group" in settings.norms.values():
         raise WeightsError("its backbone has group norm; only batch norm, frozen or not, is handed back")
     return net, known
+
+
+def _is_torchvisions(net: Architecture) -> bool:
+    """Whether it is of the form of which others have networks: no variant of one, no net of CIFAR's, no plain one."""
+    return net.network == Architecture.network and net.stem == "imagenet" and net.shortcut != "plain"
 
 
 def computed_otherwise(

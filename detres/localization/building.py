@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from detres.backbones.architectures import BACKBONES, Architecture
-from detres.backbones.building import NETWORKS, Choices, build_network
+from detres.backbones.building import Choices, build_network
 from detres.backbones.resnet import ResNet
 from detres.config.localization_schema import LocalizerConfig
 from detres.detection.model.anchors import AnchorGrid
@@ -21,7 +21,7 @@ def build_trunk(name: str, choices: Choices) -> ResNet:
     known = [own for own, net in BACKBONES.items() if isinstance(net, Architecture) and "c5" in net.stages]
     if name not in known:
         raise ConfigError(f"model.backbone.name={name}: a localizer's trunk is one of {', '.join(known)}")
-    trunk = build_network(name, choices, kinds=NETWORKS)
+    trunk = build_network(name, choices)
     assert isinstance(trunk, ResNet)
     return trunk
 

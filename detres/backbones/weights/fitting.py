@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from detres.backbones.architectures import BACKBONES, Architecture, Shortcut
-from detres.backbones.building import NETWORKS, Choices, build_network
+from detres.backbones.building import Choices, build_network
 from detres.backbones.network import Network
 from detres.backbones.weights.foreign_names import architecture_of
 from detres.errors import WeightsError
+from detres.lookup import find
 
 _COUNTER = "num_batches_tracked"
 
@@ -81,14 +82,10 @@ def _problems(
 
 def _on_paper(architecture: str, shortcut: Shortcut | None, tensors: Mapping[str, Tensor]) -> tuple[Network, bool]:
     """The network without memory for its weights, with as many classes as the tensors have."""
-    own = BACKBONES[architecture]
-    layer = "fc" if isinstance(own, Architecture) else "classifier.6"
-    classes = tensors.get(f"{layer}.weight")
+    classes = tensors.get(f"{find(BACKBONES[architecture].network).class_layer}.weight")
     count = classes.shape[0] if classes is not None and classes.ndim == 2 and classes.shape[0] else None
     with torch.device("meta"):
-        return build_network(
-            architecture, Choices(shortcut=shortcut), num_classes=count, kinds=NETWORKS
-        ), count is not None
+        return build_network(architecture, Choices(shortcut=shortcut), num_classes=count), count is not None
 
 
 def _shortcut_of(tensors: Mapping[str, Tensor], architecture: str) -> Shortcut | None:
@@ -98,7 +95,8 @@ def _shortcut_of(tensors: Mapping[str, Tensor], architecture: str) -> Shortcut |
         return None
     if own.shortcut == "plain":
         return "plain"
-    projected = sorted(name.split(".downsample.")[0] for name in tensors if ".downsample.0.weight" in name)
+    # By its blocks: what stands first in a projection need not be a convolution.
+    projected = {name.split(".downsample.")[0] for name in tensors if ".downsample." in name}
     blocks = sum(name.endswith(".conv2.weight") for name in tensors)
     return own.shortcut if not projected else "C" if len(projected) == blocks else "B"
 

@@ -8,13 +8,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from detres.backbones.architectures import BACKBONES, Architecture, VggArchitecture
+from detres.backbones.network import Network
 from detres.errors import WeightsError
+from detres.lookup import find
 
-# Of every network of the family, and of nothing else.
-_ANCHORS: dict[type[Architecture | VggArchitecture], tuple[str, ...]] = {
-    Architecture: ("conv1.weight", "layer1.0.conv1.weight"),
-    VggArchitecture: ("features.0.weight", "classifier.0.weight"),
-}
 # What ports call torchvision's fc, which reads the last stage's channels, and its downsample.
 _CLASS_LAYERS = ("linear", "head.fc", "head", "classifier", "output")
 _SHORTCUT = ".shortcut."
@@ -28,7 +25,7 @@ def under_own_names(tensors: Mapping[str, Tensor], architecture: str) -> tuple[d
     WeightsError where they stand behind several prefixes: which of the networks is meant is not known.
     """
     net = BACKBONES.get(architecture)
-    anchors = _ANCHORS[type(net)] if net is not None else ()
+    anchors = find(net.network).anchors if net is not None else ()
     prefixes = sorted(
         name.removesuffix(anchors[0])
         for name in tensors
@@ -56,7 +53,10 @@ def architecture_of(tensors: Mapping[str, Tensor]) -> str | None:
             own, _ = under_own_names(tensors, name)
         except WeightsError:
             return None
-        if isinstance(net, Architecture) and _form_of(own) == (net.block, net.depths, net.widths, net.stem):
+        network: type[Network] = find(net.network)
+        if network.anchors[0] not in own:
+            continue
+        if isinstance(net, Architecture) and _form_of(own) == (net.block, net.depths, net.widths, _stem_of(net)):
             return name
         if isinstance(net, VggArchitecture) and _vgg_form_of(own) == (sum(net.depths), net.batch_norm):
             return name
@@ -79,10 +79,15 @@ def _is_matrix(tensor: Tensor | None) -> bool:
     return tensor is not None and tensor.ndim == 2
 
 
-def _form_of(own: Mapping[str, Tensor]) -> tuple[str, tuple[int, ...], tuple[int, ...], str] | None:
+def _stem_of(net: Architecture) -> str | None:
+    """As _form_of tells it, from a convolution called conv1; None of a stem of another form, which anchors tell."""
+    return net.stem if "conv1.weight" in find(net.network).anchors else None
+
+
+def _form_of(own: Mapping[str, Tensor]) -> tuple[str, tuple[int, ...], tuple[int, ...], str | None] | None:
     """block, depths, widths and stem of a residual or plain net."""
     first = own.get("conv1.weight")
-    if first is None or first.ndim != 4:
+    if first is not None and first.ndim != 4:
         return None
     stages: dict[int, set[int]] = {}
     for name in own:
@@ -91,7 +96,8 @@ def _form_of(own: Mapping[str, Tensor]) -> tuple[str, tuple[int, ...], tuple[int
     depths = tuple(len(stages[stage]) for stage in sorted(stages))
     widths = tuple(own[f"layer{stage}.{min(stages[stage])}.conv1.weight"].shape[0] for stage in sorted(stages))
     block = "bottleneck" if "layer1.0.conv3.weight" in own else "basic"
-    return block, depths, widths, "imagenet" if first.shape[-1] == 7 else "cifar"
+    stem = None if first is None else "imagenet" if first.shape[-1] == 7 else "cifar"
+    return block, depths, widths, stem
 
 
 def _vgg_form_of(own: Mapping[str, Tensor]) -> tuple[int, bool] | None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from detres.data.places import find_made_set, find_set
 from detres.errors import ConfigError
-from detres.lookup import Table, find, heeded
+from detres.lookup import Table, find, heeded, heeds
 from detres.own_code import call_own, find_own
 
 
@@ -43,6 +43,7 @@ class Format:
     has_split: whether (root, split) is there at all; None: nobody can tell before it is read.
     A function may be given as its place, `module:name`: it is imported when it is called, so that a set which is not
     there costs nobody its readers.
+    has_ignored: whether boxes may be marked difficult or crowds, which data.difficult is about.
     """
 
     load: Callable[..., Any] | str
@@ -51,11 +52,16 @@ class Format:
     made_in: str | None = None
     has_split: Callable[[Path, str], bool] | str | None = None
     layout: str = "nothing of it was found"
+    has_ignored: bool = True
 
     def read(self, root: Path, split: str, keys: Mapping[str, Any]) -> Any:
         """What load makes of one split, given those of the keys that it heeds."""
         load = _found(self.load)
         return load(root, split, **heeded(load, keys))
+
+    def heeds(self, key: str) -> bool:
+        """Whether a key of the data section is a parameter of load."""
+        return heeds(_found(self.load), key)
 
     def absent(self, root: Path, splits: Sequence[str]) -> list[str]:
         """Those of the splits for which nothing is there; whether it can be read is not asked."""

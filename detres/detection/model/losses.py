@@ -16,6 +16,8 @@ from torchvision.ops import generalized_box_iou_loss
 from detres.boxes import CodecWeights, decode_boxes, encode_boxes
 from detres.detection.model.named_losses import Loss, find_box_loss, find_objectness_loss
 from detres.distributed import sum_over_ranks, world_size
+from detres.lookup import heeds
+from detres.tables import BOX_LOSSES
 
 Normalizer = Literal["constant", "samples"]
 
@@ -37,7 +39,8 @@ class BoxLoss:
     _loss: Loss = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        options = {"beta": self.beta, **self.options} if self.name == "smooth_l1" else self.options
+        takes_beta = self.name in BOX_LOSSES and heeds(BOX_LOSSES[self.name], "beta")
+        options = {"beta": self.beta, **self.options} if takes_beta else self.options
         object.__setattr__(self, "_loss", find_box_loss(self.name, options, self.where))
 
     def __call__(self, deltas: Tensor, references: Tensor, boxes: Tensor, codec_weights: CodecWeights) -> Tensor:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 
 from detres.backbones import build_backbone
-from detres.backbones.architectures import BACKBONES, VggArchitecture
+from detres.backbones.architectures import BACKBONES
 from detres.backbones.network import Network
 from detres.config.detection_schema import Config
 from detres.detection.model.building import assemble
 from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.detection.model.layouts import outputs_of
 from detres.errors import ConfigError
+from detres.lookup import find, heeds
 from detres.reporter import Reporter
 from detres.tables import DETECTION_FORMATS
 from detres.tasks.runs.assembly import memory_format_of, seeded
@@ -46,7 +47,8 @@ def _instead_of_dilation(backbone: str) -> str | None:
     """The layout for a backbone that cannot dilate; None where it can."""
     if backbone.startswith("timm/"):
         return "fpn"
-    return "c4" if isinstance(BACKBONES.get(backbone), VggArchitecture) else None
+    net = BACKBONES.get(backbone)
+    return "c4" if net is not None and not heeds(find(net.network), "output_stride") else None
 
 
 def prepare_detector(model: FasterRCNN, config: Config, device: torch.device) -> FasterRCNN:

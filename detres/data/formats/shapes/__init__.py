@@ -8,7 +8,8 @@ SHAPES = ("circle", "cross", "ring", "square", "star", "triangle")  # sorted, as
 
 
 def _of(task: str, load: str, made_in: str) -> Format:
-    return Format(f"detres.data.formats.shapes.{task}:{load}", class_names=lambda: SHAPES, made_in=made_in)
+    place = f"detres.data.formats.shapes.{task}:{load}"
+    return Format(place, class_names=lambda: SHAPES, made_in=made_in, has_ignored=False)
 
 
 SHAPES_DETECTION = _of("detection", "load_shapes", "shapes")

@@ -14,5 +14,6 @@ def _has_split(root: Path, split: str) -> bool:
 YOLO = Format(
     "detres.data.formats.yolo.reading:load_yolo",
     has_split=_has_split,
+    has_ignored=False,
     layout="images/, labels/ and a data.yaml or a classes.txt lie",
 )
