@@ -128,6 +128,7 @@ def test_losses_are_means_since_the_last_line():
             due=lambda step: step in (2, 6),
         )
     )
+    assert [report.step for report in rare] == [1, 2, 3, 4, 5, 6]
     assert [report.losses is None for report in rare] == [True, False, True, True, True, False]
     for name in ("loss_class", "loss_box", "loss"):
         mean = sum(report.losses[name] for report in each[2:]) / 4

@@ -30,6 +30,10 @@ def test_smooth_l1_by_hand(options: dict[str, Any], expected: float) -> None:
     assert BoxLoss(**options)(DELTAS, REFERENCES, REFERENCES, UNIT).item() == pytest.approx(expected)
 
 
+def test_by_itself_smooth_l1_is_plain_l1() -> None:
+    assert losses.smooth_l1(DELTAS, REFERENCES, REFERENCES, UNIT).item() == pytest.approx(2.2)
+
+
 def test_offsets_are_compared_in_the_codecs_weights() -> None:
     goals = REFERENCES + torch.tensor([1.0, 0, 1, 0])
     found = BoxLoss()(torch.zeros(2, 4), REFERENCES, goals, (10.0, 10.0, 5.0, 5.0))
