@@ -11,7 +11,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from detres.backbones.architectures import BACKBONES, Architecture
 from detres.backbones.building import build_backbone
 from detres.backbones.norms import FrozenBatchNorm
-from detres.backbones.resnet import BLOCKS, BlockOptions, PaddedIdentity, ResNet
+from detres.backbones.resnet import BLOCKS, BlockOptions, PaddedIdentity, ResNet, project
 from detres.classification.classifier import build_classifier
 from detres.structures import FeatureSpec
 
@@ -367,7 +367,7 @@ def test_by_itself_a_net_drops_nothing_recomputes_nothing_and_has_norms_of_the_u
     assert [block.drop_path for block in blocks] == [0.0] * 6
     assert not any(net.stage(stage).recomputes for stage in net.stages[1:])
     assert {norm.eps for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)} == {1e-5}
-    options = BlockOptions("B", "end", "3x3", nn.BatchNorm2d)
+    options = BlockOptions("B", "end", "3x3", nn.BatchNorm2d, project)
     alone = [kind(4, 4, stride=1, dilation=(1, 1), options=options) for kind in BLOCKS.values()]
     assert [block.drop_path for block in alone] == [0.0, 0.0]
 
