@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Table(Mapping[str, T], Generic[T]):
         known = (*besides, *self._places)
         if isinstance(name, str) and name in known:
             return name
-        close = difflib.get_close_matches(str(name).casefold(), known, n=1)
+        close = nearest(str(name), known, 1)
         meant = f"; did you mean {close[0]}?" if close else ""
         shown = repr(name) if len(repr(name)) <= 80 else f"{repr(name)[:77]}..."
         raise ValueError(f"got {shown}, expected one of {', '.join(known)}{also}{meant}")
@@ -65,3 +65,9 @@ def heeded(entry: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, A
     So every entry of a table states the parameters that it heeds, and no other.
     """
     return {name: offered[name] for name in inspect.signature(entry).parameters if name in offered}
+
+
+def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Up to `count` of the names that look like `word`, best first, whatever their case."""
+    by_folded = {name.casefold(): name for name in names}
+    return [by_folded[hit] for hit in difflib.get_close_matches(word.casefold(), by_folded, n=count, cutoff=0.6)]

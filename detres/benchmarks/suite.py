@@ -26,9 +26,9 @@ from detres.benchmarks.scenes import Scene
 from detres.benchmarks.timing import Plan
 from detres.benchmarks.train import measure_train
 from detres.benchmarks.worker_time import Worker, one_thread
-from detres.config.problems import nearest
 from detres.data.loading.loader import settle_worker
 from detres.errors import ConfigError
+from detres.lookup import nearest
 
 
 @dataclass(frozen=True)

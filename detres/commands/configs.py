@@ -12,9 +12,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import json
 
-    from detres.config.loading import config_schema, list_configs
+    from detres.config.finding import list_configs
 
     if arguments.schema:
+        from detres.config.loading import config_schema
+
         print(json.dumps(config_schema(), indent=2))
         return
     configs = list_configs()

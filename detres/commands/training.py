@@ -24,8 +24,9 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 
 
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
+    from detres.config.finding import find_config
     from detres.config.key_effects import in_training, in_training_from_weights
-    from detres.config.loading import find_config, read_config, read_layer, read_override
+    from detres.config.loading import read_config, read_layer, read_override
 
     reporter = on_terminal()
     cfg = arguments.cfg or _config_of_run(arguments)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from detres.config.code_names import CodeName, code_names
+from detres.config.finding import find_config, short_path
 from detres.config.key_effects import Use, in_training, why_idle
-from detres.config.problems import all_keys, describe_problems, nearest
+from detres.config.problems import all_keys, describe_problems
 from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.sections import ExperimentConfig, Section
 from detres.config.yaml_bounds import MOST_BYTES
@@ -239,7 +240,7 @@ def _own_code(layers: Sequence[Layer]) -> set[CodeName]:
 
 def read_layer(path: Path) -> Layer:
     """The layer a yaml file states, the user's own; ConfigError where it cannot be read or is no group of keys."""
-    source = _short(path)
+    source = short_path(path)
     try:
         text = read_text(path, most=MOST_BYTES)
     except DataError as error:
@@ -278,48 +279,6 @@ def config_schema(task: str = "detection") -> dict[str, Any]:
     return SCHEMAS[task].model_json_schema()
 
 
-def config_folder() -> Path:
-    """The configs that came with detres: configs/ of a clone, else the copy that the wheel ships."""
-    package = Path(__file__).resolve().parents[1]
-    clone = package.parent
-    if (clone / "pyproject.toml").is_file() and (clone / "configs").is_dir():
-        return clone / "configs"
-    return package / "_configs"
-
-
-def list_configs(folder: Path | None = None) -> list[tuple[str, str, Path]]:
-    """(stem, first comment line, path) of every config, by path."""
-    found = []
-    for path in sorted((folder or config_folder()).rglob("*.yaml")):
-        with path.open(encoding="utf-8") as file:
-            first = file.readline()
-        found.append((path.stem, first.lstrip("# ").rstrip() if first.startswith("#") else "", path))
-    return found
-
-
-def find_config(name_or_path: str | Path, folder: Path | None = None) -> Path:
-    """The file of a stem or a path; ConfigError with the nearest stems where there is none."""
-    name = str(name_or_path)
-    if name.endswith((".yaml", ".yml")) or isinstance(name_or_path, Path):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(
-                f"--cfg {name}: there is no such file below {Path.cwd()}; give a path, or a name that "
-                "`detres configs` lists"
-            )
-        return path
-    folder = folder or config_folder()
-    paths = [path for stem, _, path in list_configs(folder) if stem == name]
-    if len(paths) == 1:
-        return paths[0]
-    if paths:
-        raise ConfigError(f"--cfg {name}: several files have this name; give one: {', '.join(map(str, paths))}")
-    stems = [stem for stem, _, _ in list_configs(folder)]
-    close = nearest(name, stems)
-    mend = f"did you mean {' or '.join(close)}?" if close else "`detres configs` lists them all"
-    raise ConfigError(f"--cfg {name}: there is no config of this name below {_short(folder)}; {mend}")
-
-
 def _locate(path: KeyPath, sentence: str, layers: Sequence[Layer]) -> str:
     """The sentence after the source that stated this key last; its line in the source at the end."""
     path = _last_stated(path, sentence, layers)
@@ -336,15 +295,6 @@ def _last_stated(path: KeyPath, sentence: str, layers: Sequence[Layer]) -> KeyPa
     named = [(*path, *word.split(".")) for word in re.findall(r"[a-z]\w*(?:\.\w+)*", sentence)]
     stated = (key for layer in reversed(layers) for key in named if _has(layer.values, key))
     return next(stated, path)
-
-
-def _short(path: Path) -> str:
-    """A path as its user would write it: below the working folder or the clone, where it lies there."""
-    resolved = path.resolve()
-    for root in (Path.cwd(), config_folder().parent):
-        if resolved.is_relative_to(root):
-            return str(resolved.relative_to(root))
-    return str(path)
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

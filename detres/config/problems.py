@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from detres.lookup import nearest
 
 Path = tuple[str, ...]
 
@@ -65,12 +67,6 @@ def all_keys(schema: type[BaseModel], above: Path = ()) -> Iterator[Path]:
         group = field.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
             yield from all_keys(group, (*above, name))
-
-
-def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """Up to `count` of the names that look like `word`, best first, whatever their case."""
-    by_folded = {name.casefold(): name for name in names}
-    return [by_folded[hit] for hit in difflib.get_close_matches(word.casefold(), by_folded, n=count, cutoff=0.6)]
 
 
 def _unknown(path: Path, known: tuple[Path, ...]) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detres.config.problems import nearest
 from detres.data.archives import Archive, is_half_unpacked, is_unpacked, unpack_archive, what_is_wrong
 from detres.errors import ConfigError, DataError
+from detres.lookup import nearest
 
 _CHUNK = 1 << 20
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from detres.classification.hand_off import BACKBONE_FILE
 from detres.config.classification_schema import ClassificationConfig
-from detres.config.loading import AnyConfig, Layer, find_config, read_layer
+from detres.config.finding import find_config
+from detres.config.loading import AnyConfig, Layer, read_layer
 from detres.config.localization_schema import LocalizationConfig
 from detres.tasks.runs.weights import laid_over
 

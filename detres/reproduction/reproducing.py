@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from detres.config.loading import Layer
-from detres.config.problems import nearest
 from detres.distributed import local_device
 from detres.errors import ConfigError, UserError
+from detres.lookup import nearest
 from detres.reporter import SILENT, Reporter
 from detres.reproduction.detection_tables import improvements_of
 from detres.reproduction.estimates import Estimates, in_words

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 
-from detres.config.loading import Layer, list_configs, load_config, read_override, resolve
+from detres.config.finding import list_configs
+from detres.config.loading import Layer, load_config, read_override, resolve
 from detres.data.archives import unpack, unpack_nested
 from detres.data.classification.shard_stream import read_lane
 from detres.data.data_file import load_classification_file, load_data_file, task_of_data_file

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from detres.config.finding import list_configs
 from detres.config.key_effects import (
     CONDITIONS,
     in_evaluation,
@@ -14,7 +15,7 @@ from detres.config.key_effects import (
     only_trained_by,
     why_idle,
 )
-from detres.config.loading import SCHEMAS, Layer, dump_config, list_configs, load_config, read_config, resolve
+from detres.config.loading import SCHEMAS, Layer, dump_config, load_config, read_config, resolve
 from detres.config.model_keys import lies_in
 from detres.config.problems import all_keys
 from detres.errors import ConfigError

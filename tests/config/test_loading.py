@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from detres.config import loading
+from detres.config import finding, loading
 from detres.config.detection_schema import Config
-from detres.config.loading import Layer, dump_config, find_config, list_configs, load_config, read_config, resolve
+from detres.config.finding import find_config, list_configs
+from detres.config.loading import Layer, dump_config, load_config, read_config, resolve
 from detres.errors import ConfigError
 
 
@@ -16,7 +17,7 @@ def folder(tmp_path, monkeypatch):
         "# A paper, table 1: 30 AP.\noptimizer:\n  lr: 0.02\ntraining: {batch: 16, steps: 1000}\nmodel:\n"
     )
     (tmp_path / "configs/coco/coco_r101.yaml").write_text("model: {backbone: {name: resnet101}}\n")
-    monkeypatch.setattr(loading, "config_folder", lambda: tmp_path / "configs")
+    monkeypatch.setattr(finding, "config_folder", lambda: tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

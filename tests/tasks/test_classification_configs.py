@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from detres.config.classification_schema import ClassificationConfig
-from detres.config.loading import list_configs, load_config
+from detres.config.finding import list_configs
+from detres.config.loading import load_config
 from detres.errors import ConfigError, DataError
 from detres.reporter import Reporter
 from detres.tasks.classification.data import cropping_of

@@ -13,7 +13,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from detres import build_detector
 from detres.config.detection_schema import Config
-from detres.config.loading import config_folder, dump_config, list_configs, load_config, resolve
+from detres.config.finding import config_folder, list_configs
+from detres.config.loading import dump_config, load_config, resolve
 from detres.config.yaml_dialect import read_yaml
 from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.errors import DataError, WeightsError

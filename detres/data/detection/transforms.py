@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detres.config.problems import nearest
 from detres.data.detection.augmentation_trial import said_by, try_augmentations
 from detres.data.images.sizes import Rounding, resize_image, resized_size
 from detres.errors import ConfigError, DataError, UserError
+from detres.lookup import nearest
 from detres.own_code import find_own, own_failed
 from detres.structures import DetectionTarget
 from detres.system_errors import out_of_memory

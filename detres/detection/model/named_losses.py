@@ -23,9 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detres.config.problems import nearest
 from detres.errors import ConfigError
-from detres.lookup import Table
+from detres.lookup import Table, nearest
 from detres.own_code import call_own, find_own
 from detres.tables import BOX_LOSSES, OBJECTNESS_LOSSES
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from detres.config.loading import find_config, read_layer, read_override
+from detres.config.finding import find_config
+from detres.config.loading import read_layer, read_override
 
 
 def stated_code(cfg: str | Path | None, overrides: Sequence[str]) -> str | None:
