@@ -84,7 +84,7 @@ def test_what_begins_with_a_detector_with_context_has_context(smoked: Any) -> No
 def test_finished_rows_are_neither_trained_nor_measured_again(smoked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     out, found = smoked
     monkeypatch.setattr(running, "train", _refuse)
-    monkeypatch.setattr(detection_measuring, "evaluate", _refuse)
+    monkeypatch.setattr(detection_measuring, "evaluate_detector", _refuse)
     again = reproduce("table9", out=out, **OPTIONS)
     assert [result.values for result in again] == [result.values for result in found["table9"]]
 
