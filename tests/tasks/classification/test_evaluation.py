@@ -10,7 +10,7 @@ from detres.config.loading import dump_config
 from detres.errors import ConfigError
 from detres.evaluation.classification.accuracy import AccuracyEvaluator
 from detres.tasks.classification.evaluation import metric_lines, server_numbers
-from detres.tasks.runs.evaluation_places import config_of_data, default_folder
+from detres.tasks.runs.evaluation_places import Asked, config_of_data, default_folder
 
 
 def test_imagenet_s_server_counts_classes_in_an_order_of_its_own() -> None:
@@ -39,6 +39,6 @@ def test_the_data_are_those_of_the_config_of_the_run_or_of_a_file_of_data(tmp_pa
     assert default_folder(loose, "birds", "val") == Path("runs") / "loose" / "eval" / "birds-val-loose"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(dump_config(ClassificationConfig(recipe="mine")))
-    assert config_of_data(file, None, (), Config()).recipe == "mine"
+    assert config_of_data(file, Asked(), Config()).recipe == "mine"
     with pytest.raises(ConfigError, match="the data are unknown; name them with --cfg or --data"):
-        config_of_data(loose, None, (), Config())
+        config_of_data(loose, Asked(), Config())
