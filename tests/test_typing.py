@@ -17,6 +17,7 @@ FACE = Path(detres.__file__)
 RIGHT = """
 backbone = detres.build_backbone("resnet50", outputs=("c2", "c5"), frozen_stages=2, norm="frozen")
 detector = detres.Detector.from_checkpoint("runs/mine", device="cpu", score=0.5)
+stride: int = backbone.specs["c5"].stride
 names: list[str] = detector.predict("photo.jpg").names
 run = detres.train(detres.load_config("coco_r50", ["training.steps=9"]), out="runs/mine")
 """
