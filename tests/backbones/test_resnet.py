@@ -244,12 +244,19 @@ def test_a_small_dilated_net_computes_the_strided_one_between_its_cells(block, c
     dilated = ResNet(SMALL[block], output_stride=output_stride, **choice).double().eval()
     dilated.load_state_dict(strided.state_dict())
     assert [spec.stride for spec in strided.specs.values()] == [4, 8, 16, 32]
+    assert {conv.dilation for conv in strided.modules() if isinstance(conv, nn.Conv2d)} == {(1, 1)}
     assert [spec.stride for spec in dilated.specs.values()] == [min(s, output_stride) for s in (4, 8, 16, 32)]
     images = torch.randn(1, 3, 75, 96, dtype=torch.float64)
     with torch.no_grad():
         fine, coarse = dilated(images)["c5"], strided(images)["c5"]
     step = 32 // output_stride
     torch.testing.assert_close(fine[:, :, ::step, ::step], coarse)
+
+
+def test_a_cifar_net_strides_twice():
+    net = ResNet(Architecture("basic", (1, 1, 1), "A", (4, 8, 16), "cifar"))
+    assert [(spec.channels, spec.stride) for spec in net.specs.values()] == [(4, 1), (8, 2), (16, 4)]
+    assert net.conv1.stride == (1, 1)
 
 
 def test_a_bottleneck_strides_where_it_is_told_to():
