@@ -194,6 +194,12 @@ def test_every_placement_of_a_window_is_a_mean_told_apart():
     torch.testing.assert_close(logits, expected)
 
 
+def test_logits_are_those_of_the_one_window_that_is_the_whole_map():
+    net, images = ResNet(SMALL["bottleneck"], num_classes=3).eval(), torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(net.logits(images)[:, None], net.placed_logits(net.last_map(images), (2, 3)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("output_stride", "replace"), [(16, [False, False, True]), (8, [False, True, True])])
 def test_dilation_is_torchvisions(output_stride, replace, randomize):
