@@ -186,6 +186,11 @@ def test_its_form_is_what_its_weights_do_not_tell():
     assert ResNet(SMALL["basic"], shortcut="A", shortcut_padding="both").form["shortcut_padding"] == "both"
 
 
+def test_a_parameter_belongs_to_a_stage_by_its_name():
+    names = ("conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer3.0.bn1.bias", "fc.bias")
+    assert [ResNet(SMALL["basic"]).stage_of(name) for name in names] == ["c1", "c1", "c2", "c4", "fc"]
+
+
 def test_every_placement_of_a_window_is_a_mean_told_apart():
     net, cells = ResNet(SMALL["basic"], num_classes=3), torch.randn(2, 10, 3, 5)
     logits = net.placed_logits(cells, (2, 3))
