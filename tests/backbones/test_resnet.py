@@ -186,12 +186,23 @@ def test_its_form_is_what_its_weights_do_not_tell():
     assert ResNet(SMALL["basic"], shortcut="A", shortcut_padding="both").form["shortcut_padding"] == "both"
 
 
+def test_a_parameter_belongs_to_a_stage_by_its_name():
+    names = ("conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer3.0.bn1.bias", "fc.bias")
+    assert [ResNet(SMALL["basic"]).stage_of(name) for name in names] == ["c1", "c1", "c2", "c4", "fc"]
+
+
 def test_every_placement_of_a_window_is_a_mean_told_apart():
     net, cells = ResNet(SMALL["basic"], num_classes=3), torch.randn(2, 10, 3, 5)
     logits = net.placed_logits(cells, (2, 3))
     windows = [cells[:, :, y : y + 2, x : x + 3] for y in range(2) for x in range(3)]
     expected = torch.stack([net.fc(window.mean(dim=(2, 3))) for window in windows], dim=1)
     torch.testing.assert_close(logits, expected)
+
+
+def test_logits_are_those_of_the_one_window_that_is_the_whole_map():
+    net, images = ResNet(SMALL["bottleneck"], num_classes=3).eval(), torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(net.logits(images)[:, None], net.placed_logits(net.last_map(images), (2, 3)))
 
 
 @pytest.mark.slow
@@ -244,12 +255,19 @@ def test_a_small_dilated_net_computes_the_strided_one_between_its_cells(block, c
     dilated = ResNet(SMALL[block], output_stride=output_stride, **choice).double().eval()
     dilated.load_state_dict(strided.state_dict())
     assert [spec.stride for spec in strided.specs.values()] == [4, 8, 16, 32]
+    assert {conv.dilation for conv in strided.modules() if isinstance(conv, nn.Conv2d)} == {(1, 1)}
     assert [spec.stride for spec in dilated.specs.values()] == [min(s, output_stride) for s in (4, 8, 16, 32)]
     images = torch.randn(1, 3, 75, 96, dtype=torch.float64)
     with torch.no_grad():
         fine, coarse = dilated(images)["c5"], strided(images)["c5"]
     step = 32 // output_stride
     torch.testing.assert_close(fine[:, :, ::step, ::step], coarse)
+
+
+def test_a_cifar_net_strides_twice():
+    net = ResNet(Architecture("basic", (1, 1, 1), "A", (4, 8, 16), "cifar"))
+    assert [(spec.channels, spec.stride) for spec in net.specs.values()] == [(4, 1), (8, 2), (16, 4)]
+    assert net.conv1.stride == (1, 1)
 
 
 def test_a_bottleneck_strides_where_it_is_told_to():

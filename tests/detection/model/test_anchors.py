@@ -70,6 +70,10 @@ def test_a_fitted_stride_is_whole_pixels_each_way() -> None:
     assert (anchors[:, :2] + 16).tolist() == [[0, 0], [7, 0], [14, 0], [0, 6], [7, 6], [14, 6]]
 
 
+def test_anchors_are_no_weights() -> None:
+    assert not AnchorGrid([[32], [64]], (8, 16)).state_dict()
+
+
 def test_every_level_needs_its_map() -> None:
     with pytest.raises(ValueError, match="zip"):
         AnchorGrid([[32], [64]], (8, 16))([torch.zeros(1, 1, 2, 2)], (16, 16))
