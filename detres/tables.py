@@ -16,7 +16,7 @@ SCHEMAS: Table = Table(
     }
 )
 
-# What a task contributes to a run: (config, start, device, say) -> experiments.parts.TrainingParts.
+# What a task contributes to a run: (config, start, device, reporter) -> tasks.runs.parts.TrainingParts.
 TRAININGS: Table = Table(
     {
         "detection": "detres.tasks.detection.training:detection_parts",
@@ -25,7 +25,7 @@ TRAININGS: Table = Table(
     }
 )
 
-# What it contributes to a dry run: (config, weights, device, say, data_is_stated) -> experiments.parts.DryParts.
+# What it contributes to a dry run: (config, weights, device, reporter, data_is_stated) -> tasks.runs.parts.DryParts.
 DRY_RUNS: Table = Table(
     {
         "detection": "detres.tasks.detection.dry_run:detection_dry_parts",
@@ -34,7 +34,7 @@ DRY_RUNS: Table = Table(
     }
 )
 
-# What the weights file of a task's model says of itself: a subclass of backbones.model_settings.ModelSettings.
+# What the weights file of a task's model says of itself: a subclass of backbones.weights.model_settings.ModelSettings.
 SETTINGS: Table = Table(
     {
         "detection": "detres.detection.files:DetectorSettings",
@@ -52,7 +52,7 @@ LOCATORS: Table = Table(
     }
 )
 
-# How its models are measured: (opened models, experiments.evaluation_places.Asked, …) -> the content of metrics.json.
+# How its models are measured: (opened models, tasks.runs.evaluation_places.Asked, …) -> the content of metrics.json.
 EVALUATIONS: Table = Table(
     {
         "detection": "detres.tasks.detection.evaluation:evaluate_detector",
@@ -61,7 +61,7 @@ EVALUATIONS: Table = Table(
     }
 )
 
-# How a task's data are read: data.formats.Format.
+# How a task's data are read: data.formats.format.Format.
 DETECTION_FORMATS: Table = Table(
     {
         "coco": "detres.data.formats.coco:COCO",
@@ -107,7 +107,7 @@ SCHEDULES: Table = Table(
     }
 )
 
-# Whom a run tells of itself: () -> training.logger.Logger.
+# Whom a run tells of itself: () -> training.logging.logger.Logger.
 LOGGERS: Table = Table(
     {
         "json": "detres.training.logging.metric_log:MetricLog",
@@ -119,7 +119,7 @@ LOGGERS: Table = Table(
     }
 )
 
-# Where a detector's features come from: (backbone, …) -> detection.layouts.Layout.
+# Where a detector's features come from: (backbone, …) -> detection.model.layouts.Layout.
 LAYOUTS: Table = Table(
     {
         "c4": "detres.detection.model.layouts:c4",
@@ -155,8 +155,8 @@ HEAD_NORMS: Table = Table(
     }
 )
 
-# How whole detections of several looks at an image become those of one (maxout merges features instead):
-# (views, and by keyword those arguments of detection.fusion.fuse that it heeds) -> detection.fusion.View.
+# How whole detections of several looks at an image become those of one (maxout merges features instead): (views, and
+# by keyword those arguments of detection.testing.fusion.fuse that it heeds) -> detection.testing.fusion.View.
 FUSIONS: Table = Table(
     {
         "nms": "detres.detection.testing.fusion:merge_by_nms",

@@ -18,7 +18,7 @@ from detres.tables import LOCATORS, SETTINGS
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A file's task, its place, and its settings (backbones.model_settings.ModelSettings, the task's)."""
+    """A file's task, its place, and its settings (backbones.weights.model_settings.ModelSettings, the task's)."""
 
     task: str
     path: Path
