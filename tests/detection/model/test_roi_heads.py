@@ -69,10 +69,16 @@ def test_pooling_over_levels_agrees_with_torchvision(aligned: bool) -> None:
 
 
 def test_maps_beyond_the_levels_are_left_to_the_rpn() -> None:
-    pooler = RoIPooler((8, 16), 2, sampling_ratio=1)
-    pyramid = [torch.randn(1, 4, 16, 16), torch.randn(1, 4, 8, 8), torch.randn(1, 4, 4, 4)]
-    boxes, index = rois(6).clamp(max=128), torch.zeros(6, dtype=torch.int64)
-    assert torch.equal(pooler(pyramid, boxes, index), pooler(pyramid[:2], boxes, index))
+    strides = (8, 16)
+    pooler = RoIPooler(strides, 2, sampling_ratio=1)
+    pyramid = [torch.randn(1, 4, side, side) for side in (64, 32, 16)]
+    boxes, index = rois(40).clamp(max=512), torch.zeros(40, dtype=torch.int64)
+    pooled, levels = pooler(pyramid, boxes, index), pooler.levels(boxes)
+    assert levels.unique().tolist() == [0, 1]
+    for level, stride in enumerate(strides):
+        rows = levels == level
+        alone = RoIPooler((stride,), 2, sampling_ratio=1)(pyramid[level:], boxes[rows], index[rows])
+        torch.testing.assert_close(pooled[rows], alone)
 
 
 def test_a_cell_of_the_only_level_is_as_wide_as_its_stride() -> None:
