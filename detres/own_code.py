@@ -24,7 +24,9 @@ def find_own(name: str, key: str) -> Any:
 
 
 def call_own(own: Callable[..., Any], what: str, *arguments: Any, **options: Any) -> Any:
-    """Call it. what: how it is called, for messages. Raises ConfigError where it raises anything."""
+    """Call it. what: how it is called, for messages. Raises ConfigError where it is no function, or raises anything."""
+    if not callable(own):
+        raise ConfigError(f"{what} is a {type(own).__name__}, expected a function or a class; name another")
     try:
         return own(*arguments, **options)
     except Exception as error:

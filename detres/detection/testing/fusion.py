@@ -44,21 +44,26 @@ def fuse(
     method: of the table FUSIONS; each is a function below, which takes of the other arguments what it heeds.
     """
     merge = FUSIONS[method]
-    offered = {"nms_iou": nms_iou, "vote_iou": vote_iou, "match_iou": match_iou, "sigma": sigma, "floor": floor}
-    boxes, scores, labels = merge(views, max_detections=max_detections, **heeded(merge, offered))
+    offered = {
+        "nms_iou": nms_iou,
+        "vote_iou": vote_iou,
+        "match_iou": match_iou,
+        "sigma": sigma,
+        "floor": floor,
+        "max_detections": max_detections,
+    }
+    boxes, scores, labels = merge(views, **heeded(merge, offered))
     return boxes[:max_detections], scores[:max_detections], labels[:max_detections]
 
 
-def merge_by_nms(views: Sequence[View], *, nms_iou: float = 0.5, max_detections: int = 100) -> View:
+def merge_by_nms(views: Sequence[View], *, nms_iou: float, max_detections: int) -> View:
     """The union, and of it what no better one overlaps by more than nms_iou."""
     boxes, scores, labels = joined(views)
     kept = suppress(boxes, scores, labels, nms_iou)[:max_detections]
     return boxes[kept], scores[kept], labels[kept]
 
 
-def merge_by_votes(
-    views: Sequence[View], *, nms_iou: float = 0.5, vote_iou: float = 0.5, max_detections: int = 100
-) -> View:
+def merge_by_votes(views: Sequence[View], *, nms_iou: float, vote_iou: float, max_detections: int) -> View:
     """merge_by_nms, and the boxes that are kept are then voted by the whole union, at vote_iou."""
     union = joined(views)
     kept_boxes, kept_scores, kept_labels = merge_by_nms([union], nms_iou=nms_iou, max_detections=max_detections)
@@ -69,10 +74,10 @@ def merge_by_soft_nms(
     views: Sequence[View],
     *,
     decay: Literal["linear", "gaussian"] = "linear",
-    nms_iou: float = 0.5,
-    sigma: float = 0.5,
-    floor: float = 0.001,
-    max_detections: int = 100,
+    nms_iou: float,
+    sigma: float,
+    floor: float,
+    max_detections: int,
 ) -> View:
     """The union with lowered scores; nms_iou is where linear decay begins."""
     boxes, scores, labels = joined(views)
@@ -84,7 +89,7 @@ def merge_by_soft_nms(
 merge_by_gaussian_soft_nms = partial(merge_by_soft_nms, decay="gaussian")
 
 
-def merge_by_wbf(views: Sequence[View], *, match_iou: float = 0.55, max_detections: int = 100) -> View:
+def merge_by_wbf(views: Sequence[View], *, match_iou: float) -> View:
     """Weighted boxes fusion; views count alike, the empty ones as well."""
     return weighted_boxes_fusion(views, iou=match_iou)
 
