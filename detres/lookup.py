@@ -56,7 +56,7 @@ def find(place: str) -> Any:
 
 def heeds(entry: Callable[..., Any], parameter: str) -> bool:
     """Whether an entry of a table has a parameter of this name."""
-    return parameter in inspect.signature(entry).parameters
+    return parameter in _parameters(entry)
 
 
 def heeded(entry: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,14 @@ def heeded(entry: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, A
 
     So every entry of a table states the parameters that it heeds, and no other.
     """
-    return {name: offered[name] for name in inspect.signature(entry).parameters if name in offered}
+    return {name: offered[name] for name in _parameters(entry) if name in offered}
+
+
+def _parameters(entry: Callable[..., Any]) -> Iterable[str]:
+    try:
+        return inspect.signature(entry).parameters
+    except ValueError:  # Some of Python's own callables state none.
+        return ()
 
 
 def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:

@@ -23,10 +23,16 @@ def find_own(name: str, key: str) -> Any:
         own_failed(error, f"{key} {name}: to import it")
 
 
-def call_own(own: Callable[..., Any], what: str, *arguments: Any, **options: Any) -> Any:
-    """Call it. what: how it is called, for messages. Raises ConfigError where it is no function, or raises anything."""
+def find_own_function(name: str, key: str) -> Callable[..., Any]:
+    """As find_own. Raises ConfigError as well where it is nothing that can be called."""
+    own = find_own(name, key)
     if not callable(own):
-        raise ConfigError(f"{what} is a {type(own).__name__}, expected a function or a class; name another")
+        raise ConfigError(f"{key} {name} is a {type(own).__name__}, expected a function or a class; name another")
+    return own
+
+
+def call_own(own: Callable[..., Any], what: str, *arguments: Any, **options: Any) -> Any:
+    """Call it. what: how it is called, for messages. Raises ConfigError where it raises anything."""
     try:
         return own(*arguments, **options)
     except Exception as error:

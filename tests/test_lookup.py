@@ -1,8 +1,9 @@
+import math
 import sys
 
 import pytest
 
-from detres.lookup import Table, find, heeded
+from detres.lookup import Table, find, heeded, heeds
 
 TABLE = Table({"sqrt": "math:sqrt", "wave": "wave:open", "absent": "math:nothing", "lost": "no_such_module:f"})
 
@@ -44,3 +45,8 @@ def test_an_entry_gets_what_its_parameters_ask_for() -> None:
     offered = {"gamma": 0.1, "milestones": (3,), "power": 2.0}
     assert heeded(entry, offered) == {"gamma": 0.1, "power": 2.0}
     assert heeded(entry, {}) == {}
+
+
+def test_an_entry_whose_parameters_nobody_knows_heeds_nothing() -> None:
+    assert heeded(math.hypot, {"x": 1}) == {}
+    assert not heeds(math.hypot, "x")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from detres.errors import ConfigError, DataError
-from detres.own_code import call_own, find_own, own_failed
+from detres.own_code import call_own, find_own, find_own_function, own_failed
 
 
 @pytest.fixture
@@ -40,9 +40,12 @@ def test_what_raises_is_told_with_its_file_and_line(own: Callable[[str], str]) -
         call_own(broken, "key: called, it")
 
 
-def test_what_is_no_function_is_told_as_such() -> None:
-    with pytest.raises(ConfigError, match=r"^key: it is a int, expected a function or a class; name another$"):
-        call_own(3, "key: it")
+def test_what_is_no_function_is_told_as_such(own: Callable[[str], str]) -> None:
+    name = own("x = 3") + ":x"
+    assert find_own(name, "key") == 3
+    with pytest.raises(ConfigError, match=rf"^key {name} is a int, expected a function or a class; name another$"):
+        find_own_function(name, "key")
+    assert find_own_function("math:sqrt", "key")(9) == 3
 
 
 def test_what_ours_says_by_way_of_it_and_too_little_memory_stay_as_they_are() -> None:

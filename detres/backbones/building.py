@@ -17,7 +17,7 @@ from detres.backbones.norms import Norm
 from detres.backbones.weights.metadata import LoadReport, WeightsMetadata
 from detres.errors import ConfigError, WeightsError
 from detres.lookup import find, heeded, heeds
-from detres.own_code import call_own, find_own
+from detres.own_code import call_own, find_own_function
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -304,7 +304,7 @@ def _build_timm(name: str, choices: Choices) -> Backbone:
 def _build_own(name: str, choices: Choices) -> Backbone:
     made = choices.made()
     called = f"backbone {name}: called with {', '.join(made) or 'nothing'}, it"
-    backbone = call_own(find_own(name, "backbone"), called, **made)
+    backbone = call_own(find_own_function(name, "backbone"), called, **made)
     lacking = [part for part in ("specs", "pixel_stats", "normalize") if not hasattr(backbone, part)]
     if lacking:
         raise ConfigError(f"backbone {name}: what it returns lacks {', '.join(lacking)}; see detres.backbones.resnet")

@@ -44,7 +44,7 @@ def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: P
     root = find_root(CLASSIFICATION_FORMATS, data, base)
     chosen = find_format(CLASSIFICATION_FORMATS, data.format)
     keys = {"train": data.train, "classes": data.classes, "exif": data.exif}
-    read = [chosen.read(root, name, keys | {"unlabelled": name in data.test}) for name in listed]
+    read = [chosen.read(root, name, keys | {"unlabelled": name in data.test}, ClassifiedImages) for name in listed]
     images = replace(joined(read), max_pixels=data.max_pixels)
     bad = [problem for problem in images.problems if problem.kind not in HARMLESS]
     if data.strict and bad:

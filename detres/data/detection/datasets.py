@@ -107,7 +107,7 @@ def load_listed(data: DataConfig, splits: tuple[str, ...], base: Path | None = N
     root, chosen = find_root(DETECTION_FORMATS, data, base), find_format(DETECTION_FORMATS, data.format)
     keys = data.model_dump(include={"classes", "exif", "max_pixels", "strict"})
     keys["sibling_splits"] = (*data.train, *data.val, *data.test)
-    return concatenate([chosen.read(root, name, keys) for name in splits])
+    return concatenate([chosen.read(root, name, keys, AnnotatedImages) for name in splits])
 
 
 def _set_apart(dataset: AnnotatedImages, fraction: float, *, chosen: bool) -> AnnotatedImages:

@@ -25,7 +25,7 @@ from detres.data.detection.augmentation_trial import said_by, try_augmentations
 from detres.data.images.sizes import Rounding, resize_image, resized_size
 from detres.errors import ConfigError, DataError, UserError
 from detres.lookup import nearest
-from detres.own_code import find_own, own_failed
+from detres.own_code import find_own_function, own_failed
 from detres.structures import DetectionTarget
 from detres.system_errors import out_of_memory
 
@@ -166,7 +166,7 @@ def _albumentations() -> Any:
 
 def _find(name: str, where: str) -> Callable[..., Any]:
     if ":" in name:
-        return find_own(name, f"{where}:")
+        return find_own_function(name, f"{where}:")
     library = _albumentations()
     kinds = (library.BasicTransform, library.BaseCompose)
     if _is_transform(getattr(library, name, None), kinds):

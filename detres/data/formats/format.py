@@ -6,12 +6,14 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from detres.data.places import find_made_set, find_set
 from detres.errors import ConfigError
 from detres.lookup import Table, find, heeded, heeds
 from detres.own_code import call_own, find_own
+
+Images = TypeVar("Images")
 
 
 class DataSection(Protocol):
@@ -54,10 +56,16 @@ class Format:
     layout: str = "nothing of it was found"
     has_ignored: bool = True
 
-    def read(self, root: Path, split: str, keys: Mapping[str, Any]) -> Any:
-        """What load makes of one split, given those of the keys that it heeds."""
+    def read(self, root: Path, split: str, keys: Mapping[str, Any], made: type[Images]) -> Images:
+        """What load makes of one split, given those of the keys that it heeds.
+
+        made: what the task reads. Raises ConfigError where it is something else.
+        """
         load = _found(self.load)
-        return load(root, split, **heeded(load, keys))
+        images = load(root, split, **heeded(load, keys))
+        if not isinstance(images, made):
+            raise ConfigError(f"data.format: its reader made a {type(images).__name__}, expected {made.__name__}")
+        return images
 
     def heeds(self, key: str) -> bool:
         """Whether a key of the data section is a parameter of load."""

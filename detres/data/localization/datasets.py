@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from detres.config.localization_schema import LocalizationDataConfig
-from detres.data.classification.classified import joined
+from detres.data.classification.classified import ClassifiedImages, joined
 from detres.data.formats.format import find_format, find_root
 from detres.data.localization.localized import LocalizedImages, with_boxes
 from detres.data.places import SplitName, describe_missing_split
@@ -36,7 +36,7 @@ def load_localized(data: LocalizationDataConfig, split: SplitName, *, base: Path
     chosen = find_format(LOCALIZATION_FORMATS, data.format)
     root = find_root(LOCALIZATION_FORMATS, data, base)
     keys = {"train": data.train, "classes": data.classes}
-    images = joined([chosen.read(root, name, keys) for name in listed])
+    images = joined([chosen.read(root, name, keys, ClassifiedImages) for name in listed])
     if (images.labels < 0).any():
         raise DataError(f"{images.name}: its images have no labels, so no box of theirs is of a known class")
     localized = with_boxes(replace(images, max_pixels=data.max_pixels))

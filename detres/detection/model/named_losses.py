@@ -25,7 +25,7 @@ from torch import Tensor
 
 from detres.errors import ConfigError
 from detres.lookup import Table, nearest
-from detres.own_code import call_own, find_own
+from detres.own_code import call_own, find_own_function
 from detres.tables import BOX_LOSSES, OBJECTNESS_LOSSES
 
 Loss = Callable[..., Tensor]
@@ -54,9 +54,7 @@ def _find(name: str, table: Table, options: Mapping[str, Any], where: str, *, in
     """inputs: how many arguments the loss is called with beside its options."""
     if name not in table and ":" not in name:
         raise ConfigError(f"{where}: {name!r} is no loss; there are {', '.join(table)} and module:callable")
-    function = table[name] if name in table else find_own(name, f"{where}:")
-    if not callable(function):
-        raise ConfigError(f"{where}: {name} is a {type(function).__name__}, expected a function")
+    function = table[name] if name in table else find_own_function(name, f"{where}:")
     try:
         signature = inspect.signature(function)
     except ValueError:  # some of Python's own callables state none

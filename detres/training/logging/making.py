@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from detres.errors import ConfigError
-from detres.own_code import call_own, find_own
+from detres.own_code import call_own, find_own_function
 from detres.tables import LOGGERS
 from detres.training.logging.logger import Logger
 
@@ -34,5 +34,5 @@ def check_logger(logger: Any, where: str) -> Logger:
 
 def _make(name: str) -> Logger:
     what = f"training.logs: {name}"
-    make = find_own(name, "training.logs:") if ":" in name else LOGGERS[name]
+    make = find_own_function(name, "training.logs:") if ":" in name else LOGGERS[name]
     return check_logger(call_own(make, f"{what}: called with nothing, it"), what)
