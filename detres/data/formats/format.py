@@ -32,6 +32,21 @@ class DataSection(Protocol):
 
 
 @dataclass(frozen=True)
+class Recognized:
+    """A set that nobody described, as a format sees it.
+
+    root, train, val, test: what the data section's keys of these names would be. why: what it was known by, for people,
+    such as "Annotations/ holds 30 XML files".
+    """
+
+    root: Path
+    why: str
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Format:
     """How sets of one format are read, and how the set that the format is known for is come by.
 
@@ -46,6 +61,8 @@ class Format:
     A function may be given as its place, `module:name`: it is imported when it is called, so that a set which is not
     there costs nobody its readers.
     has_ignored: whether boxes may be marked difficult or crowds, which data.difficult is about.
+    recognize: what a folder, or a file, is of this format; None where it is none. Raises DataError where it is of this
+        format without doubt, and which part of it is which split cannot be told. None: sets of it are not recognized.
     """
 
     load: Callable[..., Any] | str
@@ -55,6 +72,7 @@ class Format:
     has_split: Callable[[Path, str], bool] | str | None = None
     layout: str = "nothing of it was found"
     has_ignored: bool = True
+    recognize: Callable[[Path], Recognized | None] | str | None = None
 
     def read(self, root: Path, split: str, keys: Mapping[str, Any], made: type[Images]) -> Images:
         """What load makes of one split, given those of the keys that it heeds.
@@ -75,6 +93,11 @@ class Format:
         """Those of the splits for which nothing is there; whether it can be read is not asked."""
         has_split = _found(self.has_split)
         return [split for split in splits if has_split is not None and not has_split(root, split)]
+
+    def recognized(self, place: Path) -> Recognized | None:
+        """What recognize says of a folder or a file."""
+        recognize = _found(self.recognize)
+        return recognize(place) if recognize is not None else None
 
     def mend(self, splits: Sequence[str]) -> str:
         """What to do where the set is not there."""
