@@ -16,12 +16,12 @@ SCHEMAS: Table = Table(
     }
 )
 
-# What a task contributes to a run: (config, start, device, reporter) -> tasks.runs.parts.TrainingParts.
+# What a task contributes to a run: tasks.runs.parts.Training.
 TRAININGS: Table = Table(
     {
-        "detection": "detres.tasks.detection.training:detection_parts",
-        "classification": "detres.tasks.classification.training:classification_parts",
-        "localization": "detres.tasks.localization.training:localization_parts",
+        "detection": "detres.tasks.detection.training:DETECTION",
+        "classification": "detres.tasks.classification.training:CLASSIFICATION",
+        "localization": "detres.tasks.localization.training:LOCALIZATION",
     }
 )
 

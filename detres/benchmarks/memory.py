@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from detres.benchmarks.timing import Call
+from detres.peak_memory import high_water_mark
 
 _MIB = 2**20
 
@@ -37,22 +38,10 @@ def _run(make: Callable[[], Call], threads: int) -> float:
     forget_high_water_mark()
     for _ in range(2):
         call()
-    return high_water_mark()
-
-
-def high_water_mark() -> float:
-    """MiB that this process held at most.
-
-    From /proc where there is one: getrusage would report what the parent held when it started this process.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+    held = high_water_mark()
+    if held is None:
+        raise RuntimeError(f"{sys.platform} does not tell how much memory a process held")
+    return held
 
 
 def forget_high_water_mark() -> None:

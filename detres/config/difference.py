@@ -19,6 +19,7 @@ MAY_CHANGE = frozenset(
         "training.checkpoint_every",
         "training.keep_every",
         "training.eval_every",
+        "training.patience",
         "training.logs",
         "training.log_pictures",
         "training.allow_other_images",

@@ -113,6 +113,12 @@ _OF_EVERY_TASK = (
         "schedule.warmup_error",
         lambda error: error is not None,
     ),
+    Condition(
+        ("training.patience",),
+        ("training.eval_every",),
+        "training.eval_every set, such as to 1 epoch",
+        lambda every: every is not None,
+    ),
     # Weights that are loaded take the place of how blocks start.
     Condition(
         ("model.backbone.zero_init_last",),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from detres.config.code_names import CodeName, code_names
+from detres.config.epochs import with_shares
 from detres.config.finding import find_config, short_path
 from detres.config.key_effects import Use, in_training, why_idle
 from detres.config.problems import all_keys, describe_problems
@@ -39,6 +40,8 @@ else:  # Whoever checks types is told which they are; a run imports the schema o
 AnySection = TypeVar("AnySection", bound=Section)
 
 
+_STEPS, _EPOCHS = ("training", "steps"), ("training", "epochs")
+_CALL_FOR_SCALING = {("training", "batch"), _STEPS, _EPOCHS}
 _SHOWN = 120  # characters of an override in a message
 _DEEPEST = 16  # groups in each other; the schemas have four
 _MOST_BY_HAND = 0.75  # of all keys
@@ -84,7 +87,8 @@ def load_config(
     """The config of a file below configs/ (by its stem) or of a path, with `layers` and then `overrides` laid over it.
 
     overrides: "optimizer.lr=0.02", the value as in yaml. Where they change training.batch, lr and steps are scaled from
-    the recipe's, and where training.steps, milestones beyond them, save those that overrides state.
+    the recipe's, where training.steps, milestones beyond them, and where training.epochs, all milestones, save those
+    that overrides state.
     trusted: whether the user named this file as a config; one that was found in a run's folder, which may be another's,
     is not, and names no code. use: what the config is for; overrides that change nothing there are refused.
     Raises ConfigError with every problem at once, one a line.
@@ -106,17 +110,19 @@ def read_config(
     file = replace(file, trusted=trusted, origin="config" if trusted and not _is_dumped(file) else "made")
     recipe = [Layer("the file's name", {"recipe": path.stem}), file, *layers]
     stated = [read_override(text) for text in overrides]
+    _refuse_two_lengths(file, stated)
     config = resolve([*recipe, *stated], use=use)
     idle = tuple(line for layer, line in _idle(config, [*recipe, *stated], use) if layer.origin == "config")
     explicit = {key for layer in stated for key in leaves(layer.values)}
-    if not explicit.intersection([("training", "batch"), ("training", "steps")]) or not trusted:
+    if not explicit.intersection(_CALL_FOR_SCALING) or not trusted:
         return LoadedConfig(config, idle=idle)  # A run's own config is what became of its recipe, not one.
     schema = _schema_of(recipe)
     written = _checked(schema, _laid_over(schema, recipe), recipe).training
     config, to_batch = scale_to_batch(config, recipe_batch=written.batch, explicit=explicit)
     steps = written.steps * written.batch / config.training.batch
     config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
-    return LoadedConfig(config, (*to_batch, *to_steps), idle)
+    config, to_epochs = with_shares(config, recipe_steps=config.training.steps, explicit=explicit)
+    return LoadedConfig(config, (*to_batch, *to_steps, *to_epochs), idle)
 
 
 def of_schema(config: AnyConfig, schema: type[AnySection]) -> AnySection:
@@ -201,6 +207,8 @@ def _laid_over(schema: type[Section], layers: Sequence[Layer]) -> dict[str, Any]
     values = schema().model_dump()
     for layer in layers:
         _merge(values, layer.values)
+        if _states(layer, *_STEPS) and not _states(layer, *_EPOCHS):
+            _merge(values, {"training": {"epochs": None}})  # Of two lengths the later one counts.
     return values
 
 
@@ -215,6 +223,20 @@ def _checked(schema: type[AnySection], values: Mapping[str, Any], layers: Sequen
 def _task_in(layers: Sequence[Layer]) -> str:
     tasks = [layer.values["task"] for layer in layers if "task" in layer.values]
     return str(tasks[-1]) if tasks else "detection"
+
+
+def _refuse_two_lengths(file: Layer, stated: Sequence[Layer]) -> None:
+    """A run has one length, whether its config's file or the command line says it."""
+    for layers in ([file], stated):
+        steps = [layer for layer in layers if _states(layer, *_STEPS)]
+        epochs = [layer for layer in layers if _states(layer, *_EPOCHS)]
+        if steps and epochs:
+            said = "training.steps and training.epochs both say how long the run is; leave one of them out"
+            raise ConfigError(_locate(_EPOCHS, said, epochs))
+
+
+def _states(layer: Layer, *path: str) -> bool:
+    return value_at(layer.values, path) is not None
 
 
 def _refuse_foreign_code(values: Mapping[str, Any], layers: Sequence[Layer]) -> None:

@@ -11,7 +11,7 @@ and the warm-up are scaled with its length where they would lie beyond its end, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,12 +60,12 @@ def scale_to_batch(
     scaled = []
     for group, key in (*_RATES, *_COUNTS):
         old = values[group][key]
-        if (group, key) in explicit or not old:
+        if (group, key) in explicit or not old or _has_text(old):
             continue
         new = old * factor if (group, key) in _RATES else _scale_count(old, factor)
         values[group][key] = new
         scaled.append(Scaled(f"{group}.{key}", old, new, f"training.batch={config.training.batch}"))
-    return _checked(type(config), values), tuple(scaled)
+    return checked(type(config), values, _to_batch(values)), tuple(scaled)
 
 
 def scale_to_steps(
@@ -82,19 +82,26 @@ def scale_to_steps(
     schedule, scaled = values["schedule"], []
     for key in ("milestones", "warmup_steps"):
         old = schedule[key]
+        if _has_text(old):
+            continue
         last = old if isinstance(old, int) else max(old, default=0)
         if last >= steps and ("schedule", key) not in explicit:
             schedule[key] = _scale_count(old, recipe_steps / steps)
             scaled.append(Scaled(f"schedule.{key}", old, schedule[key], f"training.steps={steps}"))
-    return (_checked(type(config), values), tuple(scaled)) if scaled else (config, ())
+    return (checked(type(config), values, _to_batch(values)), tuple(scaled)) if scaled else (config, ())
 
 
-def _checked(schema: type[AnyExperiment], values: dict[str, Any]) -> AnyExperiment:
+def checked(schema: type[AnyExperiment], values: dict[str, Any], why: str) -> AnyExperiment:
+    """The config of these values. why: what was done to them, for where they no longer fit each other."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         lines = "\n".join(text for _, text in describe_problems(error, schema))
-        raise ConfigError(f"scaled to training.batch={values['training']['batch']}: {lines}") from None
+        raise ConfigError(f"{why}: {lines}") from None
+
+
+def _to_batch(values: Mapping[str, Any]) -> str:
+    return f"scaled to training.batch={values['training']['batch']}"
 
 
 def _scale_count(count: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:
@@ -105,6 +112,11 @@ def _scale_count(count: int | tuple[int, ...], factor: float) -> int | tuple[int
         # Two that fall on one step still ascend, so that gamma is applied as often as the recipe says.
         milestones.append(max(round(milestone / factor), milestones[-1] + 1 if milestones else 1))
     return tuple(milestones)
+
+
+def _has_text(value: Any) -> bool:
+    """Whether it is a length in epochs, or a share of the run, which stand for the same images at any batch."""
+    return isinstance(value, str) or (isinstance(value, tuple) and any(isinstance(one, str) for one in value))
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from detres.config.choices import OneOf
+from detres.config.lengths import Length
 from detres.files.places import is_address, what_is_wrong_with
 from detres.tables import LOGGERS, NORMS, OPTIMIZERS, SCHEDULES
 
@@ -47,6 +48,8 @@ Names = Annotated[tuple[Annotated[str, AfterValidator(_possible)], ...], BeforeV
 # The folder of a set.
 Root = Annotated[str, AfterValidator(_local)]
 LoggerNames = Annotated[tuple[Annotated[str, OneOf(LOGGERS, own=True)], ...], BeforeValidator(one_as_list)]
+# Of a run: steps, or text such as 2 epochs or 10 %.
+Steps = Annotated[int | str, Length()]
 # Pixels.
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(one_as_list), AfterValidator(_some)]
 
@@ -85,6 +88,8 @@ class BackboneConfig(Section):
 
 class TrainingConfig(Section):
     steps: int = Field(default=90_000, ge=1)
+    epochs: float | None = Field(default=None, gt=0.0)
+    """The length of the run in times that the training set is seen, instead of steps; a run's own config has steps."""
     batch: int = Field(default=16, ge=1)
     """Images of one optimizer step, over all devices."""
     per_device_batch: int | None = Field(default=None, ge=1)
@@ -97,10 +102,14 @@ class TrainingConfig(Section):
     clip_norm: float | None = Field(default=None, gt=0.0)
     seed: int = Field(default=0, ge=0)
     log_every: int = Field(default=20, ge=1)
-    checkpoint_every: int = Field(default=5000, ge=1)
-    keep_every: int | None = Field(default=None, ge=1)
-    """Steps of which a checkpoint is kept for good; null: last and best only."""
-    eval_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: Steps = 5000
+    """Steps, or text such as 1 epoch, after which the run is saved."""
+    keep_every: Steps | None = None
+    """Steps, or text such as 10 epochs, of which a checkpoint is kept for good; null: last and best only."""
+    eval_every: Steps | None = None
+    """Steps, or text such as 1 epoch, after which the model is evaluated; null: after the last step only."""
+    patience: int | None = Field(default=None, ge=1)
+    """Evaluations in a row without a better best_metric after which the run stops early; null: it never does."""
     logs: Annotated[tuple[Annotated[str, OneOf(LOGGERS, own=True)], ...], BeforeValidator(one_as_list)] = (
         "json",
         "tensorboard",
@@ -139,15 +148,15 @@ class OptimizerConfig(Section):
 class ScheduleConfig(Section):
     name: Annotated[str, OneOf(SCHEDULES, own=True)] = "step"
     """Or module:callable. plateau: the rate is multiplied by gamma when training.best_metric no longer gets better."""
-    warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the rate grows from warmup_factor to 1."""
+    warmup_steps: Annotated[int | str, Length(0)] = 0
+    """Steps, or text such as 1 epoch or 5 %, over which the rate grows from warmup_factor to 1."""
     warmup_factor: float = Field(default=0.001, gt=0.0, le=1.0)
     warmup_error: float | None = Field(default=None, gt=0.0, le=1.0)
     """Instead of warmup_steps: the rate stays at warmup_factor until the training error falls below this."""
     warmup_window: int = Field(default=50, ge=1)
     """Steps over which that error is averaged."""
-    milestones: tuple[int, ...] = ()
-    """Steps at which the rate is multiplied by gamma."""
+    milestones: tuple[Steps, ...] = ()
+    """Steps, or text such as 8 epochs or 67 % of the run, at which the rate is multiplied by gamma."""
     gamma: float = Field(default=0.1, gt=0.0)
     power: float = Field(default=0.9, gt=0.0)
     end_factor: float = Field(default=0.0, ge=0.0)
@@ -161,7 +170,8 @@ class ScheduleConfig(Section):
 
     @model_validator(mode="after")
     def _milestones_ascend(self) -> Self:
-        if list(self.milestones) != sorted(set(self.milestones)):
+        steps = [one for one in self.milestones if isinstance(one, int)]  # Of others the set says where they lie.
+        if steps != sorted(set(steps)):
             raise ValueError(f"milestones must ascend, got {list(self.milestones)}")
         return self
 

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from detres.config.classification_schema import ClassificationConfig
+from detres.config.lengths import steps_of
 from detres.config.loading import of_schema
 from detres.files.whole import write_whole
 from detres.report.comparison_plot import Pair, comparison_figure
@@ -169,7 +170,7 @@ def _figure(table: Table, results: Sequence[Result], title: str) -> Figure | Non
             stds = {result.name: result.responses.stds for result in results if result.responses}
             return responses_figure(stds, title=title) if stds else None
     panels = _curves(results)
-    marks = {tuple(run.config.schedule.milestones) for result in results for run in result.plan.runs}
+    marks = {tuple(map(steps_of, run.config.schedule.milestones)) for result in results for run in result.plan.runs}
     common = marks.pop() if len(marks) == 1 else ()
     return error_curves_figure(panels, title=title, marks=common) if panels else None
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from detres.config.epochs import asks_for_epochs
+from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig, dump_config
 from detres.config.sections import TrainingConfig
 from detres.distributed import local_device
 from detres.reporter import SILENT, Reporter
 from detres.tables import DRY_RUNS
-from detres.tasks.runs.assembly import optimizer_of, schedule_of
+from detres.tasks.runs.assembly import in_steps, optimizer_of, schedule_of
 
 if TYPE_CHECKING:
     from detres.tasks.runs.opened_model import OpenedModel
@@ -38,8 +40,10 @@ def dry_run(
         from detres.training.logging.making import make_loggers
 
         make_loggers(sorted(others))  # What cannot be made is told; a dry run starts none.
-    reporter.say(dump_config(config).rstrip())
     parts = DRY_RUNS[config.task](config, weights, where, reporter, data_is_stated)
+    if parts.images is not None:
+        config = in_steps(config, len(parts.images), reporter)
+    reporter.say(dump_config(config).rstrip())
     say_schedule(config, reporter)
     say_size(parts.model, config, reporter)
     batch = parts.batch.to(where)
@@ -56,8 +60,12 @@ def dry_run(
 
 def say_schedule(config: AnyConfig, reporter: Reporter) -> None:
     """The learning rate where it changes."""
+    if asks_for_epochs(config):
+        reporter.say("schedule: it counts in epochs, and how many steps those are, the images say, which are not here")
+        return
     schedule, steps = schedule_of(config), config.training.steps
-    marks = sorted({0, config.schedule.warmup_steps, *config.schedule.milestones, steps // 2, steps - 1})
+    milestones = map(steps_of, config.schedule.milestones)
+    marks = sorted({0, steps_of(config.schedule.warmup_steps), *milestones, steps // 2, steps - 1})
     rates = ", ".join(f"{schedule.lr_at(step):.3g} at {step}" for step in marks if step < steps)
     reporter.say(
         f"schedule: {steps} steps of {config.training.batch} images; learning rate {rates}{_reactions(config)}"

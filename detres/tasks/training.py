@@ -14,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from detres.checkpoints.reading import completed_steps, find_checkpoint, has_checksum
 from detres.checkpoints.saving import MODEL_FILE
 from detres.config.difference import check_resumable
+from detres.config.epochs import asks_for_epochs
+from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig, dump_config
 from detres.distributed import barrier, broadcast_from_main, is_main, local_device, process_group, world_size
 from detres.errors import ConfigError, UserError
@@ -22,7 +24,7 @@ from detres.files.patience import patiently
 from detres.files.whole import write_whole
 from detres.reporter import SILENT, Reporter
 from detres.tables import TRAININGS
-from detres.tasks.runs.assembly import optimizer_of, schedule_of
+from detres.tasks.runs.assembly import in_steps, optimizer_of, schedule_of
 from detres.tasks.runs.output_folders import make_folder
 from detres.tasks.runs.parts import Start, TrainingParts
 from detres.tasks.runs.run_config import CONFIG_FILE, run_config
@@ -63,6 +65,10 @@ def train(
         if "json" not in config.training.logs:
             reporter.say("training.logs: metrics.jsonl is written all the same; --resume, doctor and analyze read it")
         found = _found_on_main(run, resume, stack)
+        task, images = TRAININGS[config.task], None
+        if asks_for_epochs(config):
+            images = task.load(config, reporter)
+            config = in_steps(config, len(images), reporter)
         if found:
             _check_config(run, config, reporter)
             if not has_checksum(found):
@@ -78,7 +84,9 @@ def train(
         if found and is_main() and (lost := what_is_lost(run, completed_steps(found), config.training.log_every)):
             reporter.say(f"warning: {lost}; the run goes on")
         start = Start(run, found / MODEL_FILE if found else None, weights)
-        parts = TRAININGS[config.task](config, start, where, reporter)
+        if images is None:  # Else they were needed earlier.
+            images = task.load(config, reporter)
+        parts = task.parts(config, images, start, where, reporter)
         if config.schedule.name == "plateau" and parts.evaluate is None:
             raise ConfigError(
                 "schedule.name=plateau waits for evaluations, and there is nothing to evaluate on; name a split with "
@@ -124,9 +132,15 @@ def _run(
         precision=training.precision,
         clip_norm=training.clip_norm,
         seed=training.seed,
-        intervals=Intervals(training.log_every, training.checkpoint_every, training.keep_every, training.eval_every),
+        intervals=Intervals(
+            training.log_every,
+            steps_of(training.checkpoint_every),
+            steps_of(training.keep_every) if training.keep_every else None,
+            steps_of(training.eval_every) if training.eval_every else None,
+        ),
         evaluate=parts.evaluate,
         best_metric=training.best_metric,
+        patience=training.patience,
         finish=parts.finish,
         publish=parts.publish,
         metadata=parts.metadata,
@@ -200,5 +214,10 @@ def _check_config(run: Path, config: AnyConfig, reporter: Reporter) -> None:
 
 def _say_finished(finished: Finished, run: Path, reporter: Reporter) -> None:
     best = finished.best
-    reached = f"; best {best.metric} {100 * best.value:.2f} % at step {best.step}" if best else ""
+    reached = f"; best {best} at step {best.step}" if best else ""
+    if finished.waited:
+        reached += (
+            f"; stopped early after {finished.waited} evaluations that were no better; --resume goes on with "
+            f"training.patience above {finished.waited}"
+        )
     reporter.say(f"finished {finished.step} steps{reached}; {run / 'checkpoints'}")

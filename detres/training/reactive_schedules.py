@@ -13,6 +13,7 @@ from torch import Tensor
 
 from detres.distributed import sum_over_ranks, world_size
 from detres.errors import ConfigError
+from detres.training.best import lower_is_better
 from detres.training.schedules import Rates, Schedule, constant
 
 TRAINING_ERROR = "top1_error"
@@ -128,8 +129,3 @@ class WarmupUntil:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.over, self._sum, self._steps = state["over"], state["sum"], state["steps"]
         self.schedule.load_state_dict(state["schedule"])
-
-
-def lower_is_better(metric: str) -> bool:
-    """True of errors and losses, by the last or the first word of their name: top1_error, loss_rpn_box."""
-    return metric.endswith("error") or metric.startswith("loss")

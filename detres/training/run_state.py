@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from detres.checkpoints.reading import Checkpoint
 from detres.checkpoints.saving import Tell, save_checkpoint
-from detres.errors import ConfigError, WeightsError
+from detres.errors import WeightsError
 from detres.system_errors import out_of_memory
+from detres.training.best import Best, better
 from detres.training.ema import MovingAverage
 from detres.training.optimizers import load_optimizer
-from detres.training.reactive_schedules import lower_is_better
 from detres.training.schedules import Schedule
 
 
-@dataclass(frozen=True)
-class Best:
-    """The best value of the metric that decides, and the step that had it."""
-
-    metric: str
-    value: float
-    step: int
-
-
 class RunState:
-    """The parts of a run, its completed steps, the last step evaluated, the one finished after, and the best so far."""
+    """The parts of a run, its completed steps, the last step evaluated, the one finished after, and the best so far.
+
+    waited: evaluations in a row, up to the last, that were no better than the best.
+    """
 
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, ema: MovingAverage | None
@@ -44,6 +38,7 @@ class RunState:
         self.evaluated = 0
         self.finished = 0
         self.best: Best | None = None
+        self.waited = 0
 
     def save(self, folder: Path, metadata: Mapping[str, str], tell: Tell = lambda line: None) -> None:
         """Write the checkpoint: the averaged weights where there are any, the raw ones then beside the trainer.
@@ -58,6 +53,7 @@ class RunState:
             "evaluated": self.evaluated,
             "finished": self.finished,
             "best": asdict(self.best) if self.best else None,
+            "waited": self.waited,
             "schedule": self.schedule.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "raw": raw,
@@ -76,6 +72,7 @@ class RunState:
             self.step, self.evaluated = trainer["step"], trainer["evaluated"]
             self.finished = trainer.get("finished", 0)  # Runs of older versions had nothing to finish.
             self.best = Best(**trainer["best"]) if trainer["best"] else None
+            self.waited = trainer.get("waited", 0)  # nor to wait for
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             if out_of_memory(error):
                 raise
@@ -83,22 +80,17 @@ class RunState:
 
     def forget_evaluations(self) -> None:
         """As if nothing had been evaluated yet."""
-        self.evaluated, self.best = 0, None
+        self.evaluated, self.best, self.waited = 0, None, 0
 
-    def judge(self, metrics: Mapping[str, Any], metric: str) -> None:
+    def judge(self, metrics: Mapping[str, Any], metric: str, *, counts: bool = True) -> None:
         """Note the evaluation of this step, and the best so far; an undefined value (None) never is.
 
+        counts: whether the run waits one evaluation more where this is no better.
         Raises ConfigError where the metric was not measured.
         """
-        if metric not in metrics:
-            raise ConfigError(
-                f"training.best_metric={metric}: the evaluation gave no such metric; it gave {', '.join(metrics)}"
-            )
+        found = better(self.best, metric, metrics, self.step)
         self.evaluated = self.step
-        value = metrics[metric]
-        sign = -1.0 if lower_is_better(metric) else 1.0
-        if value is not None and (self.best is None or sign * value > sign * self.best.value):
-            self.best = Best(metric, float(value), self.step)
+        self.best, self.waited = (found, 0) if found else (self.best, self.waited + counts)
 
 
 def bare_model(model: nn.Module) -> nn.Module:

@@ -49,10 +49,14 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that came to its end: its completed steps, its best evaluation if there was one."""
+    """A run that came to its end: its completed steps, its best evaluation if there was one.
+
+    waited: the evaluations in vain after which it stopped early; 0 where it did not.
+    """
 
     step: int
     best: Best | None
+    waited: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Run:
     evaluate: called on every rank after a step, with the averaged weights in the model where there are any; what it
         returns on the main rank counts. It may leave the model in evaluation mode. best_metric: the key of it that
         decides which checkpoint is best.
+    patience: evaluations in a row without a better one after which the run stops early; None: it never does. What
+        intervals.evaluate asks for counts, and the last step's own evaluation does not. Nothing is finished then.
     finish: called on every rank once the last step is done, with the averaged weights in the model where there are any;
         what it changes of the model is saved and evaluated (of a model with averages, theirs).
     publish: called on the main rank with the folder of every new best checkpoint.
@@ -82,6 +88,7 @@ class Run:
     intervals: Intervals = Intervals()
     evaluate: Evaluate | None = None
     best_metric: str = "AP"
+    patience: int | None = None
     finish: Callable[[], None] | None = None
     publish: Callable[[Path], None] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +122,8 @@ def run_training(
             state.forget_evaluations()
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
-        told = Logs(RunStart(run.folder, run.config, run.steps, state.step, state.evaluated), logs, terminal)
+        start = RunStart(run.folder, run.config, run.steps, state.step, state.evaluated, state.best)
+        told = Logs(start, logs, terminal)
         stack.callback(told.close)
         keeper = _Keeper(run, state, model, told, interrupts)
         if checkpoint is not None:
@@ -123,7 +131,7 @@ def run_training(
         keeper.catch_up()
         reports = train_steps(
             model,
-            make_batches(state.step) if state.step < run.steps else iter(()),
+            make_batches(state.step) if state.step < run.steps and not keeper.out_of_patience else iter(()),
             optimizer,
             schedule.lr_at,
             steps=run.steps,
@@ -138,12 +146,14 @@ def run_training(
             seed=run.seed,
         )
         try:
-            for report in reports:
+            for report in () if keeper.out_of_patience else reports:
                 keeper.after_step(report)
+                if keeper.out_of_patience:
+                    break
         except NonFiniteLoss as error:
             told.event(error.step, error.what)
             raise NonFiniteLoss(error.what, error.step, error.image_ids, existing_checkpoint(run.folder)) from None
-    return Finished(state.step, state.best)
+    return Finished(state.step, state.best, state.waited if keeper.out_of_patience else 0)
 
 
 @dataclass
@@ -170,6 +180,12 @@ class _Keeper:
         """Whether anything is to be done after the step; asked once a step on every rank."""
         self.stopping = self.interrupts.agreed()
         return self.stopping or step % self.run.intervals.log == 0 or self._saves(step)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the run stops before its last step because it no longer gets better."""
+        patience, state = self.run.patience, self.state
+        return patience is not None and state.waited >= patience and state.step < self.run.steps
 
     def after_step(self, report: StepReport) -> None:
         self.state.step = report.step
@@ -215,14 +231,18 @@ class _Keeper:
         except AskedToStop:
             raise self._interrupted() from None
         self.model.train()
-        if self.run.intervals.evaluate and step % self.run.intervals.evaluate == 0:
-            # Not what only the end of the run asked for, lest a run that is made longer had other rates.
+        # Not what only the end of the run asked for, lest a run that is made longer went otherwise.
+        every = self.run.intervals.evaluate
+        regular = bool(every and step % every == 0)
+        if regular:
             self.state.schedule.observe(step, metrics)
         self.logs.evaluation(step, metrics)
         if self.run.pictures is not None:
             self.logs.pictures(step, self.run.pictures)
-        self.state.judge(metrics, self.run.best_metric)
+        self.state.judge(metrics, self.run.best_metric, counts=regular)
         self._save()
+        if self.out_of_patience:
+            self.logs.event(step, f"stops early: {self.state.waited} evaluations in a row were no better than the best")
 
     def _saves(self, step: int) -> bool:
         every = (self.run.intervals.checkpoint, self.run.intervals.keep)

@@ -213,6 +213,79 @@ def test_best_is_the_checkpoint_of_the_best_evaluation(toy, tmp_path):
     assert best.metadata == {"recipe": "toy", "step": str(finished.best.step)}
 
 
+def worse_and_worse(step):
+    """Errors of evaluations every 5 steps: the best is the second, at step 10."""
+    return {"top1_error": 0.5 if step == 10 else 0.6 + step / 1000}
+
+
+def test_a_run_stops_early_after_so_many_evaluations_in_vain(toy, tmp_path):
+    finished = toy.train_toy(tmp_path, steps=100, patience=3, evaluate=5, measure=worse_and_worse)
+    assert (finished.step, finished.best.step, finished.waited) == (25, 10, 3)
+    assert [line["step"] for line in lines(tmp_path, "eval")] == [5, 10, 15, 20, 25]
+    assert "stops early: 3 evaluations in a row" in lines(tmp_path, "event")[-1]["message"]
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 25
+    assert load_checkpoint(tmp_path / "checkpoints/best").trainer["step"] == 10
+
+
+def test_a_run_that_stopped_early_stays_so_until_its_patience_is_raised(toy, tmp_path, one_thread):
+    toy.train_toy(tmp_path / "cut", steps=60, patience=3, measure=worse_and_worse)
+    before = weights_and_trainer(tmp_path / "cut")
+    again = toy.train_toy(tmp_path / "cut", steps=60, patience=3, resume=True, measure=worse_and_worse)
+    assert (again.step, again.waited) == (25, 3)
+    assert_bitwise_equal(before, weights_and_trainer(tmp_path / "cut"))
+    went_on = toy.train_toy(tmp_path / "cut", steps=60, patience=5, resume=True, measure=worse_and_worse)
+    assert (went_on.step, went_on.waited) == (35, 5)
+    whole = toy.train_toy(tmp_path / "whole", steps=60, patience=5, measure=worse_and_worse)
+    assert (whole.step, whole.best) == (went_on.step, went_on.best)
+    assert_bitwise_equal(weights_and_trainer(tmp_path / "whole"), weights_and_trainer(tmp_path / "cut"))
+
+
+def test_the_counter_survives_an_interruption(toy, tmp_path, one_thread):
+    def interrupted(step):
+        if step == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return worse_and_worse(step)
+
+    with pytest.raises(Interrupted):
+        toy.train_toy(tmp_path, steps=60, patience=3, measure=interrupted)
+    finished = toy.train_toy(tmp_path, steps=60, patience=3, resume=True, measure=worse_and_worse)
+    assert (finished.step, finished.waited) == (25, 3)
+
+
+def test_the_last_steps_own_evaluation_does_not_count(toy, tmp_path):
+    toy.train_toy(tmp_path, steps=17, patience=3, measure=worse_and_worse)
+    assert [line["step"] for line in lines(tmp_path, "eval")] == [5, 10, 15, 17]
+    finished = toy.train_toy(tmp_path, steps=60, patience=3, resume=True, measure=worse_and_worse)
+    assert (finished.step, finished.waited) == (25, 3)
+
+
+def test_a_run_that_lost_its_patience_at_its_last_step_is_finished(toy, tmp_path):
+    finished = toy.train_toy(tmp_path, steps=25, patience=3, measure=worse_and_worse)
+    assert (finished.step, finished.waited) == (25, 0)
+
+
+def test_a_run_begun_by_an_older_version_has_waited_for_nothing(toy, tmp_path, monkeypatch):
+    toy.train_toy(tmp_path, steps=15, patience=3, measure=worse_and_worse)
+    checkpoint = load_checkpoint(tmp_path / "checkpoints/last")
+    older = {key: value for key, value in checkpoint.trainer.items() if key != "waited"}
+    saving.save_checkpoint(tmp_path / "checkpoints/last", checkpoint.tensors, checkpoint.metadata, older)
+    assert toy.train_toy(tmp_path, steps=60, patience=3, resume=True, measure=worse_and_worse).step == 30
+
+
+@pytest.mark.slow
+def test_all_ranks_stop_early_together(toy, run_toy, tmp_path):
+    # A rate of nothing: no evaluation is better than the first.
+    ended = run_toy(
+        2,
+        run=tmp_path,
+        steps=60,
+        patience=2,
+        schedule={"name": "constant", "warmup_steps": 1000, "warmup_factor": 1e-9},
+    )
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert load_checkpoint(tmp_path / "checkpoints/last").trainer["step"] == 15
+
+
 def test_every_kth_checkpoint_is_kept(toy, tmp_path):
     toy.train_toy(tmp_path, steps=7, keep=3)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -100,6 +100,7 @@ def train_toy(
     schedule: dict[str, object] | None = None,
     log: int = 3,
     logs: Sequence[Logger] = (),
+    measure: Callable[[int], Mapping[str, float | None]] | None = None,
     **arguments: object,
 ) -> Finished:
     if is_main():
@@ -109,7 +110,7 @@ def train_toy(
     average = MovingAverage(model, ema) if ema else None
     wrapped = nn.parallel.DistributedDataParallel(model) if world_size() > 1 else model
 
-    def measure(step: int) -> dict[str, float | None]:
+    def measured(step: int) -> dict[str, float | None]:
         if step == interrupt_at and rank() == world_size() - 1:
             os.kill(os.getpid(), signal.SIGTERM)
         model.eval()
@@ -128,7 +129,7 @@ def train_toy(
         intervals=Intervals(log=log, checkpoint=checkpoint, keep=keep, evaluate=evaluate),
         best_metric=best_metric,
         metadata={"recipe": "toy"},
-        **{"evaluate": measure if evaluate else None, **arguments},
+        **{"evaluate": (measure or measured) if evaluate else None, **arguments},
     )
     return run_training(
         plan,

@@ -35,7 +35,7 @@ from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import load_config, of_schema
 from detres.reporter import SILENT
 from detres.structures import ClassificationBatch
-from detres.tasks.classification.training import classification_parts
+from detres.tasks.classification.training import CLASSIFICATION
 from detres.tasks.runs.assembly import optimizer_of, schedule_of
 from detres.tasks.runs.parts import Start, TrainingParts
 from detres.training.loop import StepReport, train_steps
@@ -156,7 +156,8 @@ def make_ours(folder: Path, work: CifarWork, device: torch.device, precision: Pr
 
 
 def training_parts(config: ClassificationConfig, folder: Path, device: torch.device) -> TrainingParts:
-    return classification_parts(config, Start(folder / "run"), device, SILENT)
+    images = CLASSIFICATION.load(config, SILENT)
+    return CLASSIFICATION.parts(config, images, Start(folder / "run"), device, SILENT)
 
 
 def our_steps(

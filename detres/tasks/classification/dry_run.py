@@ -27,6 +27,8 @@ from detres.tasks.runs.class_names import agreed_class_names
 from detres.tasks.runs.parts import DryParts
 
 if TYPE_CHECKING:
+    from detres.data.classification.classified import ClassifiedImages
+    from detres.data.classification.shard_stream import ShardedImages
     from detres.tasks.runs.opened_model import OpenedModel
 
 
@@ -38,7 +40,8 @@ def classification_dry_parts(
     data_is_stated: bool,
 ) -> DryParts[ClassificationBatch]:
     """The classifier, and two images with a square on each, of different colours."""
-    names = agreed_class_names(config, _class_names(config, reporter, data_is_stated), CLASSIFICATION_FORMATS)
+    images = _images(config, reporter, data_is_stated)
+    names = agreed_class_names(config, images.class_names if images is not None else None, CLASSIFICATION_FORMATS)
     transform_of(config.data)  # A contradiction in the augmentation shows here.
     if weights is not None:
         model = classifier_from_weights(config, names, weights, reporter)
@@ -52,7 +55,7 @@ def classification_dry_parts(
         best = model.predict(batch.images).softmax(dim=1)[0].max(dim=0)
         return f"{names[int(best.indices)]} with a probability of {float(best.values):.3f}"
 
-    return DryParts(model, embedded_batch(config.data.crop, len(names)), predict)
+    return DryParts(model, embedded_batch(config.data.crop, len(names)), predict, images)
 
 
 def embedded_batch(side: int, num_classes: int) -> ClassificationBatch:
@@ -70,8 +73,10 @@ def embedded_batch(side: int, num_classes: int) -> ClassificationBatch:
     )
 
 
-def _class_names(config: ClassificationConfig, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
-    """The set's; None where it is not there and need not be."""
+def _images(
+    config: ClassificationConfig, reporter: Reporter, data_is_stated: bool
+) -> ClassifiedImages | ShardedImages | None:
+    """The set to learn from; None where it is not there and need not be."""
     try:
         images = load_training_set(config.data)
     except DataError as error:
@@ -81,4 +86,4 @@ def _class_names(config: ClassificationConfig, reporter: Reporter, data_is_state
         return None
     shown = ", ".join(images.class_names[:12]) + (", …" if len(images.class_names) > 12 else "")
     reporter.say(f"data: {images.name}, {len(images)} images of {len(images.class_names)} classes: {shown}")
-    return images.class_names
+    return images

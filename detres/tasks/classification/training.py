@@ -34,7 +34,7 @@ from detres.tasks.classification.models import (
 )
 from detres.tasks.runs.assembly import load_once
 from detres.tasks.runs.class_names import agreed_class_names
-from detres.tasks.runs.parts import Start, TrainingParts
+from detres.tasks.runs.parts import Start, Training, TrainingParts
 from detres.tasks.runs.same_data import SameData
 from detres.tasks.runs.told_problems import problem_lines
 from detres.training.norm_statistics import recompute_norms
@@ -42,10 +42,13 @@ from detres.training.running import Evaluate
 
 
 def classification_parts(
-    config: ClassificationConfig, start: Start, device: torch.device, reporter: Reporter
+    config: ClassificationConfig,
+    images: ClassifiedImages | ShardedImages,
+    start: Start,
+    device: torch.device,
+    reporter: Reporter,
 ) -> TrainingParts:
     """The classifier, its batches, its evaluation and its hand-off to a detector. Raises UserError."""
-    images = load_training_images(config, reporter)
     same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
@@ -146,3 +149,6 @@ def _finisher(
             recompute_norms(model, following, training.recompute_norms, forward=logits)
 
     return finish
+
+
+CLASSIFICATION = Training(load_training_images, classification_parts)

@@ -21,6 +21,7 @@ from detres.tasks.runs.class_names import agreed_class_names
 from detres.tasks.runs.parts import DryParts
 
 if TYPE_CHECKING:
+    from detres.data.detection.annotations import AnnotatedImages
     from detres.tasks.runs.opened_model import OpenedModel
 
 SIDES = (96, 128)
@@ -34,7 +35,8 @@ def detection_dry_parts(
     data_is_stated: bool,
 ) -> DryParts[DetectionBatch]:
     """The detector, and two images with a square on each, one wide and one tall."""
-    names = _class_names(config, reporter, data_is_stated)
+    images = _images(config, reporter, data_is_stated)
+    names = images.class_names if images is not None else None
     transform_of(config.data, training=True)  # A mistyped augmentation shows here.
     if weights is not None:
         from detres.tasks.detection.weights import detector_from_weights
@@ -49,7 +51,12 @@ def detection_dry_parts(
         found = sum(len(detections) for detections in model.predict(batch))
         return f"{found} detections above {config.test.score:g}"
 
-    return DryParts(model, embedded_batch(padding_multiple(config.model), len(model.class_names)), predict)
+    return DryParts(
+        model,
+        embedded_batch(padding_multiple(config.model), len(model.class_names)),
+        predict,
+        images,
+    )
 
 
 def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
@@ -73,8 +80,8 @@ def embedded_batch(pad_to: int, num_classes: int) -> DetectionBatch:
     )
 
 
-def _class_names(config: Config, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
-    """The set's; None where it is not there and need not be."""
+def _images(config: Config, reporter: Reporter, data_is_stated: bool) -> AnnotatedImages | None:
+    """The set to learn from; None where it is not there and need not be."""
     try:
         find_root(DETECTION_FORMATS, config.data)
         from detres.data.detection.datasets import load_dataset  # the readers, which a set that is absent needs not
@@ -88,4 +95,4 @@ def _class_names(config: Config, reporter: Reporter, data_is_stated: bool) -> tu
     reporter.say(
         f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}"
     )
-    return images.class_names
+    return images

@@ -25,15 +25,16 @@ from detres.tasks.detection.measuring import map_classes, measure
 from detres.tasks.detection.models import build_detector, prepare_detector, say_loaded
 from detres.tasks.detection.weights import detector_from_weights, detector_of_checkpoint
 from detres.tasks.runs.assembly import load_once
-from detres.tasks.runs.parts import Start, TrainingParts
+from detres.tasks.runs.parts import Start, Training, TrainingParts
 from detres.tasks.runs.same_data import SameData
 from detres.tasks.runs.told_problems import problem_lines
 from detres.training.running import Evaluate
 
 
-def detection_parts(config: Config, start: Start, device: torch.device, reporter: Reporter) -> TrainingParts:
+def detection_parts(
+    config: Config, images: AnnotatedImages, start: Start, device: torch.device, reporter: Reporter
+) -> TrainingParts:
     """The detector, its batches and its evaluation. Raises UserError."""
-    images = load_training_images(config, reporter)
     same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
@@ -124,3 +125,6 @@ def _tell_shared(learned: AnnotatedImages, images: AnnotatedImages, reporter: Re
         reporter.say(
             f"warning: {what}, such as {shared[0].file}: {shared[0].detail}; figures of them come out too high"
         )
+
+
+DETECTION = Training(load_training_images, detection_parts)

@@ -28,6 +28,7 @@ from detres.tasks.runs.class_names import agreed_class_names
 from detres.tasks.runs.parts import DryParts
 
 if TYPE_CHECKING:
+    from detres.data.localization.localized import LocalizedImages
     from detres.tasks.runs.opened_model import OpenedModel
 
 
@@ -39,7 +40,8 @@ def localization_dry_parts(
     data_is_stated: bool,
 ) -> DryParts[LocalizationBatch]:
     """The localizer, and two images with a square on each, of different classes."""
-    names = agreed_class_names(config, _class_names(config, reporter, data_is_stated), LOCALIZATION_FORMATS)
+    images = _images(config, reporter, data_is_stated)
+    names = agreed_class_names(config, images.class_names if images is not None else None, LOCALIZATION_FORMATS)
     ScaleCropping(config.data.crop, config.data.shortest_side)  # A contradiction shows here.
     if weights is not None:
         model = localizer_from_weights(config, names, weights, reporter)
@@ -47,7 +49,11 @@ def localization_dry_parts(
         model = localizer_of_config(without_absent_weights(config, reporter), names)
         say_loaded(model, reporter)
     model = prepare_localizer(model, config, device)
-    return DryParts(model, embedded_batch(config.data.crop, len(names)), lambda batch: _predicted(model, batch, names))
+
+    def predict(batch: LocalizationBatch) -> str:
+        return _predicted(model, batch, names)
+
+    return DryParts(model, embedded_batch(config.data.crop, len(names)), predict, images)
 
 
 def _predicted(model: Localizer, batch: LocalizationBatch, names: tuple[str, ...]) -> str:
@@ -80,8 +86,8 @@ def embedded_batch(side: int, num_classes: int) -> LocalizationBatch:
     )
 
 
-def _class_names(config: LocalizationConfig, reporter: Reporter, data_is_stated: bool) -> tuple[str, ...] | None:
-    """The set's; None where it is not there and need not be."""
+def _images(config: LocalizationConfig, reporter: Reporter, data_is_stated: bool) -> LocalizedImages | None:
+    """The set to learn from; None where it is not there and need not be."""
     try:
         images = load_localized(config.data, "train")
     except DataError as error:
@@ -90,4 +96,4 @@ def _class_names(config: LocalizationConfig, reporter: Reporter, data_is_stated:
         reporter.say(f"data: not here ({error}); the dry run goes on without")
         return None
     say_images(images, reporter)
-    return images.class_names
+    return images

@@ -40,7 +40,7 @@ from detres.tasks.localization.models import (
 from detres.tasks.localization.proposals import CroppingOfProposals, training_proposals
 from detres.tasks.runs.assembly import load_once
 from detres.tasks.runs.class_names import agreed_class_names
-from detres.tasks.runs.parts import Start, TrainingParts
+from detres.tasks.runs.parts import Start, Training, TrainingParts
 from detres.tasks.runs.same_data import SameData
 from detres.tasks.runs.sharing import training_share
 from detres.tasks.runs.told_problems import problem_lines
@@ -48,10 +48,9 @@ from detres.training.running import Evaluate
 
 
 def localization_parts(
-    config: LocalizationConfig, start: Start, device: torch.device, reporter: Reporter
+    config: LocalizationConfig, images: LocalizedImages, start: Start, device: torch.device, reporter: Reporter
 ) -> TrainingParts:
     """The localizer, its batches and its evaluation. Raises UserError."""
-    images = load_training_images(config, reporter)
     same = SameData(start, config.training.allow_other_images, reporter)
     same.check_classes(images)
     same.check_images("train", images)
@@ -172,3 +171,6 @@ def _evaluator(
         return None if measured is None else {k: v for k, v in measured.items() if v is None or isinstance(v, Number)}
 
     return evaluate
+
+
+LOCALIZATION = Training(load_training_images, localization_parts)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from detres.backbones.weights.tags import find_published, is_tag
+from detres.config.epochs import asks_for_epochs, with_steps
 from detres.config.loading import AnyConfig
 from detres.distributed import broadcast_from_main, is_main
 from detres.draws import Purpose, key
@@ -35,6 +36,16 @@ def schedule_of(config: AnyConfig) -> Schedule:
     section = config.schedule.model_dump()
     options, metric = section.pop("options"), config.training.best_metric
     return build_schedule(config.optimizer.lr, config.training.steps, metric=metric, options=options, **section)
+
+
+def in_steps(config: AnyConfig, images: int, reporter: Reporter) -> AnyConfig:
+    """The config with lengths in epochs turned into steps of the set, and told."""
+    if not asks_for_epochs(config):
+        return config
+    config, turned = with_steps(config, images)
+    for one in turned:
+        reporter.say(f"{one} ({one.to})")
+    return config
 
 
 def memory_format_of(config: AnyConfig) -> torch.memory_format:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import torch
 from torch import nn
+
+from detres.reporter import Reporter
 
 if TYPE_CHECKING:
     from detres.tasks.runs.opened_model import OpenedModel
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=nn.Module)
 OneBatch = TypeVar("OneBatch", bound="Batch")
+OneConfig = TypeVar("OneConfig")
+Images = TypeVar("Images", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,25 @@ class TrainingParts:
 
 
 @dataclass(frozen=True)
+class Training(Generic[OneConfig, Images]):
+    """A task, as the trainer of all tasks sees it. An entry of tables.TRAININGS.
+
+    load: the training images, what is wrong with them said; as many as an epoch has. parts: what a run on them is made
+    of: (config, images, start, device, reporter).
+    """
+
+    load: Callable[[OneConfig, Reporter], Images]
+    parts: Callable[[OneConfig, Images, Start, torch.device, Reporter], TrainingParts]
+
+
+@dataclass(frozen=True)
 class DryParts(Generic[OneBatch]):
-    """A model on its device, an embedded batch for one step, and one prediction on it, put into words."""
+    """A model on its device, an embedded batch for one step, and one prediction on it, put into words.
+
+    images: the training set; None where it is not here.
+    """
 
     model: nn.Module
     batch: OneBatch
     predict: Callable[[OneBatch], str]
+    images: Sized | None

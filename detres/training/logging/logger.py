@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.training.best import Best
+
 Kind = Literal["train", "eval", "event"]
 
 
@@ -23,7 +25,8 @@ class RunStart:
     """A run that begins or goes on.
 
     folder: of the run. config: resolved, as config.yaml has it. steps: the run's length. step: the completed step that
-    it goes on from, 0 where it begins. evaluated: the last step that was evaluated by then.
+    it goes on from, 0 where it begins. evaluated: the last step that was evaluated by then. best: of the evaluations by
+    then, None where there was none.
     """
 
     folder: Path
@@ -31,6 +34,7 @@ class RunStart:
     steps: int = 0
     step: int = 0
     evaluated: int = 0
+    best: Best | None = None
 
     def keeps(self, kind: str, step: int) -> bool:
         """Whether what was logged before still counts: what lies ahead is done, and logged, again."""

@@ -32,12 +32,16 @@ def line_of(kind: Kind, step: int, values: Mapping[str, Any], steps: int) -> str
 
 def losses_text(values: Mapping[str, Any]) -> str:
     """The total, its parts without their prefix, and what was measured: `loss 0.842 rpn_box 0.031 top1_error 0.31`."""
-    parts = {
-        name.removeprefix("loss_"): value
+    return " ".join([f"loss {values['loss']:#.3g}", *loss_parts(values)])
+
+
+def loss_parts(values: Mapping[str, Any]) -> list[str]:
+    """Each loss but the total, and each measurement: `rpn_box 0.031`, `top1_error 0.31`."""
+    return [
+        f"{name.removeprefix('loss_')} {value:#.3g}"
         for name, value in values.items()
         if name != "loss" and name not in _OF_THE_STEP
-    }
-    return " ".join(f"{name} {value:#.3g}" for name, value in {"loss": values["loss"], **parts}.items())
+    ]
 
 
 def _train_line(step: int, values: Mapping[str, Any], steps: int) -> str:

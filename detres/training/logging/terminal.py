@@ -1,15 +1,13 @@
-"""A run on a terminal: a bar that lives there, or one line a report where the output is a pipe or a file."""
+"""A run on a terminal: a line that lives there, or one a report where the output is a pipe or a file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from detres.training.logging.logger import Kind, Logger, RunStart
-from detres.training.logging.report_lines import line_of, losses_text
+from detres.training.logging.report_lines import line_of
 
 
 class Terminal(Logger, Protocol):
@@ -19,8 +17,12 @@ class Terminal(Logger, Protocol):
 
 
 def open_terminal(stream: TextIO) -> Terminal:
-    """A bar where `stream` is a terminal, else lines."""
-    return LiveBar(stream) if stream.isatty() else Lines(stream)
+    """A living line where `stream` is a terminal that can move its cursor, else lines."""
+    if stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown"):
+        from detres.training.logging.live_line import LiveLine
+
+        return LiveLine(stream)
+    return Lines(stream)
 
 
 class Lines:
@@ -40,38 +42,3 @@ class Lines:
 
     def finish(self) -> None:
         pass  # the stream is its owner's
-
-
-class LiveBar:
-    """Losses, speed and time left on one living line; what is said scrolls above it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._progress = Progress(
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[losses]}"),
-            console=Console(file=stream),
-            speed_estimate_period=300,
-        )
-
-    def start(self, run: RunStart) -> None:
-        self._steps = run.steps
-        self._task = self._progress.add_task("", total=run.steps, completed=run.step, speed="", losses="")
-        self._progress.start()
-
-    def completed(self, step: int) -> None:
-        self._progress.update(self._task, completed=step)
-
-    def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
-        if kind == "train":
-            speed = f"{values['seconds_per_step']:.2f} s/step"
-            self._progress.update(self._task, speed=speed, losses=losses_text(values))
-        else:
-            said = line_of(kind, step, values, self._steps)
-            self._progress.console.print(said, markup=False, highlight=False)
-
-    def finish(self) -> None:
-        self._progress.stop()

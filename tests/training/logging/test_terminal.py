@@ -32,8 +32,14 @@ def test_a_pipe_gets_one_line_a_report():
     ]
 
 
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert tell(Screen()) == tell(io.StringIO())
+
+
 def test_a_terminal_gets_a_bar_with_losses_and_speed(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("LINES", "24")
     monkeypatch.setenv("TERM", "xterm")
     text = tell(Screen())
     for part in ("1200/1220", "0.21 s/step", "loss 0.842", "AP 0.4123", "[a word]"):

@@ -1,0 +1,37 @@
+"""The most memory that this process has taken so far."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+_MIB = 2**20
+
+
+def high_water_mark() -> float | None:
+    """MiB that this process held at most; None on a system that does not tell.
+
+    From /proc where there is one: getrusage would report what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        marks = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")]
+        if marks:  # some containers leave it out
+            return marks[0]
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+
+
+def peak_memory() -> str | None:
+    """For people who watch: `5.2 GiB of GPU` where one is in use, else `3.1 GiB`; None where nobody knows."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return f"{torch.cuda.max_memory_reserved() / 2**30:.1f} GiB of GPU"
+    held = high_water_mark()
+    return None if held is None else f"{held / 1024:.1f} GiB"
