@@ -103,6 +103,7 @@ def test_every_model_is_built_with_its_optimizer_and_schedule(stem: str) -> None
     assert 0 < schedule.lr_at(config.training.steps - 1) <= schedule.lr_at(config.schedule.warmup_steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stem", "depth"), [("coco_r50_fpn", 50), ("coco_r101_fpn", 101)])
 def test_the_fpn_detectors_have_as_many_parameters_as_torchvisions(stem: str, depth: int) -> None:
     with torch.device("meta"):
