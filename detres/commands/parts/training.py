@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from detres.commands.common.arguments import Once, Task, add_config, add_device, check_task, layers_of
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import Once, Task, add_config, add_device, check_task, layers_of
+from detres.commands.parts.telling import on_terminal
 from detres.errors import ConfigError
 from detres.tasks.detection.finetune import FINETUNE
 
@@ -39,13 +39,13 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
         layers = [layer for layer in layers if layer.origin == "set"]
     said: tuple[str, ...] = ()
     if fits:
-        from detres.commands.common.finetuning import fitted_layers
+        from detres.commands.parts.finetuning import fitted_layers
 
         layers = fitted_layers(arguments, layers, reporter)
     elif arguments.time is not None and not goes_on:
         raise ConfigError(f"--time {arguments.time}: it is for --data alone; beside --cfg, state training.epochs")
     elif arguments.weights:
-        from detres.commands.common.weights import said_by
+        from detres.commands.parts.weights import said_by
 
         theirs = said_by(arguments, cfg, task)
         said = theirs.lines
