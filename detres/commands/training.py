@@ -31,7 +31,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     reporter = on_terminal()
     cfg = arguments.cfg or _config_of_run(arguments)
     task = check_task(cfg, task, "train")
-    layers = layers_of(arguments, task)
+    layers = layers_of(arguments, task, reporter)
     said: tuple[str, ...] = ()
     if arguments.weights:
         from detres.tasks.runs.opened_model import open_model

@@ -38,6 +38,7 @@ ProblemKind = Literal[
     "written otherwise",
     "nothing to learn from",
     "nothing to measure",
+    "near-duplicates parted",
 ]
 
 
