@@ -98,7 +98,7 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
     if os.path.isdir(path):
         described = any(_describing_yaml(level) is not None or is_recognized(level) for level in levels(path))
         return "detection" if described else "classification"
-    if not os.path.isfile(path) or path.suffix == ".json":
+    if not os.path.isfile(path) or path.suffix.lower() not in (".yaml", ".yml"):
         return "detection"
     content = read_data_yaml(path)
     stated = content.get("format") if isinstance(content, Mapping) else None
@@ -116,10 +116,11 @@ def _read_folder(folder: Path) -> DataFile:
         described = _describing_yaml(level)
         if described is not None:
             data, said = _read_yaml(described)
-            return DataFile(data, (f"read as {described.relative_to(folder)} says", *said))
+            return DataFile(data, (f"read as {described.relative_to(folder).as_posix()} says", *said))
         found = recognize(level)
         if found is not None:
-            return DataFile(found.data, (found.said,))
+            inside = "" if level == folder else f"in {level.relative_to(folder).as_posix()}/, "
+            return DataFile(found.data, (inside + found.said,))
     raise DataError(
         f"--data {folder}: a folder needs a data.yaml, or what a format is known by:\n{looked_for()}\n"
         f"{what_lies_there(folder)}"

@@ -38,7 +38,16 @@ def unpacked(archive: Path) -> Path:
         raise DataError(f"{archive}: cannot be read ({error.strerror})") from None
     room = min(free, max(_GROWTH * status.st_size, _LITTLE))
     version = f"{archive.name}, {status.st_size} bytes, changed at {status.st_mtime_ns} ns"
-    write_once(place, version, lambda folder: unpack(archive, folder, room=room), stamp=_STAMP, renew=True)
+
+    def fill(folder: Path) -> None:
+        try:
+            unpack(archive, folder, room=room)
+        except DataError as error:
+            # Its folder has a passing name until all is there.
+            told = str(error).replace(str(folder), str(place))
+            raise DataError(told if told.startswith(str(archive)) else f"{archive}: {told}") from None
+
+    write_once(place, version, fill, stamp=_STAMP, renew=True)
     return place
 
 
