@@ -68,11 +68,11 @@ def layers_of(arguments: argparse.Namespace, task: str, reporter: Reporter) -> l
         )
     data: DataConfig | ClassificationDataConfig
     if task == "detection":
-        data, said = read_data_file(arguments.data)
+        data, said, described = read_data_file(arguments.data)
         for line in said:
             reporter.say(line)
     else:
-        data = load_classification_file(arguments.data)
+        data, described = load_classification_file(arguments.data), True
     stated = data.model_dump(mode="json", exclude_unset=True)
     # The file decides which data: splits and classes that only the config's own set has would not be found in it.
     stated |= {"format": data.format}
@@ -81,7 +81,7 @@ def layers_of(arguments: argparse.Namespace, task: str, reporter: Reporter) -> l
         cleared["val_groups"] = "none"
         cleared["strict"] = None  # What may be left out of one set was not said of another.
     source = str(arguments.data)
-    return [Layer(source, {"task": task, "data": cleared}), Layer(source, {"data": stated}, origin="set")]
+    return [Layer(source, {"task": task, "data": cleared}), Layer(source, {"data": stated}, origin="set" if described else "made")]
 
 
 def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> Task:

@@ -42,10 +42,15 @@ D = TypeVar("D", DataConfig, ClassificationDataConfig)
 
 
 class DataFile(NamedTuple):
-    """A data section that --data names. said: what people should know of how it was understood, a line each."""
+    """A data section that --data names.
+
+    said: what people should know of how it was understood, a line each. stated: whether a file says so; a set that was
+    recognized is nobody's statement.
+    """
 
     data: DataConfig
     said: tuple[str, ...] = ()
+    stated: bool = True
 
 
 def load_data_file(path: str | Path) -> DataConfig:
@@ -73,7 +78,7 @@ def read_data_file(path: str | Path) -> DataFile:
     else:
         found = _read_file(place)
     where = f"--data {given}" + ("" if place == given else f", unpacked to {place}")
-    return DataFile(found.data, tuple(f"{where}: {line}" for line in found.said))
+    return found._replace(said=tuple(f"{where}: {line}" for line in found.said))
 
 
 def load_classification_file(path: str | Path) -> ClassificationDataConfig:
@@ -115,12 +120,12 @@ def _read_folder(folder: Path) -> DataFile:
     for level in levels(folder):
         described = _describing_yaml(level)
         if described is not None:
-            data, said = _read_yaml(described)
+            data, said, _ = _read_yaml(described)
             return DataFile(data, (f"read as {described.relative_to(folder).as_posix()} says", *said))
         found = recognize(level)
         if found is not None:
             inside = "" if level == folder else f"in {level.relative_to(folder).as_posix()}/, "
-            return DataFile(found.data, (inside + found.said,))
+            return DataFile(found.data, (inside + found.said,), stated=False)
     raise DataError(
         f"--data {folder}: a folder needs a data.yaml, or what a format is known by:\n{looked_for()}\n"
         f"{what_lies_there(folder)}"
@@ -163,7 +168,7 @@ def _read_file(path: Path) -> DataFile:
     """A file that is neither a yaml nor an archive."""
     found = recognize(path)
     if found is not None:
-        return DataFile(found.data, (found.said,))
+        return DataFile(found.data, (found.said,), stated=False)
     if is_image(path.name):
         raise DataError(
             f"--data {path}: this is one picture; a set is a folder of pictures with labels, and `detres predict` "

@@ -39,6 +39,7 @@ ProblemKind = Literal[
     "nothing to learn from",
     "nothing to measure",
     "near-duplicates parted",
+    "class not learned",
 ]
 
 
