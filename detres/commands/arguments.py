@@ -81,7 +81,10 @@ def layers_of(arguments: argparse.Namespace, task: str, reporter: Reporter) -> l
         cleared["val_groups"] = "none"
         cleared["strict"] = None  # What may be left out of one set was not said of another.
     source = str(arguments.data)
-    return [Layer(source, {"task": task, "data": cleared}), Layer(source, {"data": stated}, origin="set" if described else "made")]
+    return [
+        Layer(source, {"task": task, "data": cleared}),
+        Layer(source, {"data": stated}, origin="set" if described else "made"),
+    ]
 
 
 def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> Task:

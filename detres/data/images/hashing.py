@@ -18,6 +18,7 @@ from detres.data.images.reading import read_bytes
 _ROWS, _COLUMNS = 8, 9
 # A pixel of the shrunken picture is a mean of at least eight by eight, so that a JPEG may be decoded small.
 _CELL = 8
+_LEAST = 0.25  # grey levels: means of one colour differ by what they are rounded
 _WEIGHTS = np.left_shift(np.uint64(1), np.arange(64, dtype=np.uint64))
 
 
@@ -32,5 +33,5 @@ def hash_of_pixels(rgb: NDArray[np.uint8]) -> int:
     """The 64 bits of a picture, (H, W, 3) uint8; row by row, the lowest bit first."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     small = cv2.resize(grey, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-    brighter = (small[:, :-1] > small[:, 1:]).ravel()
+    brighter = (small[:, :-1] > small[:, 1:] + _LEAST).ravel()
     return int(_WEIGHTS[brighter].sum(dtype=np.uint64))
