@@ -64,9 +64,14 @@ def _elsewhere(name: Path, split: SplitName, bases: Sequence[Path], taken: set[s
     for base in dict.fromkeys(bases):
         for form in _forms(name, split):
             place = base / form
-            if os.path.isdir(place) and absolute(place) not in taken:
+            if os.path.isdir(place) and not any(_overlap(absolute(place), other) for other in taken):
                 return place
     return None
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two folders are one, or one lies in the other."""
+    return os.path.commonpath([one, other]) in (one, other)
 
 
 def _forms(name: Path, split: SplitName) -> Iterator[Path]:
@@ -77,11 +82,12 @@ def _forms(name: Path, split: SplitName) -> Iterator[Path]:
     parts = [part for part in name.parts if part not in ("..", ".", name.anchor)]
     words = [part for part in parts if part.lower() in SPLIT_WORDS[split]]
     for start in range(max(len(parts) - _MOST_NAMES, 0), len(parts)):
-        # images/ alone would be every split's.
-        if not words or set(words) & set(parts[start:]):
+        # images/ alone would be every split's, and the word alone comes after what is surer.
+        if not words or (set(words) & set(parts[start:]) and start < len(parts) - 1):
             yield Path(*parts[start:])
-    for word in dict.fromkeys([*reversed(words), *(SPLIT_WORDS[split] if words else ())]):
-        yield from (Path(word, "images"), Path("images", word), Path(word))
+    others = list(dict.fromkeys([*reversed(words), *(SPLIT_WORDS[split] if words else ())]))
+    yield from (form for word in others for form in (Path(word, "images"), Path("images", word)))
+    yield from map(Path, others)
 
 
 def _left_alone(splits: Mapping[str, tuple[str, ...]], base: Path, path: Path) -> list[str]:
