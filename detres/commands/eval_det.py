@@ -52,14 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {given} is of {task}")
     if localizes and arguments.report:
         raise ConfigError(f"--report shows the errors of detections, and {given} is of localization")
+    reporter = on_terminal()
     asked = Asked(
         cfg=arguments.cfg,
-        layers=layers_of(arguments, task),
+        layers=layers_of(arguments, task, reporter),
         overrides=arguments.overrides,
         split=arguments.split,
         out=arguments.out,
         device=arguments.device,
-        reporter=on_terminal(),
+        reporter=reporter,
     )
     if arguments.detections:
         evaluate_files(arguments.detections, asked, report=arguments.report)

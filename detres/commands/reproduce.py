@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             smoke=arguments.smoke,
             only=arguments.only,
             train=not arguments.no_training,
-            layers=layers_of(arguments, task),
+            layers=layers_of(arguments, task, on_terminal()),
             overrides=arguments.overrides,
             device=arguments.device,
             reporter=replace(on_terminal(), terminal=None) if arguments.smoke else on_terminal(),

@@ -34,9 +34,9 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     fits = task == "detection" and bool(arguments.data) and not arguments.cfg and not goes_on
     cfg = arguments.cfg or (FINETUNE if fits else _config_of_run(arguments))
     task = check_task(cfg, task, "train")
-    layers = layers_of(arguments, task)
-    if goes_on:  # What the file of --data leaves open is the run's to say.
-        layers = [layer for layer in layers if layer.origin == "set"]
+    layers = layers_of(arguments, task, reporter)
+    if goes_on:
+        layers = layers[1:]  # The first clears what --data leaves open, which is the run's to say.
     said: tuple[str, ...] = ()
     if fits:
         from detres.commands.parts.finetuning import fitted_layers

@@ -16,6 +16,7 @@ from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.classes import class_name, select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawImage, index_images, other_forms
+from detres.data.formats.yolo.class_lists import class_lists, find_class_list
 from detres.data.formats.yolo.labels import LabelForm, label_file, mirrored_folder, read_labels, shown
 from detres.data.formats.yolo.unused_labels import match_labels
 from detres.data.images.files import is_photograph, list_images, others_problem, printable
@@ -93,10 +94,11 @@ def read_form(root: Path) -> tuple[LabelForm, Path]:
             content = read_data_yaml(file)
             if not is_ours(content):
                 return _form_in(content, str(file)), file
-    listed = (root.parent if _is_yaml(root) else root) / "classes.txt"
-    if os.path.isfile(listed):
+    folder = root.parent if _is_yaml(root) else root
+    listed = find_class_list(folder)
+    if listed is not None:
         return LabelForm(_names_by_line(listed)), listed
-    looked = ", ".join(str(file) for file in [*candidates, listed])
+    looked = ", ".join(str(file) for file in [*candidates, class_lists(folder)[0]])
     raise DataError(f"the class names were looked for in {looked} and not found; write `names: [...]` in a data.yaml")
 
 
