@@ -208,7 +208,7 @@ WRITERS = {
     "detres.evaluation.submissions": "a member of an archive within whole_file",
     "detres.data.archives": "a partial file that is kept, so that unpacking goes on where it stopped",
     "detres.data.prepare": "a partial file that is kept, so that a download goes on where it stopped",
-    "detres.data.formats.shapes.written_once": "a folder, made under another name and renamed",
+    "detres.files.written_once": "a folder, made under another name and renamed",
     "detres.data.formats.shapes.detection": "within written_once",
     "detres.data.formats.shapes.classification": "within written_once",
     "detres.data.formats.shapes.localization": "within written_once",
