@@ -59,7 +59,7 @@ def load_createml(
 
 def recognize(place: Path) -> Recognized | None:
     """Whether a folder, or a file, is such a set."""
-    return recognize_files(place, ".json", _looks, "createml")
+    return recognize_files(place, ".json", _looks, "createml", "Create ML's JSON")
 
 
 def _looks(file: Path) -> bool:

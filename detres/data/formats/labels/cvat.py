@@ -76,7 +76,7 @@ def load_cvat(
 
 def recognize(place: Path) -> Recognized | None:
     """Whether a folder, or a file, is such a set."""
-    return recognize_files(place, ".xml", _looks, "cvat", subsets=_subsets)
+    return recognize_files(place, ".xml", _looks, "cvat", "CVAT's XML", subsets=_subsets)
 
 
 def _looks(file: Path) -> bool:

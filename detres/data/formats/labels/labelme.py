@@ -24,11 +24,13 @@ from detres.data.detection.indexing import RawBox
 from detres.data.formats.format import Format, Recognized
 from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, load_drawn, quoted
 from detres.data.formats.labels.json_files import ends_of, read_json
-from detres.data.formats.labels.recognizing import SPLIT_WORDS, list_folder, recognized, split_word
+from detres.data.formats.labels.recognizing import recognized
 from detres.data.formats.labels.shapes import Box, box_of_points, numbers_of
 from detres.data.formats.labels.splits import SplitPlace, has_split
 from detres.data.images.files import list_images
+from detres.data.looking import Look, look
 from detres.data.problems import Problem
+from detres.data.split_words import split_of
 from detres.data.values import flag
 from detres.errors import DataError
 from detres.files.many import read_all
@@ -78,26 +80,36 @@ def recognize(place: Path) -> Recognized | None:
     """Whether a folder is such a set, itself or by its folders train/, val/ and so on; or a file of one picture."""
     if os.path.isfile(place):
         known = place.suffix.lower() == ".json" and _looks(place)
-        return recognized(place.parent, {"train": [place.name]}, f"{place.name} is labelme's") if known else None
-    files, folders = list_folder(place, ".json")
-    if _mostly(files):
-        return recognized(place, {"train": ["."]}, f"labelme's JSON files lie in it, such as {files[0].name}")
+        return recognized(place.parent, {"train": [place.name]}, "a file of labelme's") if known else None
+    here = look(place)
+    if _mostly(here):
+        return recognized(place, {"train": ["."]}, f"{here.counted(here.ending('.json'), 'JSON file')} of labelme's")
     splits: dict[str, list[str]] = {}
-    for folder in folders:
-        split = split_word(folder.name) or ("train" if folder.name.lower() in _LABEL_FOLDERS else None)
-        below = next((name for name in ("", *_LABEL_FOLDERS) if _mostly(list_folder(folder / name, ".json")[0])), None)
-        if split is not None and below is not None:
-            splits.setdefault(split, []).append((folder / below).relative_to(place).as_posix())
+    for folder in here.folders:
+        split = split_of(folder) or ("train" if folder.lower() in _LABEL_FOLDERS else None)
+        if split is not None:
+            labelled = [
+                name for name in (folder, *(f"{folder}/{each}" for each in _LABEL_FOLDERS)) if _holds(place / name)
+            ]
+            splits.setdefault(split, []).extend(labelled[:1])
+    splits = {split: names for split, names in splits.items() if names}
     if not splits:
         return None
-    named = ", ".join(f"{name}/" for split in SPLIT_WORDS for name in splits.get(split, ()))
-    return recognized(place, splits, f"labelme's JSON files lie in {named}")
+    named = ", ".join(f"{name}/" for names in splits.values() for name in names)
+    return recognized(place, splits, f"JSON files of labelme's in {named}")
 
 
-def _mostly(files: Sequence[Path]) -> bool:
-    """Whether half of the first files or more are labelme's."""
-    some = files[:_LOOKED_AT]
-    return bool(some) and 2 * sum(map(_looks, some)) >= len(some)
+def _holds(folder: Path) -> bool:
+    try:
+        return _mostly(look(folder))
+    except DataError:
+        return False  # one that may not be read holds nothing of ours
+
+
+def _mostly(here: Look) -> bool:
+    """Whether half of the first JSON files or more are labelme's."""
+    some = here.ending(".json")[:_LOOKED_AT]
+    return bool(some) and 2 * sum(_looks(here.place / name) for name in some) >= len(some)
 
 
 def _looks(file: Path) -> bool:

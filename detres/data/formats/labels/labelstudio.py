@@ -71,7 +71,7 @@ def load_labelstudio(
 
 def recognize(place: Path) -> Recognized | None:
     """Whether a folder, or a file, is such a set."""
-    return recognize_files(place, ".json", _looks, "labelstudio")
+    return recognize_files(place, ".json", _looks, "labelstudio", "Label Studio's export")
 
 
 def _looks(file: Path) -> bool:

@@ -68,7 +68,7 @@ def load_openimages(
 
 def recognize(place: Path) -> Recognized | None:
     """Whether a folder, or a file, is such a set."""
-    return recognize_files(place, ".csv", _looks, "openimages", deep=2)
+    return recognize_files(place, ".csv", _looks, "openimages", "Open Images' tables", deep=2)
 
 
 def _looks(file: Path) -> bool:

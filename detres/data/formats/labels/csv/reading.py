@@ -57,7 +57,7 @@ def load_csv(
 
 def recognize(place: Path) -> Recognized | None:
     """Whether a folder, or a file, is such a set."""
-    return recognize_files(place, ".csv", _looks, "csv", subsets=_subsets)
+    return recognize_files(place, ".csv", _looks, "csv", "tables of boxes", subsets=_subsets)
 
 
 def _looks(file: Path) -> bool:
