@@ -9,7 +9,6 @@ import os
 import posixpath
 import unicodedata
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,8 +55,7 @@ class Pictures:
         if not usable:
             name = excerpt(names[0] if names else None)
             return _left_out("image name unusable", name, f"image name {name!r} is none that a file can have; left out")
-        inside = {name: [place for form in forms_of(name) for place in self._places(form)] for name in usable}
-        for place in chain(*inside.values()):
+        for place in (place for name in usable for form in forms_of(name) for place in self._places(form, self._bases)):
             if os.path.isfile(os.path.join(self._root, place)):
                 return place
         for name in usable:
@@ -68,19 +66,20 @@ class Pictures:
             if alike:
                 detail = f"{' and '.join(alike[:3])} may be meant by it; left out, as it is not told which"
                 return _left_out("picture in doubt", name, detail)
-        if inside[usable[0]]:
-            return inside[usable[0]][0]
+        nowhere = self._places(forms_of(usable[0])[-1], self._bases[:1])
+        if nowhere:
+            return nowhere[0]
         detail = "it leads out of the set (data.root), and no picture of this name is in it; left out"
         return _left_out("name outside the set", usable[0], detail)
 
-    def _places(self, name: str) -> list[str]:
+    def _places(self, name: str, bases: Sequence[str]) -> list[str]:
         """Where a name may lie below the folder of images."""
         if os.path.isabs(name):
             place = below(name, self._top)
             return [self._from_root(os.path.join(self._top, place))] if place else []
         if "://" in name or name[1:3] == ":/":
             return []
-        paths = [os.path.normpath(os.path.join(base, name)) for base in self._bases]
+        paths = [os.path.normpath(os.path.join(base, name)) for base in bases]
         return list(dict.fromkeys(self._from_root(path) for path in paths if below(path, self._top) is not None))
 
     def _from_root(self, path: str) -> str:
