@@ -37,6 +37,7 @@ from detres.data.formats.labels.shapes import (
     numbers_of,
 )
 from detres.data.formats.labels.splits import SplitPlace, existing_file, has_split
+from detres.data.images.files import list_images
 from detres.data.problems import Problem
 from detres.data.values import flag, whole_number
 from detres.errors import DataError
@@ -46,8 +47,8 @@ _INSIDE = re.compile(rb"<(image|track|meta)\b")
 _SHAPES = ("box", "polygon", "ellipse", "mask", "cuboid")
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _CUBOID = [f"{corner}{side}" for corner in ("tl", "bl", "tr", "br") for side in (1, 2)]
-# Of a video, whose frames without objects are looked for.
-_MOST_FRAMES = 1_000_000
+_FRAME = re.compile(r"(?:.*/)?frame_(\d{6,9})\.\w+")
+_LAST_FRAME = 10**9 - 1
 
 
 def load_cvat(
@@ -97,7 +98,8 @@ def _read(place: SplitPlace, found: list[Problem]) -> list[DrawnImage]:
     slips = Slips(place.shown, found)
     images = [_image(each, slips) for each in content.images if _is_of(each, place.subset)]
     tracks = [track for track in content.tracks if _is_of(track, place.subset)]
-    frames = _frames(tracks, content, slips) if tracks else []
+    pictures = list_images(place.images or place.file.parent).names if tracks else []
+    frames = _frames(tracks, content, pictures, slips) if tracks else []
     slips.tell_others()
     return images + frames
 
@@ -115,25 +117,25 @@ def _image(holder: Holder, slips: Slips) -> DrawnImage:
     return image
 
 
-def _frames(tracks: Sequence[Holder], content: CvatFile, slips: Slips) -> list[DrawnImage]:
-    """The frames of a video with the boxes of all tracks."""
+def _frames(tracks: Sequence[Holder], content: CvatFile, pictures: Sequence[str], slips: Slips) -> list[DrawnImage]:
+    """The frames of a video with the boxes of all tracks; those without any, of which there are pictures."""
     size = image_size(*(_meta(content, f"original_size/{side}") for side in ("height", "width")))
-    last = max((whole_number(_meta(content, key)) or 0 for key in ("stop_frame", "size")), default=0)
-    frames = {
-        number: DrawnImage((f"frame_{number:06d}",), size=size, optional=True)
-        for number in range(min(last + 1, _MOST_FRAMES))
-    }
+    last = max(whole_number(_meta(content, key)) or 0 for key in ("stop_frame", "size"))
+    there = {int(match[1]) for name in pictures if (match := _FRAME.fullmatch(name)) is not None}
+    frames = {number: _frame(number, size) for number in there if number <= last}
     for track in tracks:
         for shape in track.shapes:
             number = whole_number(shape.values.get("frame"))
-            if number is None or number < 0:
-                slips.add(f"a frame is {quoted(shape.values.get('frame'))}, which is no number")
-                continue
-            frame = frames.setdefault(number, DrawnImage((f"frame_{number:06d}",), size=size))
-            if not flag(shape.values.get("outside")):
-                frame.optional = False
+            if number is None or not 0 <= number <= _LAST_FRAME:
+                slips.add(f"a frame is {quoted(shape.values.get('frame'))}, which is no number of one")
+            elif not flag(shape.values.get("outside")):
+                frame = frames.setdefault(number, _frame(number, size))
                 _add_box(frame, shape, track.values.get("label"), f"frame {number}", slips)
     return [frames[number] for number in sorted(frames)]
+
+
+def _frame(number: int, size: tuple[int, int] | None) -> DrawnImage:
+    return DrawnImage((f"frame_{number:06d}",), size=size)
 
 
 def _meta(content: CvatFile, key: str) -> str | None:

@@ -33,8 +33,8 @@ class DrawnImage:
     """One image as a label file has it.
 
     names: what its picture may be called, the likeliest first. size: (height, width) that the file states. shares:
-    whether boxes are in shares of the picture's sides, else in pixels. optional: whether it may be that there is no
-    such picture, which nobody is told then.
+    whether boxes are in shares of the picture's sides, else in pixels. optional: whether people have a part of the set:
+    pictures that are not there are told in one line.
     """
 
     names: tuple[object, ...]
@@ -167,7 +167,7 @@ def _raw_images(
     for image in drawn:
         file = pictures.place(*image.names)
         if isinstance(file, Problem):
-            absent += image.optional and bool(image.boxes)
+            absent += image.optional
             found += [] if image.optional else [file]
         elif file in by_file:
             by_file[file].boxes += image.boxes
@@ -175,7 +175,7 @@ def _raw_images(
         elif not image.optional or os.path.isfile(os.path.join(root, file)):
             by_file[file] = image
         else:
-            absent += bool(image.boxes)
+            absent += 1
     if absent:
         detail = f"{absent} of its {len(drawn)} images are not there; left out with their boxes"
         found.append(Problem("file not read", place.shown, detail))
