@@ -3,7 +3,7 @@
     obj.data                 classes = 2, train = data/train.txt, valid = data/valid.txt, names = data/obj.names
     obj.names                a class a line
     train.txt                an image a line, such as data/obj_train_data/a.jpg
-    obj_train_data/a.txt     YOLO's lines (formats/yolo/labels.py), beside a.jpg or without it
+    obj_train_data/a.txt     YOLO's lines (detres/data/formats/yolo/labels.py), beside a.jpg or without it
 
 The paths in obj.data and in the lists are those of the machine that trained: what is not there is looked for by the
 last parts of its path. An image without a label file has no objects, as in YOLO's other form.

@@ -167,8 +167,8 @@ def _raw_images(
     for image in drawn:
         file = pictures.place(*image.names)
         if isinstance(file, Problem):
-            absent += image.optional
-            found += [] if image.optional else [file]
+            absent += image.optional and file.kind == "name outside the set"
+            found += [] if image.optional and file.kind == "name outside the set" else [file]
         elif file in by_file:
             by_file[file].boxes += image.boxes
             found.append(Problem("image repeated", file, f"{place.shown} has it more than once; read as one"))

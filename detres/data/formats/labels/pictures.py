@@ -41,6 +41,7 @@ class Pictures:
         self._top = Path(os.path.abspath(named)) if named is not None else self._root
         bases = [self._top] if named is not None else [Path(os.path.abspath(beside)), self._root]
         self._bases = list(dict.fromkeys(os.path.join(base, folder) for base in bases for folder in _IMAGE_FOLDERS))
+        self._beside = os.path.relpath(os.path.abspath(beside), self._root).split(os.sep)
         self._found: _Found | None = None
         self.mended = 0
 
@@ -95,6 +96,9 @@ class Pictures:
         parts = name.split("/")[:-1][::-1]
         shared = [_same(parts, place.split("/")[:-1][::-1]) for place in some]
         best = [place for place, count in zip(some, shared, strict=True) if count == max(shared)]
+        # Splits may have pictures of one name, each with its own label file: of several the nearest to it.
+        near = [_same(self._beside, place.split("/")) for place in best]
+        best = [place for place, count in zip(best, near, strict=True) if count == max(near)]
         photographs = [place for place in best if is_photograph(place)]
         return photographs if len(photographs) == 1 and not is_image(base) else best
 

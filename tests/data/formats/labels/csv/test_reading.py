@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from detres.data.formats.labels.csv.class_map import read_class_map
@@ -65,7 +66,7 @@ def test_without_a_header_the_classs_place_tells_the_order(load: Any) -> None:
     [
         (
             "a.png,30,20,10,8,cat\na.png,31,21,9,7,cat\n",
-            "2 of 2 boxes cannot be, such as 30, 20, 10, 8; write a header",
+            "2 of 2 boxes cannot be, such as 30, 20, 10, 8; write",
         ),
         ("a.png,1,2,11,12,3\n", "it has no header, and which column .* is what cannot be told; write one"),
         ("a.png,1,2,11,12,cat,0.9\n", "it has no header, and which column"),
@@ -109,7 +110,7 @@ def test_automls_corners_in_any_number(load: Any) -> None:
         "TRAIN,gs://b/a.png,cat,0.1,0.25,,,0.6,0.75,,\nTEST,gs://b/a.png,dog,0.1,0.1,0.2,0.1,0.2,0.3,0.1,0.3\n"
         "UNASSIGNED,gs://b/a.png,cow,,,,,,,,\nTRAIN,gs://b/a.png,,,,,,,,,\n"
     )
-    assert images.boxes.tolist() == pytest.approx([[6, 10, 36, 30], [6, 4, 12, 12]])
+    np.testing.assert_allclose(images.boxes, [[6, 10, 36, 30], [6, 4, 12, 12]], rtol=1e-6)
     assert images.problem_counts() == {"annotation malformed": 1, "written otherwise": 1}
 
 
