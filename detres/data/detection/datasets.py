@@ -4,6 +4,10 @@ How a split is written, by format:
   coco    annotations/instances_train2017.json, or train.json:FOLDER where the images are not found by themselves
   voc     YEAR/LIST such as 2007/trainval, or LIST where the root itself holds Annotations/ and ImageSets/
   yolo    a folder of images, or a text file that lists them
+  csv, cvat, labelstudio, createml, openimages  a label file, or FILE:FOLDER where the images lie elsewhere; FILE#SUBSET
+          where a table or CVAT's XML says itself what is which (boxes.csv#train)
+  labelme  a folder of JSON files, "." the root itself
+  darknet  a list of images, such as train.txt
   imagenet_det  a list of ImageSets/DET such as val, or one of one's own; train, or train:1000 for fewer of a class
   shapes  train, val or test
 What a split is called in another format, its own file says (tables.py lists them).
