@@ -112,4 +112,5 @@ CREATEML = Format(
     has_split=has_split,
     has_ignored=False,
     recognize=recognize,
+    known_by="Create ML's JSON, such as _annotations.createml.json",
 )

@@ -181,4 +181,5 @@ CVAT = Format(
     layout="an annotations.xml of CVAT's lies, with its images beside it or in images/",
     has_split=has_split,
     recognize=recognize,
+    known_by="an annotations.xml of CVAT's",
 )

@@ -183,4 +183,5 @@ DARKNET = Format(
     has_split=has_split,
     has_ignored=False,
     recognize=recognize,
+    known_by="an obj.data and obj.names, as CVAT exports for YOLO 1.1",
 )

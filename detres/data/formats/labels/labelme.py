@@ -252,4 +252,5 @@ LABELME = Format(
     layout="a folder of pictures with labelme's JSON files beside them lies",
     has_split=has_split,
     recognize=recognize,
+    known_by="labelme's JSON files beside their pictures",
 )

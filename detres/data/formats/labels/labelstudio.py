@@ -217,4 +217,5 @@ LABELSTUDIO = Format(
     has_split=has_split,
     has_ignored=False,
     recognize=recognize,
+    known_by="an export of Label Studio: JSON with a list of tasks",
 )

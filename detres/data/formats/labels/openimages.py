@@ -135,4 +135,5 @@ OPENIMAGES = Format(
     layout="train-annotations-bbox.csv and class-descriptions-boxable.csv lie, with pictures such as train/ID.jpg",
     has_split=has_split,
     recognize=recognize,
+    known_by="tables of Open Images, such as train-annotations-bbox.csv",
 )

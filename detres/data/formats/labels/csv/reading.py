@@ -144,4 +144,5 @@ CSV = Format(
     layout="a table of boxes, such as train.csv with image,xmin,ymin,xmax,ymax,class, lies with its images",
     has_split=has_split,
     recognize=recognize,
+    known_by="tables of boxes: .csv files with columns for the image, the edges and the class",
 )
