@@ -31,7 +31,8 @@ COMMANDS = {
     "analyze": "error curves, responses of layers, what nets cost",
     "reproduce": "a table or figure of the paper beside ours",
     "benchmark": "time detres against its peers",
-    "configs": "list every config with its first line",
+    "configs": "list every config, or print one, or the schema for editors",
+    "keys": "show every key of a config: what it takes, its default, what it means",
     "doctor": "show versions and devices, and what is wrong with the installation, or a run",
 }
 
