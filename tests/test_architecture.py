@@ -221,7 +221,7 @@ WRITERS = {
     "detres.benchmarks.annotations": "in a folder of its own that goes with the process",
     "detres.benchmarks.data": "in a folder of its own that goes with the process",
     "detres.benchmarks.memory": "a switch of the system's",
-    "detres.commands.output": "nothing: the process's streams where it was given none",
+    "detres.commands.common.output": "nothing: the process's streams where it was given none",
 }
 _WRITING = re.compile(
     r"\.write_(?:text|bytes)\(|\.savefig\(|torch\.save\(|\bimwrite\(|VideoWriter\(|copyfile\(|np\.savez?\(|"

@@ -9,6 +9,7 @@ import torch
 from detres import peak_memory
 
 
+@pytest.mark.slow
 def test_the_mark_rises_with_what_is_held():
     before = peak_memory.high_water_mark()
     if before is None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detres.commands.arguments import add_config, layers_of
+from detres.commands.common.arguments import add_config, layers_of
 
 if TYPE_CHECKING:
     from detres.config.detection_schema import Config

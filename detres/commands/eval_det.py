@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.arguments import Task, add_config, add_device, check_task, layers_of
-from detres.commands.telling import on_terminal
+from detres.commands.common.arguments import Task, add_config, add_device, check_task, layers_of
+from detres.commands.common.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -19,8 +19,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from detres.commands.arguments import add_device, layers_of
-from detres.commands.telling import on_terminal
+from detres.commands.common.arguments import add_device, layers_of
+from detres.commands.common.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -34,9 +34,9 @@ def locate_detector(weights: str | Path) -> Path:
     if name not in _PUBLISHED:
         known = ", ".join(f"torchvision/{tag}" for tag in _PUBLISHED)
         raise WeightsError(f"--weights {weights}: no such detector; there are {known}")
-    converted = weights_cache() / "torchvision" / f"{name}.safetensors"
+    converted = _converted(name)
     if not converted.is_file():
-        source = fetch(_published(name))
+        source = fetch(published_detector(str(weights)))
         detector = read_torchvision(source, Stated(norm_eps=_PUBLISHED[name]))
         if detector is None:
             raise WeightsError(f"{source}: no detector; take the file away, and it is downloaded anew")
@@ -44,10 +44,20 @@ def locate_detector(weights: str | Path) -> Path:
     return converted
 
 
-def _published(name: str) -> PublishedWeights:
+def is_at_hand(tag: str) -> bool:
+    """Whether the detector of a tag was converted already, so that nothing has to be downloaded."""
+    return _converted(tag.partition("/")[2]).is_file()
+
+
+def published_detector(tag: str) -> PublishedWeights:
+    """Where the file of one of torchvision's detectors is, in the cache and on its server."""
     from torchvision.models import get_model_weights
 
-    entry = get_model_weights(name).DEFAULT
+    entry = get_model_weights(tag.partition("/")[2]).DEFAULT
     file = entry.url.rsplit("/", 1)[-1]
     digest = Path(file).stem.rsplit("-", 1)[-1]
-    return PublishedWeights(f"torchvision/{name}", weights_cache() / "torchvision" / file, entry.url, digest, None)
+    return PublishedWeights(tag, weights_cache() / "torchvision" / file, entry.url, digest, None)
+
+
+def _converted(name: str) -> Path:
+    return weights_cache() / "torchvision" / f"{name}.safetensors"

@@ -25,6 +25,7 @@ def test_what_the_parent_held_does_not_count() -> None:
     assert high_water_mark() > peak_of_process(partial(partial, np.ones, len(held) // 100), 1) + 100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets")
 def test_what_was_held_before_can_be_forgotten() -> None:
     held = np.ones(300 * MIB // 8)

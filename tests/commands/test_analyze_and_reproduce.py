@@ -26,6 +26,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.slow
 def test_table_1_is_printed_and_written(done: Callable[..., str], tmp_path: Path) -> None:
     text = done("reproduce", "table1", "--out", tmp_path)
     assert "| ResNet-50 | 3.8 | 3.86 | – | 25.56 | – |" in text
@@ -76,6 +77,7 @@ def test_responses_of_any_weights_to_the_embedded_images(done: Callable[..., str
     assert len(json.loads((tmp_path / "r.json").read_text())["net.safetensors"]) == 19
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

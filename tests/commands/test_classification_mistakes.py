@@ -110,6 +110,7 @@ def test_data_that_are_no_class_folders_are_told(refused: Refused, tiny_classes:
     assert "a set is a folder a class" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", [(), ("data.in_memory=false",)], ids=["at once", "by workers"])
 def test_single_bad_images_are_named_and_the_run_goes_on(
     done: Done, start: tuple[str, ...], classes: Path, reading: tuple[str, ...]

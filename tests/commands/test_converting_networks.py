@@ -141,6 +141,7 @@ def test_stages_that_are_missing_as_a_whole_are_told(done: Done, tmp_path: Path)
     assert "missing, as a whole" not in done(*CONVERT, "resnet18", file, out)
 
 
+@pytest.mark.slow
 def test_timms_weights_are_checked_against_their_model(done: Done, refused: Refused, tmp_path: Path) -> None:
     import timm
 
@@ -154,6 +155,7 @@ def test_timms_weights_are_checked_against_their_model(done: Done, refused: Refu
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["classifier", "backbone"])
 def test_numbers_that_are_infinite_in_32_bits_are_refused(refused: Refused, tmp_path: Path, kept: str) -> None:
     """Of 64 bits they are finite, and in the model that they are copied to no longer."""
@@ -167,6 +169,7 @@ def test_numbers_that_are_infinite_in_32_bits_are_refused(refused: Refused, tmp_
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_timms_weights_that_are_infinite_in_32_bits_are_refused(refused: Refused, tmp_path: Path) -> None:
     import timm
 

@@ -126,6 +126,7 @@ def test_half_a_line_of_the_log_is_left_out(train: Train, run: Path) -> None:
     assert steps == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -145,11 +146,13 @@ def test_a_log_that_lost_its_lines_is_told_and_gone_on_with(
     assert warning.startswith(f"warning: {run / 'metrics.jsonl'}: {said}, and step 3 was reached: what was logged")
 
 
+@pytest.mark.slow
 def test_a_whole_log_is_not_told_of(train: Train, run: Path) -> None:
     assert "is lost" not in train("--resume", "training.log_every=2")[1]
     assert "is lost" not in train("--resume", "training.steps=6", "training.log_every=4")[1]
 
 
+@pytest.mark.slow
 def test_the_log_of_a_run_whose_checkpoints_are_gone_is_kept_and_told(train: Train, run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     before = (run / "metrics.jsonl").read_bytes()

@@ -98,6 +98,7 @@ def test_a_run_is_evaluated_on_its_own_data_and_leaves_metrics(run: Path, done: 
     assert metrics["test"][0]["scales"] == [36]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "described"),
     [
@@ -166,6 +167,7 @@ def test_an_image_that_cannot_be_read_is_refused_or_named_and_left_out(
     assert [Path(name).name for name in metrics["unreadable_images"]] == ["green_1.png"]
 
 
+@pytest.mark.slow
 def test_mistakes_get_one_message_and_status_2(
     run: Path, write_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_run_goes_on_where_its_logs_cannot(tiny_classes, tmp_path, capsys, mon
     assert "finished 3 steps" in told.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [200, 500_000])
 def test_a_training_whose_files_find_no_room_is_one_message_and_leaves_no_half(
     tiny_classes, tmp_path, capsys, files_of, monkeypatch, most

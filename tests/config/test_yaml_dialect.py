@@ -61,6 +61,7 @@ def _bomb(reference: str) -> str:
     return "a0: &a0 {x: 1}\n" + "".join(levels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [read_yaml, read_yaml_1_1])
 @pytest.mark.parametrize(
     ("text", "said"),

@@ -265,6 +265,7 @@ def test_the_second_form_comes_back_as_well() -> None:
     model.load_state_dict(handed.tensors, strict=True, assign=True)
 
 
+@pytest.mark.slow
 def test_what_torchvision_computes_otherwise_is_said(zoo_state: Callable[..., State], small: nn.Module) -> None:
     """A detector as detres trains them: nothing but how RoIs lie in their cells and p6's stride cannot be told it."""
     detector = torchvision_weights.understand(small.state_dict(), Stated(1e-5, NAMES), "made up")

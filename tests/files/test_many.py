@@ -22,6 +22,7 @@ def test_items_come_back_in_order_whether_reading_waits_or_not():
     assert read_all(waits_at_times, range(10_000)) == [-number for number in range(10_000)]
 
 
+@pytest.mark.slow
 def test_reading_that_waits_is_shared_by_threads_and_other_reading_is_not():
     threads: set[int] = set()
 

@@ -84,6 +84,7 @@ def test_files_of_other_tasks_newer_ones_and_those_without_classes_are_refused(r
         locate_localizer(tmp_path / "x.pth")
 
 
+@pytest.mark.slow
 def test_a_trunk_recomputes_its_blocks_where_asked(rpn_file: Path) -> None:
     settings = LocalizerSettings.load(rpn_file)[1]
     for asked in (False, True):

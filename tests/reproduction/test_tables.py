@@ -26,6 +26,7 @@ def test_every_row_is_a_config_that_smokes(stem: str) -> None:
     assert getattr(smoked.model, "global_context", None) == getattr(recipe.model, "global_context", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "row"), CLASSIFIED, ids=[f"{name}-{row.name}" for name, row in CLASSIFIED])
 def test_what_can_be_counted_is_as_the_paper_counts(name: str, row: Row) -> None:
     cost = net_cost(load_config(row.configs[0]))

@@ -11,6 +11,7 @@ from torch import nn
 
 from detres.backbones.weights.tags import find_published, is_tag
 from detres.config.epochs import asks_for_epochs, with_steps
+from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig
 from detres.distributed import broadcast_from_main, is_main
 from detres.draws import Purpose, key
@@ -33,7 +34,10 @@ def optimizer_of(model: nn.Module, config: AnyConfig) -> torch.optim.Optimizer:
 
 
 def schedule_of(config: AnyConfig) -> Schedule:
+    """Of a config whose lengths are in steps (config/epochs.py)."""
     section = config.schedule.model_dump()
+    section["warmup_steps"] = steps_of(config.schedule.warmup_steps)
+    section["milestones"] = tuple(map(steps_of, config.schedule.milestones))
     options, metric = section.pop("options"), config.training.best_metric
     return build_schedule(config.optimizer.lr, config.training.steps, metric=metric, options=options, **section)
 

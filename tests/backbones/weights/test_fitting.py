@@ -19,6 +19,7 @@ def theirs(name: str) -> dict[str, Tensor]:
         return get_model(name, weights=None).state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "vgg16", "vgg16_bn"])
 def test_torchvisions_networks_fit_themselves_and_no_other(name: str) -> None:
     tensors = theirs(name)

@@ -122,6 +122,7 @@ def test_a_file_that_does_not_say_it_by_itself_is_refused(name: str, text: str, 
         StatedConfig.from_file(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_shared_parts_do_not_grow_without_bound() -> None:
     """Walked through, merged or shown, each of these would take longer than anybody waits."""
     doubled = "a0 = dict(x=1)\n" + "".join(f"a{k + 1} = dict(p=a{k}, q=a{k})\n" for k in range(60))

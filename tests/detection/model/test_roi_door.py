@@ -110,6 +110,7 @@ def same_of_the_next_class(found: Detections, expected: Detections) -> None:
     torch.testing.assert_close(found.scores, expected.scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [False, True])
 @pytest.mark.parametrize("test", TESTS)
 def test_every_test_of_several_looks_takes_classes_and_boxes_from_the_head(test: str, context: bool) -> None:
@@ -117,12 +118,14 @@ def test_every_test_of_several_looks_takes_classes_and_boxes_from_the_head(test:
     same_of_the_next_class(found_by([detector(NextClassHeads, context=context)], TESTS[test]), expected)
 
 
+@pytest.mark.slow
 def test_a_plain_test_takes_classes_and_boxes_from_the_head() -> None:
     batch = collate([sample()], 32)
     (found,), (expected,) = (m.predict(batch) for m in (detector(NextClassHeads), unmoving(detector())))
     same_of_the_next_class(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["one size", "all"])
 def test_an_ensemble_takes_classes_and_boxes_from_every_members_head(test: str) -> None:
     expected = found_by([unmoving(detector(seed=seed)) for seed in (0, 1)], TESTS[test])
@@ -144,6 +147,7 @@ def test_an_export_takes_classes_and_boxes_from_the_head() -> None:
     assert torch.equal(labels[0, :count], next_class(expected[2][0, :count]))
 
 
+@pytest.mark.slow
 def test_training_learns_by_what_the_head_says() -> None:
     batch = collate([sample()], 32)
     found = detector(NextClassHeads)(batch)
@@ -174,6 +178,7 @@ def test_an_ensemble_an_export_and_a_training_name_the_head_as_well() -> None:
         like(detector(context=True).roi, UnfitHeads)
 
 
+@pytest.mark.slow
 def test_a_head_that_can_do_less_is_tested_plainly_all_the_same() -> None:
     batch = collate([sample()], 32)
     (found,), (expected,) = (m.predict(batch) for m in (detector(UnfitHeads), detector()))

@@ -84,6 +84,7 @@ def proposed(model: FasterRCNN, sample: DetectionSample) -> tuple[Tensor, Tensor
     return model.propose(batch.images, batch.sizes)[1][0] / scale, scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_scale_that_is_the_usual_one_finds_what_the_detector_finds(layout: str) -> None:
     model, sample = small_detector(layout), picture()

@@ -113,6 +113,7 @@ def test_code_of_the_user_s_is_run_only_where_a_config_names_it(tmp_path: Path) 
     assert isinstance(settings.build(str(path), own_code=name), FasterRCNN)
 
 
+@pytest.mark.slow
 def test_a_loss_of_the_user_s_is_run_where_a_config_names_it_and_from_no_file(tmp_path: Path) -> None:
     config = config_of({"name": "resnet18"}, rpn={"objectness_loss": OWN_LOSS})
     path = saved(build_detector(config, ["cat"]), config, tmp_path / "own.safetensors")

@@ -6,14 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from detres.commands.arguments import Once, Task, add_config, add_device, check_task, layers_of
-from detres.commands.telling import on_terminal
+from detres.commands.common.arguments import Once, Task, add_config, add_device, check_task, layers_of
+from detres.commands.common.telling import on_terminal
 from detres.errors import ConfigError
+from detres.tasks.detection.finetune import FINETUNE
 
 
 def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None:
     """weights: what --weights takes, for people."""
     add_config(parser)
+    parser.set_defaults(time=None)
     parser.add_argument(
         "--weights", metavar="W", action=Once, help=f"start from {weights}; classes are matched by name"
     )
@@ -24,24 +26,28 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 
 
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
-    from detres.config.finding import find_config
     from detres.config.key_effects import in_training, in_training_from_weights
-    from detres.config.loading import read_config, read_layer, read_override
+    from detres.config.loading import read_config
 
     reporter = on_terminal()
-    cfg = arguments.cfg or _config_of_run(arguments)
+    goes_on = not arguments.cfg and _goes_on(arguments)
+    fits = task == "detection" and bool(arguments.data) and not arguments.cfg and not goes_on
+    cfg = arguments.cfg or (FINETUNE if fits else _config_of_run(arguments))
     task = check_task(cfg, task, "train")
     layers = layers_of(arguments, task)
+    if goes_on:  # What the file of --data leaves open is the run's to say.
+        layers = [layer for layer in layers if layer.origin == "set"]
     said: tuple[str, ...] = ()
-    if arguments.weights:
-        from detres.tasks.runs.opened_model import open_model
-        from detres.tasks.runs.own_code import stated_code
-        from detres.tasks.runs.weights import said_by_weights
+    if fits:
+        from detres.commands.common.finetuning import fitted_layers
 
-        own_code = stated_code(arguments.cfg, arguments.overrides)
-        overrides = [read_override(text) for text in arguments.overrides]
-        arguments.weights = open_model(arguments.weights, task)
-        theirs = said_by_weights(arguments.weights, read_layer(find_config(cfg)), overrides, own_code)
+        layers = fitted_layers(arguments, layers, reporter)
+    elif arguments.time is not None and not goes_on:
+        raise ConfigError(f"--time {arguments.time}: it is for --data alone; beside --cfg, state training.epochs")
+    elif arguments.weights:
+        from detres.commands.common.weights import said_by
+
+        theirs = said_by(arguments, cfg, task)
         said = theirs.lines
         layers.append(theirs.layer)
     use = in_training_from_weights if arguments.weights else in_training
@@ -78,13 +84,23 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     return 0
 
 
+def _goes_on(arguments: argparse.Namespace) -> bool:
+    """Whether the run in --out has a config of its own, which was fitted to its set when it began."""
+    from detres.tasks.runs.run_config import CONFIG_FILE
+
+    return bool(arguments.resume and arguments.out and (arguments.out / CONFIG_FILE).is_file())
+
+
 def _config_of_run(arguments: argparse.Namespace) -> Path:
     """--resume needs only --out: the run keeps its config."""
-    from detres.tasks.runs.run_config import CONFIG_FILE, check_run_config
+    from detres.tasks.runs.run_config import check_run_config
 
-    if arguments.resume and arguments.out and (arguments.out / CONFIG_FILE).is_file():
+    if _goes_on(arguments):
         return check_run_config(arguments.out)
-    raise ConfigError("--cfg is missing; `detres configs` lists them (with --resume, --out names a run that has one)")
+    raise ConfigError(
+        "--cfg is missing; `detres configs` lists them (with --resume, --out names a run that has one; train_det takes "
+        "--data alone as well)"
+    )
 
 
 def _states_data(arguments: argparse.Namespace) -> bool:

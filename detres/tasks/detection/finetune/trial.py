@@ -1,0 +1,148 @@
+"""A few steps on the set's own pictures, thrown away: how fast they are here, and how many pictures fit at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from detres.config.detection_schema import Config
+from detres.data.detection.annotations import AnnotatedImages
+from detres.detection.model.faster_rcnn import FasterRCNN
+from detres.peak_memory import high_water_mark
+from detres.structures import DetectionBatch
+from detres.system_errors import out_of_memory
+from detres.tasks.detection.data import training_batches, training_set
+from detres.tasks.runs.assembly import optimizer_of
+
+Precision = Literal["float32", "bf16"]
+
+_MARGIN = 0.7
+"""Share of the free memory that a step may take: pictures differ, and others use the machine."""
+_ENOUGH, _MOST_STEPS = 1.0, 10
+"""Seconds of steps that are timed, and how many steps at most."""
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Trial:
+    """seconds: of training, for a picture, in each precision that the device computes in. test_seconds: of a
+    prediction. at_once: pictures that fit into the memory; None where nobody knows.
+    """
+
+    seconds: dict[Precision, float]
+    test_seconds: float
+    at_once: int | None
+
+    @property
+    def faster(self) -> Precision:
+        """bf16 where it is worth its rounding."""
+        return "bf16" if self.seconds.get("bf16", float("inf")) < self.seconds["float32"] / 1.2 else "float32"
+
+
+def try_steps(make: Callable[[], FasterRCNN], config: Config, images: AnnotatedImages, device: torch.device) -> Trial:
+    """make: the model as the run will begin with it, on the device; it is made anew there, from the same weights.
+
+    Raises UserError where a picture cannot be read.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        model = make()
+        one, two = (_batch_of(config, images, count, device) for count in (1, 2))
+        precisions: tuple[Precision, ...] = ("float32", "bf16") if _has_bf16(device) else ("float32",)
+        seconds = {precision: _seconds(model, config, one, device, precision) for precision in precisions}
+        precision: Precision = Trial(seconds, 0.0, None).faster
+        at_once = _at_once(model, config, one, two, device, precision)
+        return Trial(seconds, _test_seconds(model, one, device, precision), at_once)
+
+
+def _batch_of(config: Config, images: AnnotatedImages, count: int, device: torch.device) -> DetectionBatch:
+    """One micro-batch of a run's beginning, read by this process."""
+    training = config.training.model_copy(update={"batch": count, "per_device_batch": None})
+    data = config.data.model_copy(update={"workers": 0})
+    alone = config.model_copy(update={"training": training, "data": data})
+    batches, _ = training_batches(alone, training_set(alone, images), device)
+    return next(batches(0)).to(device)
+
+
+def _seconds(
+    model: FasterRCNN, config: Config, batch: DetectionBatch, device: torch.device, precision: Precision
+) -> float:
+    """A picture's share of the steps after the first, which prepares kernels and memory; a second of them will do."""
+    optimizer = optimizer_of(model, config)
+    model.train()
+    times: list[float] = []
+    while len(times) < 2 or (sum(times[1:]) < _ENOUGH and len(times) < _MOST_STEPS):
+        start = _now(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            losses = model(batch)
+        sum(loss for name, loss in losses.items() if name.startswith("loss")).backward()
+        # A rate of nothing: random layers would drive the weights to infinity, and what is timed is the same.
+        for group in optimizer.param_groups:
+            group["lr"] = 0.0
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(_now(device) - start)
+    return sum(times[1:]) / (len(times[1:]) * len(batch.image_ids))
+
+
+def _test_seconds(model: FasterRCNN, batch: DetectionBatch, device: torch.device, precision: Precision) -> float:
+    model.eval()
+    start = _now(device)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        model.predict(batch)
+    return (_now(device) - start) / len(batch.image_ids)
+
+
+def _at_once(
+    model: FasterRCNN,
+    config: Config,
+    one: DetectionBatch,
+    two: DetectionBatch,
+    device: torch.device,
+    precision: Precision,
+) -> int | None:
+    """By what a second picture takes besides the first."""
+    free = _free(device)
+    with_one = _peak(device)
+    if free is None or with_one is None:
+        return None
+    try:
+        _seconds(model, config, two, device, precision)
+    except RuntimeError as error:
+        if not out_of_memory(error) and not isinstance(error, torch.OutOfMemoryError):
+            raise
+        return 1
+    with_two = _peak(device)
+    assert with_two is not None, "it was there a moment ago"
+    each = max(with_two - with_one, 32.0)  # What the allocator had left over would look like nothing.
+    return 1 + max(0, int((_MARGIN * (free + with_one) - with_one) / each))
+
+
+def _has_bf16(device: torch.device) -> bool:
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _peak(device: torch.device) -> float | None:
+    """MiB that were held at most so far."""
+    return torch.cuda.max_memory_reserved(device) / _MIB if device.type == "cuda" else high_water_mark()
+
+
+def _free(device: torch.device) -> float | None:
+    """MiB that can be had besides; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / _MIB
+    file = Path("/proc/meminfo")
+    if not file.is_file():
+        return None
+    lines = file.read_text(encoding="ascii", errors="replace").splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable")), None)
