@@ -33,6 +33,7 @@ COMMANDS = {
     "benchmark": "time detres against its peers",
     "configs": "list every config, or print one, or the schema for editors",
     "keys": "show every key of a config: what it takes, its default, what it means",
+    "completion": "print what makes bash, zsh or fish complete commands, options, configs and keys",
     "doctor": "show versions and devices, and what is wrong with the installation, or a run",
 }
 
