@@ -87,7 +87,8 @@ def _parameters_at(place: str) -> tuple[str, ...]:
     """The parameters of a function by its source, or by what it is where it stands elsewhere than its place says."""
     module, _, name = place.partition(":")
     spec = importlib.util.find_spec(module)
-    source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    file = Path(spec.origin) if spec and spec.origin else None
+    source = file.read_text(encoding="utf-8") if file and file.suffix == ".py" and file.is_file() else ""
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return tuple(each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))

@@ -28,7 +28,7 @@ def script(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def replies(script: Path, line: str, folder: Path) -> list[str]:
     """What bash would offer behind the line."""
-    program = f'source "$1"; COMP_LINE="$2" COMP_POINT=${{#2}}; _detres; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    program = 'source "$1"; COMP_LINE="$2" COMP_POINT=${#2}; _detres; printf "%s\\n" "${COMPREPLY[@]}"'
     ended = subprocess.run(
         ["bash", "--norc", "-c", program, "bash", str(script), line], cwd=folder, capture_output=True, text=True
     )
