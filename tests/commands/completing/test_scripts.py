@@ -110,8 +110,10 @@ def test_zsh_reads_its_script(words: Words, tmp_path: Path) -> None:
 )
 def test_fish_offers_what_may_stand_there(words: Words, tmp_path: Path, line: str, offered: list[str]) -> None:
     (tmp_path / "detres.fish").write_text(fish_script(words))
+    empty = tmp_path / "empty"  # Else its files are offered as well.
+    empty.mkdir()
     program = f"source {tmp_path}/detres.fish; complete -C'{line}'"
-    ended = subprocess.run(["fish", "--no-config", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    ended = subprocess.run(["fish", "--no-config", "-c", program], cwd=empty, capture_output=True, text=True)
     assert [answer.split("\t")[0] for answer in ended.stdout.splitlines()] == offered
 
 
