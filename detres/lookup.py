@@ -6,10 +6,14 @@ a run imports what it chose and nothing else.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -33,6 +37,10 @@ class Table(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def heeding(self, parameter: str) -> list[str]:
+        """The names of entries that have a parameter of this name, by their source: nothing of theirs is imported."""
+        return [name for name, place in self._places.items() if parameter in _parameters_at(place)]
 
     def check(self, name: object, *besides: str, also: str = "") -> str:
         """The name, where it is one of the table's, or of those besides. also: what else may be named.
@@ -72,6 +80,19 @@ def _parameters(entry: Callable[..., Any]) -> Iterable[str]:
         return inspect.signature(entry).parameters
     except ValueError:  # Some of Python's own callables state none.
         return ()
+
+
+@cache
+def _parameters_at(place: str) -> tuple[str, ...]:
+    """The parameters of a function by its source, or by what it is where it stands elsewhere than its place says."""
+    module, _, name = place.partition(":")
+    spec = importlib.util.find_spec(module)
+    file = Path(spec.origin) if spec and spec.origin else None
+    source = file.read_text(encoding="utf-8") if file and file.suffix == ".py" and file.is_file() else ""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return tuple(each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
+    return tuple(_parameters(find(place)))
 
 
 def nearest(word: str, names: Iterable[str], count: int = 3) -> list[str]:

@@ -242,8 +242,8 @@ def sources() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def config_names(sources: dict[str, str]) -> set[str]:
     """The sections of the config, as the schema lists them."""
-    tree = ast.parse(sources["detres.config.detection_schema"])
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    trees = [ast.parse(sources[f"detres.config.{module}"]) for module in ("detection_schema", "anchors")]
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
 def test_imports_only_go_down(sources: dict[str, str]) -> None:
@@ -276,7 +276,7 @@ def test_every_room_says_what_it_is_for(sources: dict[str, str]) -> None:
 
 
 def test_no_module_of_a_network_takes_a_config(sources: dict[str, str], config_names: set[str]) -> None:
-    assert "ModelConfig" in config_names
+    assert {"ModelConfig", "AnchorsConfig"} <= config_names
     assert modules_with_configs(sources, config_names) == []
 
 

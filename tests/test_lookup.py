@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from detres.lookup import Table, find, heeded, heeds
+from detres.tables import BOX_LOSSES, OPTIMIZERS, SCHEDULES
 
 TABLE = Table({"sqrt": "math:sqrt", "wave": "wave:open", "absent": "math:nothing", "lost": "no_such_module:f"})
 
@@ -50,3 +51,10 @@ def test_an_entry_gets_what_its_parameters_ask_for() -> None:
 def test_an_entry_whose_parameters_nobody_knows_heeds_nothing() -> None:
     assert heeded(math.hypot, {"x": 1}) == {}
     assert not heeds(math.hypot, "x")
+
+
+def test_who_heeds_a_parameter_is_read_from_the_source() -> None:
+    for table, parameter in ((SCHEDULES, "gamma"), (OPTIMIZERS, "momentum"), (BOX_LOSSES, "beta")):
+        assert table.heeding(parameter) == [name for name in table if heeds(table[name], parameter)]
+    assert Table({"sqrt": "math:sqrt", "search": "re:search"}).heeding("flags") == ["search"]
+    assert SCHEDULES.heeding("no such parameter") == []

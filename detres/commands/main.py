@@ -31,7 +31,9 @@ COMMANDS = {
     "analyze": "error curves, responses of layers, what nets cost",
     "reproduce": "a table or figure of the paper beside ours",
     "benchmark": "time detres against its peers",
-    "configs": "list every config with its first line",
+    "configs": "list every config, or print one, or the schema for editors",
+    "keys": "show every key of a config: what it takes, its default, what it means",
+    "completion": "print what makes bash, zsh or fish complete commands, options, configs and keys",
     "doctor": "show versions and devices, and what is wrong with the installation, or a run",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,5 +33,11 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(self.check, json_schema_input_schema=handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        names = {"enum": [*self.besides, *self.table], "type": "string"}
-        return {"anyOf": [names, {"pattern": ":", "type": "string"}]} if self.own else names
+        return one_of_schema((*self.besides, *self.table), *([("module:callable", ":")] if self.own else []))
+
+
+def one_of_schema(names: Iterable[str], *patterns: tuple[str, str]) -> dict[str, Any]:
+    """The JSON schema of a name. patterns: what else is taken, as it is written for people, and as a pattern."""
+    known = {"enum": list(names), "type": "string"}
+    others = [{"pattern": pattern, "title": title, "type": "string"} for title, pattern in patterns]
+    return {"anyOf": [known, *others]} if others else known

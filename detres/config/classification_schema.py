@@ -22,20 +22,28 @@ from detres.tables import CLASSIFICATION_FORMATS
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixel = tuple[float, float, float]
-SideRange = Annotated[tuple[int, int], BeforeValidator(lambda side: (side, side) if isinstance(side, int) else side)]
+SideRange = Annotated[
+    tuple[int, int],
+    BeforeValidator(
+        lambda side: (side, side) if isinstance(side, int) else side, json_schema_input_type=tuple[int, int] | int
+    ),
+]
 
 
 class ClassifierConfig(Section):
     backbone: BackboneConfig = BackboneConfig(norm="batch")
+    """The network, whose last layer the classes of the set decide."""
     class_names: tuple[str, ...] | None = None
-    """null: the data set's."""
+    """Names of the classes, in the order of their logits; null: the data set's."""
     drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Chance that the last block's residual is left out of an image; it grows from 0 at the first block."""
     checkpoint_blocks: bool = False
     """Compute every block anew in the backward pass instead of keeping its maps: less memory, a third more time."""
     pixel_mean: Pixel | None = None
-    """RGB on the 0..255 scale; null: as the weights were trained, else the architecture's usual one."""
+    """What is taken from pixels, RGB on the 0..255 scale; null: as the weights were trained, else the architecture's
+    usual one."""
     pixel_std: tuple[Positive, Positive, Positive] | None = None
+    """What pixels are then divided by, RGB on the 0..255 scale; null: as pixel_mean."""
 
 
 class ClassificationDataConfig(Section):
@@ -46,7 +54,9 @@ class ClassificationDataConfig(Section):
     train: Names = ("train",)
     """Splits to train on: folders of class folders below the root; of a webdataset, shards such as a-{000..146}.tar."""
     val: Names = ("val",)
+    """Splits to evaluate on during training, named as in train."""
     test: Names = ()
+    """Splits of the final evaluation, named as in train."""
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the training images set apart as val; where it is set, no val may be named."""
     classes: tuple[str, ...] | None = None
@@ -57,9 +67,11 @@ class ClassificationDataConfig(Section):
     """true: refuse a set with unreadable images. false: leave them out, also of a split that is measured on. null:
     leave them out of training, but refuse to measure where there are any."""
     exif: bool = True
+    """Turn images as their EXIF orientation says."""
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: as for detection."""
     workers: int = Field(default=2, ge=0)
+    """Processes that load images, on each device; 0: the main process does."""
     in_memory: bool | None = None
     """Decode the set once and keep it on the device; null: for images of one small size, such as CIFAR's."""
     crop: int = Field(default=224, ge=1)
@@ -68,10 +80,15 @@ class ClassificationDataConfig(Section):
     """scale: the shorter side is drawn from shortest_side, then a square is cut (the paper). area: a share and a ratio
     are drawn, the cut is resized (Inception). pad: a square is cut from the image padded by `padding` (CIFAR)."""
     shortest_side: SideRange = (256, 480)
+    """Pixels from and to, or one number for both: the shorter side before cropping=scale cuts."""
     area: tuple[Share, Share] = (0.08, 1.0)
+    """Of cropping=area: from and to which share of the image is cut out."""
     ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    """Of cropping=area: from and to which width over height is cut out."""
     padding: int = Field(default=4, ge=0)
+    """Of cropping=pad: pixels added on every side before the crop."""
     flip: Share = 0.5
+    """Chance that a training image is mirrored."""
     pca_lighting: float = Field(default=0.0, ge=0.0)
     """Standard deviation of AlexNet's colour augmentation; 0.1 in the paper."""
     randaugment: str | None = None
@@ -82,11 +99,13 @@ class ClassificationDataConfig(Section):
 
 class LossConfig(Section):
     name: Literal["cross_entropy", "bce"] = "cross_entropy"
+    """cross_entropy: one class is right. bce: each class is a yes or no of its own."""
     smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of a label that is spread over all classes."""
     mixup: float = Field(default=0.0, ge=0.0)
     """alpha of mixup's Beta distribution; 0: none."""
     cutmix: float = Field(default=0.0, ge=0.0)
-    """alpha of CutMix's; where both are given, one of them is drawn for each batch."""
+    """alpha of CutMix's Beta distribution; 0: none. Beside mixup, one of the two is drawn for each batch."""
     target_threshold: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Of bce: classes with more than this share of a mixed image are there as wholly as a label's; null: by share."""
 
@@ -132,12 +151,19 @@ class ClassificationConfig(ExperimentConfig):
     """One classification experiment."""
 
     task: Literal["classification"] = "classification"
+    """What the config is for, which decides the keys it may hold."""
     model: ClassifierConfig = ClassifierConfig()
+    """The classifier, and how it learns."""
     data: ClassificationDataConfig = ClassificationDataConfig()
+    """The set, and how its images become batches."""
     loss: LossConfig = LossConfig()
+    """How the logits are held against the labels, and how images are mixed for it."""
     training: ClassificationTrainingConfig = ClassificationTrainingConfig(batch=256, steps=600_000)
+    """How long is trained, on how many images at once, and what is kept and told of it."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.1)
+    """What moves the weights."""
     test: ClassificationTestConfig = ClassificationTestConfig()
+    """Which crops of an image are classified in evaluations."""
 
     @model_validator(mode="after")
     def _pairs_fit(self) -> Self:

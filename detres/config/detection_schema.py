@@ -10,15 +10,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from detres.config.anchors import AnchorLearningConfig, AnchorsConfig
 from detres.config.choices import OneOf
-from detres.config.losses import BoxLossConfig, ObjectnessLossConfig
+from detres.config.losses import BoxLossConfig
 from detres.config.sections import (
     BackboneConfig,
     ExperimentConfig,
     Names,
-    Positive,
     Root,
     Section,
+    Size,
     Sizes,
     TrainingConfig,
     Weights4,
@@ -36,63 +37,28 @@ def _check_groups(section: Any, norm: str, channels: int) -> Any:
 
 class FpnConfig(Section):
     channels: int = Field(default=256, ge=1)
+    """Channels of every level of the pyramid."""
     norm: Annotated[str, OneOf(HEAD_NORMS, besides=("none",))] = "none"
+    """Norm behind the convolutions of the pyramid."""
 
     @model_validator(mode="after")
     def _groups_divide(self) -> Self:
         return _check_groups(self, self.norm, self.channels)
 
 
-class AnchorsConfig(Section):
-    sizes: tuple[tuple[Positive, ...], ...] | None = None
-    """Square roots of areas in pixels, one list a level; null: 32..512, all on one level or one a level on FPN."""
-    ratios: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
-    """Height over width."""
-    rounded: bool = False
-    """Round the anchors' corners to whole pixels, as torchvision does."""
-    order: Literal["size", "ratio"] = "size"
-    """Which of the two varies slowest along the channels of the RPN."""
-    offset: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Where in its cell an anchor stands: 0 on its upper left corner, 0.5 in its middle, as in mmdetection 1.x."""
-    fitted: bool = False
-    """Take a level's stride as image side // map side, as torchvision does; on p6 that differs from the declared."""
-
-    @model_validator(mode="after")
-    def _same_number_on_every_level(self) -> Self:
-        counts = {len(level) for level in self.sizes or ((1.0,),)}
-        if len(counts) != 1 or 0 in counts:
-            raise ValueError(f"every level needs the same number of sizes, one at least, got {self.sizes}")
-        return self
-
-
-class AnchorLearningConfig(Section):
-    """What anchors are learned from and by, whatever they are of: objects (RPN), or objects of a class (ClassRPN)."""
-
-    positive_iou: float = Field(default=0.7, ge=0.0, le=1.0)
-    negative_iou: float = Field(default=0.3, ge=0.0, le=1.0)
-    batch_per_image: int = Field(default=256, ge=1)
-    """Anchors sampled from an image."""
-    positive_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
-    codec_weights: Weights4 = (1.0, 1.0, 1.0, 1.0)
-    objectness_loss: ObjectnessLossConfig = ObjectnessLossConfig()
-    box_loss: BoxLossConfig = BoxLossConfig()
-
-    @model_validator(mode="after")
-    def _thresholds_fit(self) -> Self:
-        if self.negative_iou > self.positive_iou:
-            raise ValueError(f"negative_iou={self.negative_iou} is above positive_iou={self.positive_iou}")
-        return self
-
-
 class RpnConfig(AnchorLearningConfig):
     convs: int = Field(default=1, ge=1)
+    """3x3 convolutions before the two siblings, which give logits and offsets."""
     pre_nms_train: int = Field(default=2000, ge=1)
     """Proposals of a level kept before NMS."""
     pre_nms_test: int = Field(default=1000, ge=1)
+    """As pre_nms_train, in tests."""
     post_nms_train: int = Field(default=1000, ge=1)
     """Proposals of an image kept after NMS."""
     post_nms_test: int = Field(default=1000, ge=1)
+    """As post_nms_train, in tests."""
     nms: float = Field(default=0.7, ge=0.0, le=1.0)
+    """Proposals whose IoU with a better one of their level is above this are dropped."""
     min_size: float = Field(default=0.0, ge=0.0)
     """Proposals with a side shorter than this are dropped, in pixels; those without area always are."""
     normalizer: Literal["constant", "samples"] = "constant"
@@ -109,25 +75,38 @@ class RoiConfig(Section):
     roi_align: Literal["auto", "rows", "torchvision"] = "auto"
     """The implementation; auto: by device."""
     positive_iou: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Proposals that overlap an object by this IoU or more learn its class and box; others may learn to be
+    background."""
     negative_iou_low: float = Field(default=0.0, ge=0.0, le=1.0)
     """Proposals below this are no negatives either; 0.1 in Fast R-CNN."""
     batch_per_image: int = Field(default=512, ge=1)
+    """Proposals sampled from an image."""
     positive_fraction: float = Field(default=0.25, ge=0.0, le=1.0)
+    """Share of the sampled proposals that are positive, at most."""
     codec_weights: Weights4 = (10.0, 10.0, 5.0, 5.0)
+    """Factors of the offsets dx, dy, dw and dh that are learned."""
     class_agnostic: bool = False
+    """Learn one box for each region instead of one for each region and class."""
     box_loss: BoxLossConfig = BoxLossConfig()
+    """How a positive region's box is held against the object's."""
     normalizer: Literal["constant", "samples"] = "constant"
-    """As rpn.normalizer."""
+    """As model.rpn.normalizer."""
     head_convs: int = Field(default=0, ge=0)
     """Convolutions before the fully connected layers of the head (not C4)."""
     head_conv_channels: int = Field(default=256, ge=1)
+    """Channels of each convolution of the head."""
     head_fcs: int = Field(default=2, ge=1)
+    """Fully connected layers of the head (not C4)."""
     head_fc_channels: int = Field(default=1024, ge=1)
+    """Outputs of each fully connected layer of the head."""
     head_norm: Annotated[str, OneOf(HEAD_NORMS, besides=("none",))] = "none"
+    """Norm behind the convolutions of the head (not C4)."""
     canonical_size: float = Field(default=224.0, gt=0.0)
     """An RoI of this size reads from canonical_level (FPN, equation 1)."""
     canonical_level: int = 4
+    """The level that an RoI of canonical_size reads from; half the size reads one level finer."""
     level_eps: float = Field(default=1e-6, ge=0.0)
+    """Added before the level is rounded down, so that an RoI of canonical_size lies on the coarser side."""
     min_size: float = Field(default=0.0, ge=0.0)
     """Detections with a side shorter than this are dropped, in pixels of the resized image."""
 
@@ -144,22 +123,28 @@ OUTPUT_STRIDES: Mapping[str, tuple[Literal[8, 16, 32], ...]] = {"c4": (32,), "dc
 
 class DetectorBackboneConfig(BackboneConfig):
     output_stride: Literal[8, 16, 32] | None = None
-    """Of c5, which dilates instead of striding below 32; null: 16 for dc5, where 8 is to be had, else 32."""
+    """Stride of c5, which dilates instead of striding below 32; null: 16 for dc5, where 8 is to be had, else 32."""
 
 
 class ModelConfig(Section):
     layout: Annotated[Literal["c4", "dc5", "fpn"], OneOf(LAYOUTS)] = "fpn"
+    """c4: RoIs read c4, and conv5 runs on each. dc5: both read a dilated c5. fpn: both read a pyramid of levels."""
     backbone: DetectorBackboneConfig = DetectorBackboneConfig()
+    """The network that the features come from."""
     fpn: FpnConfig = FpnConfig()
+    """The feature pyramid."""
     anchors: AnchorsConfig = AnchorsConfig()
+    """The boxes that the RPN begins from."""
     rpn: RpnConfig = RpnConfig()
+    """The region proposal network: what it learns from, and which proposals it hands on."""
     roi: RoiConfig = RoiConfig()
+    """What becomes of each proposal: pooling, the head, what it learns from."""
     global_context: bool = False
     """Join the features of the whole image to those of each region, before the two sibling layers."""
     pad_to: int | None = Field(default=None, ge=1)
     """Images are padded to multiples of this; null: 32 on FPN, else 1."""
     class_names: tuple[str, ...] | None = None
-    """null: the data set's."""
+    """Names of the classes, in the order of their logits; null: the data set's."""
 
     @model_validator(mode="after")
     def _one_size_list_a_level(self) -> Self:
@@ -193,7 +178,9 @@ class DataConfig(Section):
     train: Names = ()
     """Splits to train on: annotation files (COCO), YEAR/SPLIT lists (VOC), folders or lists (YOLO), lists (DET)."""
     val: Names = ()
+    """Splits to evaluate on during training, named as in train."""
     test: Names = ()
+    """Splits of the final evaluation, named as in train."""
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the training images set apart where there is no val."""
     val_groups: Literal["none", "near_duplicates"] = "none"
@@ -212,13 +199,18 @@ class DataConfig(Section):
     """An image of more is refused before it is decoded; null: 268 million, and above 17 million no more than 32 for
     each byte of its file, as bombs have."""
     workers: int = Field(default=2, ge=0)
+    """Processes that load images, on each device; 0: the main process does."""
     shortest_side: Sizes = (800,)
     """Pixels; one of several is drawn for each training image, the last is used in tests."""
     longest_side: int = Field(default=1333, ge=1)
+    """Pixels; an image whose longer side would be above this is made smaller than shortest_side says."""
     rounding: Literal["floor", "nearest"] = "floor"
     """How the resized sides become whole."""
     augment: tuple[dict[str, dict[str, Any]], ...] = ({"HorizontalFlip": {"p": 0.5}},)
     """albumentations by name, each with its arguments, in order, before the resize."""
+
+
+_Vote = Literal["none", "score", "uniform", "iou"]
 
 
 def _vote_of_flag(value: Any) -> Any:
@@ -231,14 +223,18 @@ class TestConfig(Section):
     score: float = Field(default=0.05, ge=0.0, le=1.0)
     """Candidates below this are left out; soft-NMS and wbf lower the scores of what they merge, also below it."""
     nms: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Detections of a class whose IoU with a better one is above this are dropped."""
     max_detections: int = Field(default=100, ge=1)
+    """Detections of an image that are kept, the best ones."""
     refine: int = Field(default=0, ge=0)
     """Rounds in which the regressed boxes are pooled, classified and regressed again; all rounds' boxes are used."""
     refine_nms: float = Field(default=0.3, ge=0.0, le=1.0)
-    """nms of what all rounds together found."""
-    vote: Annotated[Literal["none", "score", "uniform", "iou"] | None, BeforeValidator(_vote_of_flag)] = None
+    """nms of what all rounds of test.refine together found."""
+    vote: Annotated[_Vote | None, BeforeValidator(_vote_of_flag, json_schema_input_type=_Vote | bool | None)] = None
     """Each detection becomes the mean of the boxes it stands for, weighted so; null: score where refine is above 0."""
-    scales: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(one_as_list)] = ()
+    scales: Annotated[
+        tuple[Size, ...], BeforeValidator(one_as_list, json_schema_input_type=tuple[Size, ...] | Size)
+    ] = ()
     """Shorter sides, ascending, at which each image is tested; none: data.shortest_side alone."""
     flip: bool = False
     """Test the mirrored image as well."""
@@ -275,7 +271,12 @@ class Config(ExperimentConfig):
     """One detection experiment."""
 
     task: Literal["detection"] = "detection"
+    """What the config is for, which decides the keys it may hold."""
     model: ModelConfig = ModelConfig()
+    """The detector, and how its parts learn."""
     data: DataConfig = DataConfig()
+    """The set, and how its images become batches."""
     training: DetectionTrainingConfig = DetectionTrainingConfig()
+    """How long is trained, on how many images at once, and what is kept and told of it."""
     test: TestConfig = TestConfig()
+    """How the detector is asked, in evaluations and predictions."""

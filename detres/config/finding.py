@@ -27,14 +27,17 @@ def list_configs(folder: Path | None = None) -> list[tuple[str, str, Path]]:
     return found
 
 
-def find_config(name_or_path: str | Path, folder: Path | None = None) -> Path:
-    """The file of a stem or a path; ConfigError with the nearest stems where there is none."""
+def find_config(name_or_path: str | Path, folder: Path | None = None, *, asked: str = "--cfg") -> Path:
+    """The file of a stem or a path; ConfigError with the nearest stems where there is none.
+
+    asked: where the name was given, for people.
+    """
     name = str(name_or_path)
     if name.endswith((".yaml", ".yml")) or isinstance(name_or_path, Path):
         path = Path(name_or_path)
         if not path.is_file():
             raise ConfigError(
-                f"--cfg {name}: there is no such file below {Path.cwd()}; give a path, or a name that "
+                f"{asked} {name}: there is no such file below {Path.cwd()}; give a path, or a name that "
                 "`detres configs` lists"
             )
         return path
@@ -43,11 +46,11 @@ def find_config(name_or_path: str | Path, folder: Path | None = None) -> Path:
     if len(paths) == 1:
         return paths[0]
     if paths:
-        raise ConfigError(f"--cfg {name}: several files have this name; give one: {', '.join(map(str, paths))}")
+        raise ConfigError(f"{asked} {name}: several files have this name; give one: {', '.join(map(str, paths))}")
     stems = [stem for stem, _, _ in list_configs(folder)]
     close = nearest(name, stems)
     mend = f"did you mean {' or '.join(close)}?" if close else "`detres configs` lists them all"
-    raise ConfigError(f"--cfg {name}: there is no config of this name below {short_path(folder)}; {mend}")
+    raise ConfigError(f"{asked} {name}: there is no config of this name below {short_path(folder)}; {mend}")
 
 
 def short_path(path: Path) -> str:

@@ -31,6 +31,8 @@ class Condition:
     """Or a function that makes the words, where tables have to be asked for them."""
     holds: Callable[..., bool]
     """Called with the values of `read`, in order."""
+    quick: bool = True
+    """Whether `wanted` imports nothing that takes long, such as torch."""
 
     def broken_by(self, config: ExperimentConfig) -> str | None:
         """Why the keys count for nothing in this config; None where they count."""
@@ -38,8 +40,10 @@ class Condition:
         if self.holds(*values):
             return None
         found = " and ".join(f"{key} is {text_of(value)}" for key, value in zip(self.read, values, strict=True))
-        wanted = self.wanted if isinstance(self.wanted, str) else self.wanted()
-        return f"{found}, and it counts with {wanted}"
+        return f"{found}, and it counts with {self.wanted_words()}"
+
+    def wanted_words(self) -> str:
+        return self.wanted if isinstance(self.wanted, str) else self.wanted()
 
 
 def _one_of(keys: str, read: str, *values: str) -> Condition:
@@ -64,8 +68,7 @@ def _heeded(keys: str, table: Table, read: str, besides: str = "") -> tuple[Cond
         parameter = key.rpartition(".")[2]
 
         def wanted() -> str:
-            names = [name for name in table if heeds(table[name], parameter)]
-            return f"{read}={' or '.join([*names, *([besides] if besides else [])])}"
+            return f"{read}={' or '.join([*table.heeding(parameter), *([besides] if besides else [])])}"
 
         def holds(name: str) -> bool:
             return heeds(table[name], parameter) if name in table else bool(besides) or ":" in name
@@ -85,7 +88,7 @@ def _of_formats(key: str, counts: Callable[[Any], bool]) -> Condition:
     def holds(name: str) -> bool:
         return name not in DETECTION_FORMATS or counts(DETECTION_FORMATS[name])
 
-    return Condition((key,), ("data.format",), wanted, holds)
+    return Condition((key,), ("data.format",), wanted, holds, quick=False)
 
 
 _OF_EVERY_TASK = (
@@ -98,13 +101,13 @@ _OF_EVERY_TASK = (
     Condition(
         ("schedule.gamma",),
         ("schedule.name", "schedule.milestones"),
-        "schedule.name=plateau, or step and milestones",
+        "schedule.milestones, where schedule.name=step",
         lambda name, milestones: name != "step" or bool(milestones),
     ),
     Condition(
         ("schedule.warmup_factor",),
         ("schedule.warmup_steps", "schedule.warmup_error"),
-        "either of them",
+        "schedule.warmup_steps or schedule.warmup_error",
         lambda steps, error: bool(steps) or error is not None,
     ),
     Condition(
@@ -214,7 +217,7 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         Condition(
             ("loss.target_threshold",),
             ("loss.mixup", "loss.cutmix"),
-            "either of them",
+            "loss.mixup or loss.cutmix",
             lambda mixup, cutmix: mixup or cutmix,
         ),
         Condition(("test.crop",), ("test.crops",), "test.crops=1 or 10", lambda crops: crops != "dense"),

@@ -32,7 +32,8 @@ class Length:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "integer", "minimum": self.least}, {"type": "string", "pattern": _PATTERN}]}
+        text = {"type": "string", "pattern": _PATTERN, "title": "text such as 1 epoch or 10 %"}
+        return {"anyOf": [{"type": "integer", "minimum": self.least}, text]}
 
 
 def _check(value: Any, check_steps: ValidatorFunctionWrapHandler) -> int | str:

@@ -296,11 +296,6 @@ def dump_config(config: AnyConfig) -> str:
     return write_yaml(config.model_dump(mode="json"))
 
 
-def config_schema(task: str = "detection") -> dict[str, Any]:
-    """The JSON schema of a task's config files, from which editors complete and check the yaml."""
-    return SCHEMAS[task].model_json_schema()
-
-
 def _locate(path: KeyPath, sentence: str, layers: Sequence[Layer]) -> str:
     """The sentence after the source that stated this key last; its line in the source at the end."""
     path = _last_stated(path, sentence, layers)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from detres.config.anchors import AnchorLearningConfig
 from detres.config.choices import OneOf
 from detres.config.classification_schema import Share, SideRange
-from detres.config.detection_schema import AnchorLearningConfig
 from detres.config.losses import BoxLossConfig
 from detres.config.sections import (
     BackboneConfig,
@@ -34,7 +34,7 @@ class LocalizerAnchorsConfig(Section):
 
 class ClassRpnConfig(AnchorLearningConfig):
     channels: int = Field(default=512, ge=1)
-    """Of the 3x3 convolution before the two siblings."""
+    """Channels of the 3x3 convolution before the two siblings."""
     batch_per_image: int = Field(default=8, ge=2)
     """Anchors sampled from an image."""
 
@@ -43,20 +43,26 @@ class RcnnConfig(Section):
     positive_iou: float = Field(default=0.5, gt=0.0, le=1.0)
     """Proposals that overlap an object by as much are positive, all others negative."""
     codec_weights: Weights4 = (10.0, 10.0, 5.0, 5.0)
+    """Factors of the offsets dx, dy, dw and dh that are learned."""
     box_loss: BoxLossConfig = BoxLossConfig()
+    """How a positive proposal's box is held against the object's."""
 
 
 class LocalizerConfig(Section):
     stage: Literal["rpn", "rcnn"] = "rpn"
     """rpn: boxes of a class on the whole image. rcnn: proposals of a finished rpn run, scored and moved one by one."""
     backbone: BackboneConfig = BackboneConfig()
+    """The network that the features come from."""
     checkpoint_blocks: bool = False
     """Compute every block anew in the backward pass instead of keeping its maps: less memory, a third more time."""
     class_names: tuple[str, ...] | None = None
-    """null: the data set's."""
+    """Names of the classes, in the order of their logits; null: the data set's."""
     anchors: LocalizerAnchorsConfig = LocalizerAnchorsConfig()
+    """The boxes that stage rpn begins from."""
     rpn: ClassRpnConfig = ClassRpnConfig()
+    """Stage rpn: a box and a logit of every class at every anchor."""
     rcnn: RcnnConfig = RcnnConfig()
+    """Stage rcnn: what its proposals learn from."""
 
 
 class LocalizationDataConfig(Section):
@@ -67,7 +73,9 @@ class LocalizationDataConfig(Section):
     train: Names = ("train",)
     """Splits to train on: folders below the root; images without boxes are left out."""
     val: Names = ("val",)
+    """Splits to evaluate on during training, named as in train."""
     test: Names = ()
+    """Splits of the final evaluation, named as in train."""
     classes: tuple[str, ...] | None = None
     """Select and order the classes by name; null: the set's own."""
     strict: bool | None = None
@@ -76,11 +84,13 @@ class LocalizationDataConfig(Section):
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: as for detection."""
     workers: int = Field(default=2, ge=0)
+    """Processes that load images, on each device; 0: the main process does."""
     crop: int = Field(default=224, ge=1)
     """Side of the training crop, and of a proposal that is warped."""
     shortest_side: SideRange = (256, 480)
     """The shorter side is drawn from this range, then the crop is cut."""
     flip: Share = 0.5
+    """Chance that a training image is mirrored."""
     visible: Share = 0.5
     """A box with less of its area in the crop is not learned from, neither as an object nor as ground."""
     proposals: str | None = None
@@ -119,11 +129,17 @@ class LocalizationConfig(ExperimentConfig):
     """One localization experiment (He et al. 2015, appendix C)."""
 
     task: Literal["localization"] = "localization"
+    """What the config is for, which decides the keys it may hold."""
     model: LocalizerConfig = LocalizerConfig()
+    """The localizer, and how its parts learn."""
     data: LocalizationDataConfig = LocalizationDataConfig()
+    """The set, and how its images become batches."""
     training: LocalizationTrainingConfig = LocalizationTrainingConfig(batch=256, steps=60_000)
+    """How long is trained, on how many images at once, and what is kept and told of it."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.01)
+    """What moves the weights."""
     test: LocalizationTestConfig = LocalizationTestConfig()
+    """How boxes are found in evaluations."""
 
     @model_validator(mode="after")
     def _proposals_have_a_source(self) -> Self:

@@ -16,6 +16,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 class LossConfig(Section):
     name: str
     weight: float = Field(default=1.0, ge=0.0)
+    """Factor of this loss in the sum that is minimized."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the loss's own, by name; stated beside the loss's name, they are all that it has."""
 
@@ -39,7 +40,7 @@ class BoxLossConfig(LossConfig):
 
 class ObjectnessLossConfig(LossConfig):
     name: Annotated[str, OneOf(OBJECTNESS_LOSSES, own=True)] = "cross_entropy"
-    """cross_entropy, binary, or module:callable."""
+    """cross_entropy of a yes or no, or module:callable."""
 
 
 def without_own_losses(section: AnySection) -> AnySection:

@@ -181,7 +181,7 @@ def test_check_data_tells_what_is_there_and_what_is_wrong_and_mends_it(done: Don
 
 def test_configs_and_help_are_printed(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
     assert "coco_r101 " in done("configs")
-    assert json.loads(done("configs", "--schema"))["title"] == "Config"
+    assert json.loads(done("configs", "--schema"))["title"] == "A detection config of detres"
     overview = done("--help")
     assert all(name in overview for name in COMMANDS)
     assert done("--version").strip().count(".") == 2

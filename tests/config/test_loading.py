@@ -184,15 +184,6 @@ def test_the_shipped_configs_have_stems_of_their_own_and_a_first_line():
     assert all(find_config(stem) == path for stem, _, path in found)
 
 
-def test_the_schema_names_every_group_and_says_what_keys_mean():
-    schema = loading.config_schema()
-    assert set(schema["properties"]) == set(Config.model_fields)
-    assert (
-        "Images of one optimizer step"
-        in schema["$defs"]["DetectionTrainingConfig"]["properties"]["batch"]["description"]
-    )
-
-
 def test_no_layer_at_all_is_the_defaults():
     assert resolve([]) == Config()
 

@@ -16,7 +16,7 @@ from tests.data.formats.labels.drawn_set import BOXES, SIZES, WITHOUT_NEGATIVES
 
 Written = tuple[str, str, Path, str]
 HARMLESS_HERE = {"written otherwise"}
-READERS = ("csv", "labelme", "cvat", "darknet", "labelstudio", "createml", "openimages")
+READERS = tuple(name for name in DETECTION_FORMATS if DETECTION_FORMATS[name].recognize is not None)
 
 
 def load(kind: str, root: Path, split: str, **keys: Any) -> AnnotatedImages:
@@ -108,7 +108,7 @@ def test_an_empty_folder_and_nothing_at_all_are_of_no_form(kind: str, tmp_path: 
             load(kind, tmp_path, name)
 
 
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("kind", sorted(set(READERS) - {"coco", "voc"}))  # One file of each of these lies there.
 def test_what_lies_beside_pictures_is_no_alarm(kind: str, pictures: Path) -> None:
     others = {
         "prices.csv": "name,price\na.png,3\n",
