@@ -64,6 +64,8 @@ class Format:
     recognize: what a folder, or a file, is of this format; None where it is none. Raises DataError where it is of this
         format without doubt, and which part of it is which split cannot be told. None: sets of it are not recognized.
     known_by: what recognize looks for, for people.
+    write: the inverse of load: called with (splits, a new folder) and link; writes the pictures, the annotations and a
+        data.yaml, and returns what could not be said in this format. None: sets are not written in it.
     """
 
     load: Callable[..., Any] | str
@@ -75,6 +77,7 @@ class Format:
     has_ignored: bool = True
     recognize: Callable[[Path], Recognized | None] | str | None = None
     known_by: str | None = None
+    write: Callable[..., list[str]] | str | None = None
 
     def read(self, root: Path, split: str, keys: Mapping[str, Any], made: type[Images]) -> Images:
         """What load makes of one split, given those of the keys that it heeds.
@@ -100,6 +103,13 @@ class Format:
         """What recognize says of a folder or a file."""
         recognize = _found(self.recognize)
         return recognize(place) if recognize is not None else None
+
+    def written(self, splits: Mapping[Any, Any], folder: Path, *, link: bool) -> list[str]:
+        """What write says that was lost."""
+        write = _found(self.write)
+        if write is None:
+            raise ConfigError("sets are not written in this format")
+        return write(splits, folder, link=link)
 
     def mend(self, splits: Sequence[str]) -> str:
         """What to do where the set is not there."""

@@ -14,4 +14,5 @@ VOC = Format(
     has_split="detres.data.formats.voc.reading:has_split",
     recognize="detres.data.formats.voc.recognition:recognize_voc",
     known_by="XML files beside images, or in Annotations/ beside JPEGImages/ or images/; or lists in ImageSets/Main/",
+    write="detres.data.formats.voc.writing:write_voc",
 )

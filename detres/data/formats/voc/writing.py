@@ -1,4 +1,4 @@
-"""Writing VOC's XML: the inverse of voc.parse_annotation."""
+"""Writing VOC: an annotation, the inverse of xml.parse_annotation, and a whole set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detres.config.yaml_dialect import write_yaml
+from detres.data.detection.annotations import AnnotatedImages
+from detres.data.writing.boxes import corners_inside
+from detres.data.writing.pictures import Splits, picture_names, place_pictures
+from detres.files.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -40,3 +49,50 @@ def write_annotation(file: Path, image_name: str, size: tuple[int, int], objects
 
 def _text(parent: ElementTree.Element, name: str, text: str) -> None:
     ElementTree.SubElement(parent, name).text = text
+
+
+def write_voc(splits: Splits, folder: Path, *, link: bool) -> list[str]:
+    """Sets as VOC: Annotations/, JPEGImages/ and a list for each split, and a data.yaml with the order of the classes.
+
+    Boxes are in whole pixels, as VOC's are, and at least one pixel wide and high.
+    """
+    names, described = picture_names(splits), dict[str, object](format="voc", root=".")
+    rounded = crowds = 0
+    (folder / "Annotations").mkdir(parents=True)
+    for split, images in splits.items():
+        corners = corners_inside(images)
+        whole = _whole_pixels(corners, images)
+        rounded += int((whole != corners).any(axis=1).sum())
+        crowds += int(images.crowd.sum())
+        place_pictures(images, names[split], folder / "JPEGImages", link=link)
+        for i, name in enumerate(names[split]):
+            rows = range(int(images.offsets[i]), int(images.offsets[i + 1]))
+            objects = [_object(images, row, whole[row]) for row in rows]
+            write_annotation(folder / "Annotations" / f"{Path(name).stem}.xml", name, images.size(i), objects)
+        entries = "".join(f"{Path(name).stem}\n" for name in names[split])
+        write_whole(folder / "ImageSets" / "Main" / f"{split}.txt", entries)
+        described[split] = split
+    known = next(iter(splits.values())).class_names
+    occurring = sorted({int(label) for images in splits.values() for label in np.unique(images.labels)})
+    used = [known[label] for label in occurring]
+    without = [name for name in known if name not in used]
+    described["classes"] = used
+    write_whole(folder / "data.yaml", write_yaml(described))
+    return [
+        *([f"classes without a box, which VOC knows by their boxes alone: {', '.join(without)}"] if without else []),
+        *([f"{rounded} boxes are rounded to whole pixels, as VOC's are"] if rounded else []),
+        *([f"{crowds} crowd regions are written as difficult objects: VOC has no word for them"] if crowds else []),
+    ]
+
+
+def _whole_pixels(corners: NDArray[np.float64], images: AnnotatedImages) -> NDArray[np.float64]:
+    low = np.floor(corners[:, :2] + 0.5)
+    most = images.sizes[images.box_images()][:, ::-1]
+    low = np.minimum(low, most - 1)
+    return np.concatenate([low, np.maximum(np.floor(corners[:, 2:] + 0.5), low + 1)], axis=1)
+
+
+def _object(images: AnnotatedImages, row: int, corners: NDArray[np.float64]) -> VocObject:
+    x1, y1, x2, y2 = corners.tolist()
+    name = images.class_names[int(images.labels[row])]
+    return VocObject(name, (x1, y1, x2, y2), bool(images.ignore[row]), bool(images.truncated[row]))

@@ -18,4 +18,5 @@ YOLO = Format(
     layout="images/, labels/ and a data.yaml or a classes.txt lie",
     recognize="detres.data.formats.yolo.recognition:recognize_yolo",
     known_by="text files of labels beside images, or in labels/ beside images/, and a classes.txt",
+    write="detres.data.formats.yolo.writing:write_yolo",
 )
