@@ -67,6 +67,13 @@ DETECTION_FORMATS: Table = Table(
         "coco": "detres.data.formats.coco:COCO",
         "voc": "detres.data.formats.voc:VOC",
         "yolo": "detres.data.formats.yolo:YOLO",
+        "csv": "detres.data.formats.labels.csv.reading:CSV",
+        "labelme": "detres.data.formats.labels.labelme:LABELME",
+        "cvat": "detres.data.formats.labels.cvat:CVAT",
+        "darknet": "detres.data.formats.labels.darknet:DARKNET",
+        "labelstudio": "detres.data.formats.labels.labelstudio:LABELSTUDIO",
+        "createml": "detres.data.formats.labels.createml:CREATEML",
+        "openimages": "detres.data.formats.labels.openimages:OPENIMAGES",
         "imagenet_det": "detres.data.formats.imagenet_det:IMAGENET_DET",
         "shapes": "detres.data.formats.shapes:SHAPES_DETECTION",
     }

@@ -209,7 +209,7 @@ WRITERS = {
     "detres.evaluation.submissions": "a member of an archive within whole_file",
     "detres.data.archives": "a partial file that is kept, so that unpacking goes on where it stopped",
     "detres.data.prepare": "a partial file that is kept, so that a download goes on where it stopped",
-    "detres.data.formats.shapes.written_once": "a folder, made under another name and renamed",
+    "detres.files.written_once": "a folder, made under another name and renamed",
     "detres.data.formats.shapes.detection": "within written_once",
     "detres.data.formats.shapes.classification": "within written_once",
     "detres.data.formats.shapes.localization": "within written_once",
@@ -221,7 +221,7 @@ WRITERS = {
     "detres.benchmarks.annotations": "in a folder of its own that goes with the process",
     "detres.benchmarks.data": "in a folder of its own that goes with the process",
     "detres.benchmarks.memory": "a switch of the system's",
-    "detres.commands.common.output": "nothing: the process's streams where it was given none",
+    "detres.commands.parts.output": "nothing: the process's streams where it was given none",
 }
 _WRITING = re.compile(
     r"\.write_(?:text|bytes)\(|\.savefig\(|torch\.save\(|\bimwrite\(|VideoWriter\(|copyfile\(|np\.savez?\(|"

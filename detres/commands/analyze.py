@@ -15,8 +15,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from detres.commands.common.arguments import add_device
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import add_device
+from detres.commands.parts.telling import on_terminal
 
 PARTS = ("training", "curves", "responses", "complexity")
 # What each takes; None: a number from 1 on.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detres.commands.common.arguments import add_device
+from detres.commands.parts.arguments import add_device
 
 if TYPE_CHECKING:
     from detres.benchmarks.rows import Row

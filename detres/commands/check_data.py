@@ -2,6 +2,7 @@
 
 detres check_data --cfg coco_r50 data.root=/data/coco
 detres check_data --data my.yaml --fix cleaned/
+detres check_data --data birds.zip          a set that nobody described, packed or not: what it is, is found out
 detres check_data --data pictures/          folders of class folders, or any classification set
 
 Exits with 2 where nothing can be used of what the config names, or of its train or its val; a test set that is named
@@ -16,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detres.commands.common.arguments import add_config, layers_of
+from detres.commands.parts.arguments import add_config, layers_of
+from detres.commands.parts.telling import on_terminal
 
 if TYPE_CHECKING:
     from detres.config.detection_schema import Config
@@ -42,16 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     from detres.config.loading import load_config, read_override, resolve, task_of
     from detres.config.localization_schema import LocalizationConfig
     from detres.data.classification.checking import check_classified
-    from detres.data.data_file import task_of_data_file
     from detres.data.detection.unusable_splits import UnusableSplit
     from detres.errors import ConfigError
 
-    if not arguments.cfg and not arguments.data:
-        raise ConfigError("name a set with --cfg or --data")
-    task = task_of(arguments.cfg) if arguments.cfg else task_of_data_file(arguments.data)
+    task = task_of(arguments.cfg) if arguments.cfg else _task_without_config(arguments)
     # Boxes are held against the anchors that a detector has.
     use = on_data_alone(*(("model.layout", "model.anchors", "model.rpn.negative_iou") if task == "detection" else ()))
-    layers = layers_of(arguments, task)
+    layers = layers_of(arguments, task, on_terminal())
     if arguments.cfg:
         config = load_config(arguments.cfg, arguments.overrides, layers=layers, use=use)
     else:
@@ -69,6 +68,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         reports = _check_detection(config, arguments.fix)
     return 2 if any(isinstance(report, UnusableSplit) and report.split != "test" for report in reports) else 0
+
+
+def _task_without_config(arguments: argparse.Namespace) -> str:
+    """What a set is for that --data names, or data.format=... with its other keys."""
+    from detres.data.data_file import task_of_data_file
+    from detres.errors import ConfigError
+    from detres.tables import CLASSIFICATION_FORMATS, DETECTION_FORMATS
+
+    if arguments.data:
+        return task_of_data_file(arguments.data)
+    stated = [text.partition("=")[2] for text in arguments.overrides if text.startswith("data.format=")]
+    if not stated:
+        raise ConfigError("name a set with --cfg or --data, or state data.format and data.root")
+    alone = stated[-1] in CLASSIFICATION_FORMATS and stated[-1] not in DETECTION_FORMATS
+    return "classification" if alone else "detection"
 
 
 def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.common.arguments import add_config, add_device, check_task, layers_of
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import add_config, add_device, check_task, layers_of
+from detres.commands.parts.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +42,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.cfg:
         check_task(arguments.cfg, "classification", "eval")
+    reporter = on_terminal()
     asked = Asked(
         cfg=arguments.cfg,
-        layers=layers_of(arguments, "classification"),
+        layers=layers_of(arguments, "classification", reporter),
         overrides=arguments.overrides,
         split=arguments.split,
         out=arguments.out,
         device=arguments.device,
-        reporter=on_terminal(),
+        reporter=reporter,
     )
     models = open_models(arguments.weights, "classification")
     evaluate_classifier(models, asked, predictions=arguments.predictions)

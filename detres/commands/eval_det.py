@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.common.arguments import Task, add_config, add_device, check_task, layers_of
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import Task, add_config, add_device, check_task, layers_of
+from detres.commands.parts.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--cfg {arguments.cfg}: a {stated} config, and {given} is of {task}")
     if localizes and arguments.report:
         raise ConfigError(f"--report shows the errors of detections, and {given} is of localization")
+    reporter = on_terminal()
     asked = Asked(
         cfg=arguments.cfg,
-        layers=layers_of(arguments, task),
+        layers=layers_of(arguments, task, reporter),
         overrides=arguments.overrides,
         split=arguments.split,
         out=arguments.out,
         device=arguments.device,
-        reporter=on_terminal(),
+        reporter=reporter,
     )
     if arguments.detections:
         evaluate_files(arguments.detections, asked, report=arguments.report)

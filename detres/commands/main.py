@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from detres.commands.common.output import forgiving_output
-from detres.commands.common.stopping import INTERRUPTED, say_stopped, stopped_by_signals
+from detres.commands.parts.output import forgiving_output
+from detres.commands.parts.stopping import INTERRUPTED, say_stopped, stopped_by_signals
 from detres.errors import UserError
 from detres.system_errors import system_message
 from detres.version import __version__

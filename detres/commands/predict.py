@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.common.arguments import Once, add_device, split_overrides
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import Once, add_device, split_overrides
+from detres.commands.parts.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -19,8 +19,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from detres.commands.common.arguments import add_device, layers_of
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import add_device, layers_of
+from detres.commands.parts.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             smoke=arguments.smoke,
             only=arguments.only,
             train=not arguments.no_training,
-            layers=layers_of(arguments, task),
+            layers=layers_of(arguments, task, on_terminal()),
             overrides=arguments.overrides,
             device=arguments.device,
             reporter=replace(on_terminal(), terminal=None) if arguments.smoke else on_terminal(),

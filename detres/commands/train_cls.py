@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from detres.commands.common.training import configure_training, run_training
+from detres.commands.parts.training import configure_training, run_training
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 
-from detres.commands.common.arguments import Once
-from detres.commands.common.training import configure_training, run_training
+from detres.commands.parts.arguments import Once
+from detres.commands.parts.training import configure_training, run_training
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

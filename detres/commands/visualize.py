@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.common.arguments import Once, add_config, add_device, layers_of
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import Once, add_config, add_device, layers_of
+from detres.commands.parts.telling import on_terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,16 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from detres.tasks.detection.picturing import draw_set
 
+    reporter = on_terminal()
     sheet, count = draw_set(
         weights=arguments.weights,
         cfg=arguments.cfg,
-        layers=layers_of(arguments),
+        layers=layers_of(arguments, "detection", reporter),
         overrides=arguments.overrides,
         split=arguments.split,
         out=arguments.out,
         limit=arguments.limit,
         score=arguments.score,
         device=arguments.device,
-        reporter=on_terminal(),
+        reporter=reporter,
     )
     print(f"{count} pictures; sheet: {sheet}")

@@ -183,6 +183,9 @@ class DataConfig(Section):
     """Splits of the final evaluation, named as in train."""
     val_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the training images set apart where there is no val."""
+    val_groups: Literal["none", "near_duplicates"] = "none"
+    """What stays together where images are set apart. near_duplicates: pictures that look almost the same, as those of
+    a burst do, so that none is measured on whose like was learned from; every picture is read for it once."""
     classes: tuple[str, ...] | None = None
     """Select and order the classes by name; null: the set's own."""
     difficult: Literal["ignore", "positive", "drop"] = "ignore"

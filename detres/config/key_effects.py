@@ -166,6 +166,7 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         *_heeded("model.rpn.box_loss.beta", BOX_LOSSES, "model.rpn.box_loss.name"),
         *_heeded("model.roi.box_loss.beta", BOX_LOSSES, "model.roi.box_loss.name"),
         Condition(("data.val_fraction",), ("data.val",), "data.val=[]", lambda val: not val),
+        Condition(("data.val_groups",), ("data.val_fraction",), "data.val_fraction", bool),
         _of_formats("data.difficult", lambda entry: entry.has_ignored),
         _of_formats("data.max_pixels", lambda entry: entry.heeds("max_pixels")),
         Condition(("test.refine_nms",), ("test.refine",), "test.refine above 0", bool),

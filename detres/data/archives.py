@@ -22,6 +22,7 @@ ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
 
 _CHUNK = 1 << 20
 _HALF = ".unpacking"
+_LEAST = 512  # what a file takes of a disk, however small it is
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,20 @@ def unpack_archive(archive: Archive, source: Path, target: Path) -> None:
     os.replace(half, target / f".{archive.name}.unpacked")
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a tar or zip, leaving alone every file that is already there in full. DataError where it is damaged."""
+def unpack(archive: Path, target: Path, *, room: int | None = None) -> None:
+    """Unpack a tar or zip, leaving alone every file that is already there in full.
+
+    room: how many bytes its files may have in all. DataError where it is damaged, or has more.
+    """
+    left = room
     with _told_by_name(archive):
         for name, size, stream in _members(archive):
+            left = left if left is None else left - max(size, _LEAST)
+            if left is not None and left < 0:
+                raise DataError(
+                    f"{archive}: it unpacks to more than {room} bytes, which is all there is room for, or far more "
+                    "than a set of its size holds; unpack it by hand, if it is yours, and name the folder"
+                )
             _unpack_one(target, name, size, stream)
 
 

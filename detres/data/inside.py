@@ -42,5 +42,10 @@ def forms_of(name: str) -> list[str]:
     return list(dict.fromkeys((name, name.replace("\\", "/"))))
 
 
+def spelled_there(name: Path, base: Path) -> Path:
+    """A name as it stands where it is there below `base`, else as Windows means it, with slashes for backslashes."""
+    return name if os.path.lexists(base / name) else Path(str(name).replace("\\", "/"))
+
+
 def _starts_with(path: str, folder: str) -> bool:
     return path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)

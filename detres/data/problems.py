@@ -38,6 +38,8 @@ ProblemKind = Literal[
     "written otherwise",
     "nothing to learn from",
     "nothing to measure",
+    "near-duplicates parted",
+    "class not learned",
 ]
 
 

@@ -8,7 +8,9 @@ is no such thing: the caller counts it as a problem.
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -58,6 +60,14 @@ def flag(value: Any) -> bool | None:
         return known
     number = finite_number(value)
     return None if number not in (0.0, 1.0) else bool(number)
+
+
+def stem_ids(names: Sequence[str]) -> list[str]:
+    """Ids of files: the shortest of stem, path without ending and path that is another for every file."""
+    distinct = len(set(names))
+    stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
+    paths = [os.path.splitext(name)[0] for name in names]
+    return next((ids for ids in (stems, paths) if len(set(ids)) == distinct), list(names))
 
 
 def excerpt(value: Any, depth: int = 3) -> Any:

@@ -103,7 +103,7 @@ def check(
         if split != "train" and (wanting := nothing_to_measure(dataset)) is not None:
             more.append(wanting)
         if split != "train" and train is not None:
-            more += shared_images(train, dataset, contents=decode)
+            more += [*shared_images(train, dataset, contents=decode), *unlearned_classes(train, dataset)]
         reports.append(describe(dataset, split, uncovered, more))
         kept = np.setdiff1d(np.arange(len(dataset)), unreadable)
         cleaned[split] = dataset.subset(kept) if unreadable else dataset
@@ -111,6 +111,19 @@ def check(
     if fix is not None:
         write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
     return reports
+
+
+def unlearned_classes(learned: AnnotatedImages, measured: AnnotatedImages) -> list[Problem]:
+    """A problem where a set that is measured on has boxes of classes of which training has none to find."""
+    known = {learned.class_names[label] for label in np.unique(learned.labels[~learned.ignore])}
+    there = [measured.class_names[label] for label in np.unique(measured.labels[~measured.ignore])]
+    unlearned = [name for name in there if name not in known]
+    if not unlearned:
+        return []
+    unlisted = [name for name in unlearned if name not in learned.class_names]
+    refusal = "; training refuses it, unless common classes are selected with data.classes=[…]" if unlisted else ""
+    detail = f"{learned.name} has no box of {', '.join(unlearned)}, which stands here, and will never be found{refusal}"
+    return [Problem("class not learned", measured.name, detail)]
 
 
 def describe(

@@ -63,6 +63,7 @@ class Format:
     has_ignored: whether boxes may be marked difficult or crowds, which data.difficult is about.
     recognize: what a folder, or a file, is of this format; None where it is none. Raises DataError where it is of this
         format without doubt, and which part of it is which split cannot be told. None: sets of it are not recognized.
+    known_by: what recognize looks for, for people.
     """
 
     load: Callable[..., Any] | str
@@ -73,6 +74,7 @@ class Format:
     layout: str = "nothing of it was found"
     has_ignored: bool = True
     recognize: Callable[[Path], Recognized | None] | str | None = None
+    known_by: str | None = None
 
     def read(self, root: Path, split: str, keys: Mapping[str, Any], made: type[Images]) -> Images:
         """What load makes of one split, given those of the keys that it heeds.

@@ -25,7 +25,7 @@ import numpy as np
 from detres.data.classes import select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox, RawImage, index_images
-from detres.data.formats.format import Format
+from detres.data.formats.format import Format, Recognized
 from detres.data.formats.voc.xml import VocFile, parse_annotation
 from detres.data.inside import below
 from detres.data.problems import Problem, ProblemKind
@@ -213,4 +213,21 @@ def _named(box: RawBox, size: tuple[int, int] | None) -> RawBox:
     return box
 
 
-IMAGENET_DET = Format(load_imagenet_det, lambda splits: GET_DET, lambda: tuple(det_classes().values()))
+def recognize_imagenet_det(place: Path) -> Recognized | None:
+    """ILSVRC's folders; of their test nothing is annotated."""
+    base = next((place / name for name in _FOLDERS if os.path.isdir(place / name / "ImageSets" / "DET")), None)
+    if base is None:
+        return None
+    lists = base / "ImageSets" / "DET"
+    train = ("train",) if os.path.isfile(lists / "train_1.txt") else ()
+    val = ("val",) if os.path.isfile(lists / "val.txt") else ()
+    return Recognized(place, "lists in ImageSets/DET/", train=train, val=val) if train or val else None
+
+
+IMAGENET_DET = Format(
+    load_imagenet_det,
+    lambda splits: GET_DET,
+    lambda: tuple(det_classes().values()),
+    recognize=recognize_imagenet_det,
+    known_by="lists in ImageSets/DET/",
+)

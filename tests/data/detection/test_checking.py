@@ -13,6 +13,7 @@ from detres.data.data_file import load_data_file
 from detres.data.detection.checking import AnchorShapes, DataReport, best_anchor_iou, check, count_uncovered
 from detres.data.detection.datasets import load_dataset
 from detres.data.detection.unusable_splits import UnusableSplit
+from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.errors import DataError
 
 SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -204,3 +205,18 @@ def test_anchors_raise_no_alarm_on_sets_that_train_well(
 def test_a_config_without_splits_is_refused() -> None:
     with pytest.raises(DataError, match="names no split"):
         check(DataConfig())
+
+
+def test_a_class_that_training_has_no_box_of_is_told(tmp_path: Path, write_picture) -> None:
+    for split, names in (("train", ["cat"]), ("val", ["cat", "cow"])):
+        write_picture(tmp_path / split / "a.png", seed=len(names))
+        objects = [VocObject(name, (0, 0, 10, 20 + place)) for place, name in enumerate(names)]
+        write_annotation(tmp_path / split / "a.xml", "a.png", (40, 60), objects)
+    data = DataConfig(format="voc", root=str(tmp_path), train=("train",), val=("val",))
+    train, val = check(data)
+    assert [problem.kind for problem in train.problems] == []
+    assert [(p.kind, p.detail.split(",")[0]) for p in val.problems] == [
+        ("class not learned", f"{tmp_path.name}-train has no box of cow")
+    ]
+    swapped = data.model_copy(update={"train": ("val",), "val": ("train",)})
+    assert [report.problems for report in check(swapped)] == [(), ()]

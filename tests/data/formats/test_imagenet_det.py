@@ -10,7 +10,7 @@ import pytest
 from detres.config.detection_schema import DataConfig
 from detres.data.detection.datasets import load_dataset
 from detres.data.formats.imagenet_classes import imagenet_synsets
-from detres.data.formats.imagenet_det import det_classes, load_imagenet_det
+from detres.data.formats.imagenet_det import det_classes, load_imagenet_det, recognize_imagenet_det
 from detres.errors import DataError
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
@@ -168,3 +168,10 @@ def test_a_value_that_is_none_is_counted(det_root: Path) -> None:
     file.write_text(file.read_text().replace("<bndbox>", "<truncated>half</truncated><bndbox>"))
     images = load_imagenet_det(det_root, "val")
     assert (images.problem_counts(), len(images.boxes)) == ({"annotation malformed": 1}, 3)
+
+
+def test_its_folders_are_recognized(det_root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = recognize_imagenet_det(det_root)
+    assert found is not None
+    assert (found.root, found.train, found.val, found.test) == (det_root, ("train",), ("val",), ())
+    assert recognize_imagenet_det(tmp_path_factory.mktemp("empty")) is None

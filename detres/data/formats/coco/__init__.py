@@ -36,4 +36,6 @@ COCO = Format(
     lambda: COCO_CLASSES,
     has_split=_has_split,
     layout="an instances JSON lies with its images beside it, in images/ or in a folder of the JSON's ending",
+    recognize="detres.data.formats.coco.folder:recognize_coco",
+    known_by="instances files: JSON with images, annotations and categories, in the folder or in one right below it",
 )

@@ -123,6 +123,14 @@ def _umbrellas(content: Content) -> dict[str, str]:
     return found
 
 
+def name_by_address(images: Sequence[Entry]) -> None:
+    """Give images that have no file_name the last two parts of their coco_url, as LVIS has it: train2017/a.jpg."""
+    for entry in images:
+        address = entry.get("coco_url")
+        if "file_name" not in entry and isinstance(address, str):
+            entry["file_name"] = "/".join(address.split("/")[-2:])
+
+
 def read_images(
     content: Content, places: ImagePlaces, categories: Categories, complaints: Complaints
 ) -> list[RawImage]:

@@ -11,20 +11,60 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from detres.data.formats.format import Recognized
+from detres.data.looking import look
+from detres.data.places import SplitName
+from detres.data.split_words import SPLIT_WORDS, split_of, splits_among
 from detres.errors import DataError
 
-_SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+_ROBOFLOW_FILE = "_annotations.coco.json"
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _ENTRY = re.compile(rb'"(file_name|image_id|bbox)"\s*:')
 _LOOK = 1 << 16
 _MOST_FOLDERS = 200
+# Other tools write a JSON an image.
+_MOST_FILES = 100
+
+
+def recognize_coco(place: Path) -> Recognized | None:
+    """A Roboflow export, by its folder or any of its files; an annotation file; a folder that holds some.
+
+    Raises DataError where it holds several and cannot tell which is which split.
+    """
+    if place.name == _ROBOFLOW_FILE:
+        return _of_roboflow(place.parent.parent)
+    if not os.path.isdir(place):
+        return _of_file(place) if place.suffix.lower() == ".json" and looks_like_coco(place) else None
+    roboflow = _of_roboflow(place)
+    if roboflow is not None:
+        return roboflow
+    if not is_coco_folder(place):
+        return None
+    splits = coco_splits(place)
+    files = [names[0] for names in splits.values()]
+    return Recognized(place, f"annotations in {', '.join(files)}", **splits)
+
+
+def _of_roboflow(folder: Path) -> Recognized | None:
+    with_file = [name for name in look(folder).folders if (folder / name / _ROBOFLOW_FILE).is_file()]
+    splits = splits_among(with_file)
+    if not splits:
+        return None
+    named = {split: (f"{name}/{_ROBOFLOW_FILE}:{name}",) for split, name in splits.items()}
+    return Recognized(folder, f"{_ROBOFLOW_FILE} in {'/, '.join(splits.values())}/", **named)
+
+
+def _of_file(file: Path) -> Recognized:
+    """One file is the split that its name tells, else train."""
+    splits: dict[SplitName, tuple[str, ...]] = {split_of(file.stem) or "train": (file.name,)}
+    return Recognized(file.parent, "an annotation file", **splits)
 
 
 def is_coco_folder(folder: Path) -> bool:
     return any(_candidates(folder))
 
 
-def coco_splits(folder: Path) -> dict[str, tuple[str, ...]]:
+def coco_splits(folder: Path) -> dict[SplitName, tuple[str, ...]]:
     """The annotation file of each split, by its path from the folder.
 
     A split is told by a word of the file's name, or of its folder's; a single file of no such name is train. Of
@@ -34,7 +74,7 @@ def coco_splits(folder: Path) -> dict[str, tuple[str, ...]]:
     files = list(_candidates(folder))
     if not files:
         raise DataError(f"--data {folder}: no COCO annotation file was found in it, or in the folders right below it")
-    named: dict[str, list[Path]] = {}
+    named: dict[SplitName, list[Path]] = {}
     for file in files:
         split = _split_of(file, folder)
         if split:
@@ -51,31 +91,27 @@ def coco_splits(folder: Path) -> dict[str, tuple[str, ...]]:
             f"their names; write a yaml such as\n  format: coco\n  root: {folder}\n  train: "
             f"{files[0].relative_to(folder).as_posix()}\n  val_fraction: 0.1"
         )
-    return {split: (named[split][0].relative_to(folder).as_posix(),) for split in _SPLIT_WORDS if split in named}
+    return {split: (named[split][0].relative_to(folder).as_posix(),) for split in SPLIT_WORDS if split in named}
 
 
-def _split_of(file: Path, folder: Path) -> str | None:
+def _split_of(file: Path, folder: Path) -> SplitName | None:
     """By the name first: annotations/train/ may hold a val.json, but hardly the reverse."""
-    for name in (file.stem, "/".join(file.relative_to(folder).parts[:-1])):
-        words = set(re.findall(r"[a-z]+", name.lower()))
-        found = [split for split, known in _SPLIT_WORDS.items() if words & set(known)]
-        if len(found) == 1:
-            return found[0]
-    return None
+    return split_of(file.stem) or split_of("/".join(file.relative_to(folder).parts[:-1]))
 
 
 def _candidates(folder: Path) -> Iterable[Path]:
     """JSON files with the keys of COCO's instances, in the folder and in those right below it."""
-    below = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    for place in [folder, *map(Path, below[:_MOST_FOLDERS])]:
+    top = look(folder)
+    for below in (None, *top.folders[:_MOST_FOLDERS]):
         try:
-            files = sorted(file for file in place.glob("*.json") if file.is_file())
-        except OSError:
-            continue
-        yield from (file for file in files if _looks_like_coco(file))
+            here = look(folder / below) if below else top
+        except DataError:
+            continue  # one that may not be read holds nothing of ours
+        files = [here.place / name for name in here.ending(".json")[:_MOST_FILES]]
+        yield from (file for file in files if looks_like_coco(file))
 
 
-def _looks_like_coco(file: Path) -> bool:
+def looks_like_coco(file: Path) -> bool:
     """Whether it has images, and annotations or categories, each a list.
 
     Where keys stand is each tool's own: of a long file one list may be seen to begin, and what its entries have.

@@ -14,7 +14,7 @@ from typing import Any
 from detres.data.classes import select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import index_images
-from detres.data.formats.coco.entries import Complaints, read_categories, read_images
+from detres.data.formats.coco.entries import Complaints, name_by_address, read_categories, read_images
 from detres.data.formats.coco.json import read_instances, without_collections
 from detres.data.formats.coco.places import ImagePlaces, relative_place
 from detres.errors import DataError
@@ -63,6 +63,7 @@ def _load(
     if not content["annotations"]:
         detail = f"nothing is annotated on its {len(content['images'])} images; nothing can be measured on them"
         complaints.add("set without annotations", detail)
+    name_by_address(content["images"])
     places = ImagePlaces(root, file, folder_name, content["images"])
     categories = read_categories(content, complaints)
     images = read_images(content, places, categories, complaints)

@@ -17,9 +17,9 @@ from detres.data.classification.classified import ClassifiedImages
 from detres.data.formats.class_folders import read_class_folders
 from detres.data.formats.shapes import SHAPES
 from detres.data.formats.shapes.drawing import draw_single
-from detres.data.formats.shapes.written_once import write_once
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
+from detres.files.written_once import write_once
 
 IMAGES_PER_CLASS = {"train": 300, "val": 20, "test": 40}
 SIDE = 64

@@ -18,10 +18,10 @@ from detres.data.detection.annotations import AnnotatedImages
 from detres.data.formats.coco.reading import load_coco, write_instances
 from detres.data.formats.shapes import SHAPES
 from detres.data.formats.shapes.drawing import Scene, draw_scene
-from detres.data.formats.shapes.written_once import write_once
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
+from detres.files.written_once import write_once
 
 SPLIT_SIZES = {"train": 480, "val": 64, "test": 96}
 

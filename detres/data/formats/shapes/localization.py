@@ -16,11 +16,11 @@ from detres.data.classification.classified import ClassifiedImages
 from detres.data.formats.class_folders import read_class_folders
 from detres.data.formats.shapes import SHAPES
 from detres.data.formats.shapes.drawing import draw_localized
-from detres.data.formats.shapes.written_once import write_once
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.data.localization.localized import ANNOTATIONS
 from detres.draws import Purpose, numpy_generator
 from detres.errors import DataError
+from detres.files.written_once import write_once
 
 IMAGES_PER_CLASS = {"train": 120, "val": 12, "test": 20}
 SHORTER_SIDE = 96

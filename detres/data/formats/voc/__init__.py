@@ -12,4 +12,6 @@ VOC = Format(
     lambda splits: GET_VOC,
     lambda: VOC_CLASSES,
     has_split="detres.data.formats.voc.reading:has_split",
+    recognize="detres.data.formats.voc.recognition:recognize_voc",
+    known_by="XML files beside images, or in Annotations/ beside JPEGImages/ or images/; or lists in ImageSets/Main/",
 )

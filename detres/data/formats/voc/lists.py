@@ -24,15 +24,17 @@ _PARTS = ("JPEGImages", "Annotations")
 
 
 class Pictures:
-    """The pictures below JPEGImages/, each folder of which is listed once."""
+    """The pictures below JPEGImages/, or another folder of `folder`, each folder of which is listed once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, pictures: str = "JPEGImages", annotations: str = "Annotations") -> None:
         self.folder = folder
-        self._annotations = str(folder / "Annotations")
+        self.place = folder / pictures
+        self.annotations = folder / annotations
+        self._pictures, self._annotations = ("" if at == "." else f"{at}/" for at in (pictures, annotations))
         self._listed: dict[str, dict[str, list[str]]] = {}
 
     def of_entry(self, entry: str, file_name: str | None) -> tuple[str, str | None]:
-        """The picture of an entry, relative to JPEGImages/, and what is doubtful about it.
+        """The picture of an entry, relative to `place`, and what is doubtful about it.
 
         file_name: what the annotation calls it: often the name from before files were renamed or copied, and without a
         folder. So a picture named as the entry, in the entry's own folder, comes first; the <filename> decides between
@@ -45,7 +47,7 @@ class Pictures:
         if own:
             chosen = [name for name in own if name.lower() == beside.lower()]
             return (chosen or own)[0], None if chosen else self._doubt(own, beside)
-        elsewhere = [beside, below(named, self.folder / "JPEGImages") if named != base else None]
+        elsewhere = [beside, below(named, self.place) if named != base else None]
         if not self.is_entry(posixpath.splitext(base)[0]):  # else it is that one's
             elsewhere.append(base)
         there = [name for name in elsewhere if name and self._holds(name)]
@@ -58,7 +60,22 @@ class Pictures:
 
     def is_entry(self, entry: str) -> bool:
         """Whether there is an annotation of this name."""
-        return os.path.isfile(f"{self._annotations}/{entry}.xml")
+        return os.path.isfile(self.annotation_file(entry))
+
+    def annotation_file(self, entry: str) -> str:
+        return f"{self.folder}/{self.annotation_name(entry)}"
+
+    def annotation_name(self, entry: str) -> str:
+        """An annotation's path below `folder`."""
+        return f"{self._annotations}{entry}.xml"
+
+    def relative(self, name: str) -> str:
+        """What picture_name made of a picture, taken back."""
+        return name.removeprefix(self._pictures)
+
+    def picture_name(self, picture: str) -> str:
+        """A picture's path below `folder`."""
+        return f"{self._pictures}{picture}"
 
     def _holds(self, name: str) -> bool:
         folder, base = posixpath.split(name)
@@ -74,7 +91,7 @@ class Pictures:
     def _list(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._listed:
             by_stem: dict[str, list[str]] = {}
-            names = names_in(self.folder / "JPEGImages" / folder)
+            names = names_in(self.place / folder)
             for name in sorted(names, key=lambda name: not is_photograph(name)):
                 stem, suffix = posixpath.splitext(name)
                 if suffix.lower() in IMAGE_SUFFIXES:

@@ -16,4 +16,6 @@ YOLO = Format(
     has_split=_has_split,
     has_ignored=False,
     layout="images/, labels/ and a data.yaml or a classes.txt lie",
+    recognize="detres.data.formats.yolo.recognition:recognize_yolo",
+    known_by="text files of labels beside images, or in labels/ beside images/, and a classes.txt",
 )

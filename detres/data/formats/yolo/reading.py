@@ -16,12 +16,13 @@ from detres.config.yaml_dialect import read_yaml_1_1
 from detres.data.classes import class_name, select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawImage, index_images, other_forms
+from detres.data.formats.yolo.class_lists import class_lists, find_class_list
 from detres.data.formats.yolo.labels import LabelForm, label_file, mirrored_folder, read_labels, shown
 from detres.data.formats.yolo.unused_labels import match_labels
 from detres.data.images.files import is_photograph, list_images, others_problem, printable
 from detres.data.inside import absolute, below, forms_of
 from detres.data.problems import Problem
-from detres.data.values import whole_number
+from detres.data.values import stem_ids, whole_number
 from detres.errors import ConfigError, DataError
 from detres.files.many import read_all
 from detres.files.text import MOST_LIST_BYTES, read_lines, read_text
@@ -67,7 +68,7 @@ def load_yolo(
     names = [shown(file, folder) for file in files]
     images = [
         RawImage(name, image_id, None, each)
-        for name, image_id, each in zip(names, _image_ids(names), boxes, strict=True)
+        for name, image_id, each in zip(names, stem_ids(names), boxes, strict=True)
         if each is not None
     ]
     stem = Path(split).name if Path(split).name != "images" else Path(split).parent.name
@@ -93,10 +94,11 @@ def read_form(root: Path) -> tuple[LabelForm, Path]:
             content = read_data_yaml(file)
             if not is_ours(content):
                 return _form_in(content, str(file)), file
-    listed = (root.parent if _is_yaml(root) else root) / "classes.txt"
-    if os.path.isfile(listed):
-        return LabelForm(_names_by_line(listed)), listed
-    looked = ", ".join(str(file) for file in [*candidates, listed])
+    folder = root.parent if _is_yaml(root) else root
+    listed = find_class_list(folder)
+    if listed is not None:
+        return LabelForm(names_by_line(listed)), listed
+    looked = ", ".join(str(file) for file in [*candidates, class_lists(folder)[0]])
     raise DataError(f"the class names were looked for in {looked} and not found; write `names: [...]` in a data.yaml")
 
 
@@ -105,7 +107,7 @@ def is_ours(content: Any) -> bool:
     return isinstance(content, Mapping) and "format" in content and "names" not in content
 
 
-def _names_by_line(file: Path) -> list[str]:
+def names_by_line(file: Path) -> list[str]:
     lines = [class_name(line) for line in read_text(file).rstrip().split("\n")]
     if "" in lines:
         raise DataError(
@@ -242,11 +244,3 @@ def _one_image_a_label(
             detail = f"{taken.name} has the same label file, {shown(label, folder)}, and is taken; left out"
             found.append(Problem("picture in doubt", shown(file, folder), detail, costs_image=True))
     return [file for file, _ in kept], [label for _, label in kept]
-
-
-def _image_ids(names: Sequence[str]) -> list[str]:
-    """The shortest of stem, path without ending and path that is another for every image."""
-    distinct = len(set(names))
-    stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
-    paths = [os.path.splitext(name)[0] for name in names]
-    return next((ids for ids in (stems, paths) if len(set(ids)) == distinct), list(names))

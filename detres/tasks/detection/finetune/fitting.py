@@ -99,6 +99,7 @@ def fit(
     images = load_dataset(config.data, "train")
     if not (config.data.val or config.data.test or config.data.val_fraction) and len(images) > 1:
         growing.take(Choice("data.val_fraction", _APART, "there is nothing to evaluate on, so a tenth is set apart"))
+        growing.take(Choice("data.val_groups", "near_duplicates", "pictures that look alike stay on one side"))
         images = load_dataset(growing.config.data, "train")
     facts = Facts.of(images)
     growing.take(choices.trunk(beginning))

@@ -271,3 +271,27 @@ def test_an_image_is_found_whatever_unicodes_form_its_name_has(
     images = [{"id": 1, "file_name": stated}, {"id": 2, "file_name": "b.png"}][: 1 if alone else 2]
     dataset = load_entries(images, strict=True)
     assert (dataset.file_name(0), len(dataset.boxes)) == (there, 1)
+
+
+def test_lvis_names_its_images_by_their_address(
+    load_entries: Callable[..., AnnotatedImages], tmp_path: Path, write_picture: Callable[..., Path]
+) -> None:
+    """LVIS v1 has no file_name, no iscrowd, and images of both train2017 and val2017 in its val."""
+    write_picture(tmp_path / "train2017" / "000000391895.png")
+    write_picture(tmp_path / "val2017" / "000000000139.png", seed=1)
+    lists = {"not_exhaustive_category_ids": [2], "neg_category_ids": [1]}
+    images = [
+        {"id": 391895, "coco_url": "http://images.cocodataset.org/train2017/000000391895.png", **lists},
+        {"id": 139, "coco_url": "http://images.cocodataset.org/val2017/000000000139.png", **lists},
+        {"id": 1, "coco_url": "http://images.cocodataset.org/../../../etc/passwd", **lists},
+    ]
+    box = {"id": 1, "image_id": 139, "category_id": 2, "bbox": [1, 2, 10, 20], "area": 200.0}
+    categories = [{"id": 1, "name": "cat", "synset": "cat.n.01"}, {"id": 2, "name": "dog", "frequency": "r"}]
+    found = load_entries(images, [box], categories)
+    assert [found.file_name(i) for i in range(len(found))] == [
+        "train2017/000000391895.png",
+        "val2017/000000000139.png",
+    ]
+    assert found.target(1).boxes.tolist() == [[1, 2, 11, 22]]
+    assert found.class_names == ("cat", "dog")
+    assert found.problem_counts() == {"image missing": 1}

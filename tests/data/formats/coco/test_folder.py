@@ -8,7 +8,7 @@ import pytest
 
 from detres.data.data_file import load_classification_file, load_data_file, task_of_data_file
 from detres.data.detection.datasets import load_dataset
-from detres.data.formats.coco.folder import coco_splits, is_coco_folder
+from detres.data.formats.coco.folder import coco_splits, is_coco_folder, recognize_coco
 from detres.errors import DataError
 
 
@@ -105,3 +105,29 @@ def test_a_folder_without_annotation_files_is_an_error_that_says_so(tmp_path: Pa
 def test_a_folder_of_images_alone_is_no_set_of_the_one_class_images(write_set: Callable[..., Path]) -> None:
     with pytest.raises(DataError, match=r"only class would be images.*no annotation file"):
         load_classification_file(write_set())
+
+
+def test_an_annotation_file_is_the_split_that_its_name_tells(write_set: Callable[..., Path]) -> None:
+    folder = write_set("images/labels.json", "instances_valid.json")
+    for name, split in (("images/labels.json", "train"), ("instances_valid.json", "val")):
+        found = recognize_coco(folder / name)
+        assert found is not None
+        assert {"train": found.train, "val": found.val}[split] == (Path(name).name,)
+    assert recognize_coco(folder / "images" / "0.png") is None
+
+
+def test_a_folder_with_a_json_an_image_is_looked_at_so_far(write_set: Callable[..., Path], tmp_path: Path) -> None:
+    for number in range(150):
+        (tmp_path / f"{number:03}.json").write_text("{}")
+    assert not is_coco_folder(write_set("zz.json"))
+    assert is_coco_folder(write_set("000.json"))
+
+
+def test_roboflows_splits_are_its_folders(write_set: Callable[..., Path]) -> None:
+    folder = write_set("train/_annotations.coco.json", "valid/_annotations.coco.json")
+    for place in (folder, folder / "valid" / "_annotations.coco.json"):
+        found = recognize_coco(place)
+        assert found is not None
+        assert (found.root, found.train, found.val, found.test) == (
+            *(folder, ("train/_annotations.coco.json:train",), ("valid/_annotations.coco.json:valid",), ()),
+        )

@@ -60,6 +60,7 @@ def quick(monkeypatch):
 def test_every_choice_of_a_set_by_hand(coco, quick):
     assert chosen(coco) == {
         "data.val_fraction": 0.1,
+        "data.val_groups": "near_duplicates",
         "data.shortest_side": [256, 288, 320],
         "data.longest_side": 544,
         "data.workers": 8,

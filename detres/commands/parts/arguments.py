@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
+    from detres.config.classification_schema import ClassificationDataConfig
+    from detres.config.detection_schema import DataConfig
     from detres.config.loading import Layer
+    from detres.reporter import Reporter
 
 Task = Literal["detection", "classification", "localization"]
 
@@ -33,7 +36,7 @@ class Once(argparse.Action):
 def add_config(parser: argparse.ArgumentParser) -> None:
     """--cfg, --data and key=value."""
     parser.add_argument("--cfg", metavar="NAME", action=Once, help="a name that `detres configs` lists, or a path")
-    parser.add_argument("--data", metavar="FILE", action=Once, help="your own data: a yaml, or a folder")
+    parser.add_argument("--data", metavar="FILE", action=Once, help="your own data: a folder, its zip, or a yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as optimizer.lr=0.02")
 
 
@@ -51,28 +54,37 @@ def split_overrides(texts: Sequence[str]) -> tuple[list[str], list[str]]:
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+=|[A-Za-z_]\w*=(?:[-+.\deE]+|true|false|\[.*\])$")
 
 
-def layers_of(arguments: argparse.Namespace, task: str = "detection") -> list[Layer]:
-    """What --data says of a set for this task, to be laid over the config's file."""
+def layers_of(arguments: argparse.Namespace, task: str, reporter: Reporter) -> list[Layer]:
+    """What --data says of a set for this task, to be laid over the config's file; how it was understood is told."""
     if not arguments.data:
         return []
     from detres.config.loading import Layer
-    from detres.data.data_file import load_classification_file, load_data_file
+    from detres.data.data_file import load_classification_file, read_data_file
     from detres.errors import ConfigError
 
     if task == "localization":
         raise ConfigError(
             f"--data {arguments.data}: localization reads sets in ImageNet's layout, whose folder is set by data.root="
         )
-    load = load_data_file if task == "detection" else load_classification_file
-    data = load(arguments.data)
+    data: DataConfig | ClassificationDataConfig
+    if task == "detection":
+        data, said, described = read_data_file(arguments.data)
+        for line in said:
+            reporter.say(line)
+    else:
+        data, described = load_classification_file(arguments.data), True
     stated = data.model_dump(mode="json", exclude_unset=True)
     # The file decides which data: splits and classes that only the config's own set has would not be found in it.
     stated |= {"format": data.format}
     cleared: dict[str, Any] = {"train": [], "val": [], "test": [], "classes": None, "val_fraction": 0.0, "root": None}
     if task == "detection":
+        cleared["val_groups"] = "none"
         cleared["strict"] = None  # What may be left out of one set was not said of another.
     source = str(arguments.data)
-    return [Layer(source, {"task": task, "data": cleared}), Layer(source, {"data": stated}, origin="set")]
+    return [
+        Layer(source, {"task": task, "data": cleared}),
+        Layer(source, {"data": stated}, origin="set" if described else "made"),
+    ]
 
 
 def check_task(cfg: str | Path, task: Task, verb: Literal["train", "eval"]) -> Task:

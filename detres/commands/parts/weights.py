@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detres.commands.common.arguments import Task
+from detres.commands.parts.arguments import Task
 from detres.config.finding import find_config
 from detres.config.loading import read_layer, read_override
 from detres.tasks.runs.opened_model import open_model

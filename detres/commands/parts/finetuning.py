@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 
-from detres.commands.common.weights import said_by
+from detres.commands.parts.weights import said_by
 from detres.config.detection_schema import Config
 from detres.config.key_effects import in_training, in_training_from_weights
 from detres.config.loading import Layer, load_config, of_schema, read_override

@@ -1,4 +1,4 @@
-"""Sets that are drawn by detres itself, and written on first use."""
+"""Folders that detres fills itself, on first use: drawn sets, unpacked archives."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ except ImportError:  # Windows has no such locks; there the folders of killed pr
 _STAMP = "VERSION.txt"
 
 
-def write_once(root: Path, version: str, write: Callable[[Path], None]) -> None:
+def write_once(
+    root: Path, version: str, write: Callable[[Path], None], *, stamp: str = _STAMP, renew: bool = False
+) -> None:
     """Have `write` fill root, unless this version of the set is there.
 
     It is written beside root and renamed when it is complete: processes that do so at once do not disturb each other.
-    What killed ones left of it is taken away. Raises DataError where root holds something else or cannot be written.
+    What killed ones left of it is taken away. stamp: the file in root that says which version it is. renew: another
+    version, known by that file, is replaced.
+    Raises DataError where root holds something else or cannot be written.
     """
-    if _is_complete(root, version) and not any(_leftovers(root)):
+    if _is_complete(root, version, stamp, renew) and not any(_leftovers(root)):
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -34,25 +38,27 @@ def write_once(root: Path, version: str, write: Callable[[Path], None]) -> None:
             if alone:
                 for path in _leftovers(root):
                     remove(path)
-            if not _is_complete(root, version):
-                _write_beside(root, version, write)
+            if not _is_complete(root, version, stamp, renew):
+                if (root / stamp).is_file():
+                    remove(root)
+                _write_beside(root, version, write, stamp)
     except OSError as error:
         raise DataError(
             f"{root}: the set cannot be written there ({error.strerror}); make room, or set data.root"
         ) from None
 
 
-def _write_beside(root: Path, version: str, write: Callable[[Path], None]) -> None:
+def _write_beside(root: Path, version: str, write: Callable[[Path], None], stamp: str) -> None:
     partial = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-"))
     try:
         write(partial)
-        (partial / _STAMP).write_text(version + "\n")
+        (partial / stamp).write_text(version + "\n")
         partial.chmod(0o755)  # mkdtemp's folders are private to their maker
         try:
             partial.rename(root)
         except OSError:
             # Another process was first.
-            if not _is_complete(root, version):
+            if not _is_complete(root, version, stamp, renew=False):
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,11 +88,13 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _is_complete(root: Path, version: str) -> bool:
+def _is_complete(root: Path, version: str, stamp: str, renew: bool) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    stamp = root / _STAMP
-    found = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else "something else"
+    file = root / stamp
+    found = file.read_text(encoding="utf-8").strip() if file.is_file() else "something else"
     if found != version:
+        if renew and file.is_file():
+            return False
         raise DataError(f"{root}: it holds {found}, this is {version}; remove the folder, or set data.root to another")
     return True

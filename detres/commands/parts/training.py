@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from detres.commands.common.arguments import Once, Task, add_config, add_device, check_task, layers_of
-from detres.commands.common.telling import on_terminal
+from detres.commands.parts.arguments import Once, Task, add_config, add_device, check_task, layers_of
+from detres.commands.parts.telling import on_terminal
 from detres.errors import ConfigError
 from detres.tasks.detection.finetune import FINETUNE
 
@@ -34,18 +34,18 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     fits = task == "detection" and bool(arguments.data) and not arguments.cfg and not goes_on
     cfg = arguments.cfg or (FINETUNE if fits else _config_of_run(arguments))
     task = check_task(cfg, task, "train")
-    layers = layers_of(arguments, task)
-    if goes_on:  # What the file of --data leaves open is the run's to say.
-        layers = [layer for layer in layers if layer.origin == "set"]
+    layers = layers_of(arguments, task, reporter)
+    if goes_on:
+        layers = layers[1:]  # The first clears what --data leaves open, which is the run's to say.
     said: tuple[str, ...] = ()
     if fits:
-        from detres.commands.common.finetuning import fitted_layers
+        from detres.commands.parts.finetuning import fitted_layers
 
         layers = fitted_layers(arguments, layers, reporter)
     elif arguments.time is not None and not goes_on:
         raise ConfigError(f"--time {arguments.time}: it is for --data alone; beside --cfg, state training.epochs")
     elif arguments.weights:
-        from detres.commands.common.weights import said_by
+        from detres.commands.parts.weights import said_by
 
         theirs = said_by(arguments, cfg, task)
         said = theirs.lines

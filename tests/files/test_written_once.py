@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.formats.shapes.written_once import write_once
 from detres.errors import DataError
+from detres.files.written_once import write_once
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from detres.data.formats.shapes.written_once import write_once
+from detres.files.written_once import write_once
 def write(folder):
     (folder / "big").write_text("x")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -83,3 +83,16 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be written there \(No space left on device\); make room"):
         write_once(tmp_path / "set", "v1", full)
     assert names(tmp_path) == []
+
+
+def test_another_version_is_replaced_where_that_is_asked_for_and_a_foreign_folder_never(tmp_path: Path) -> None:
+    write_once(tmp_path / "set", "v1", write, stamp=".of")
+    with pytest.raises(DataError, match="it holds v1, this is v2"):
+        write_once(tmp_path / "set", "v2", write, stamp=".of")
+    write_once(tmp_path / "set", "v2", lambda folder: (folder / "new").touch(), stamp=".of", renew=True)
+    assert names(tmp_path / "set") == [".of", "new"]
+    (tmp_path / "mine").mkdir()
+    write(tmp_path / "mine")
+    with pytest.raises(DataError, match="it holds something else"):
+        write_once(tmp_path / "mine", "v1", write, stamp=".of", renew=True)
+    assert names(tmp_path / "mine") == ["image"]

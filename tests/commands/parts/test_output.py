@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from detres.commands.common.output import Output, forgiving_output
+from detres.commands.parts.output import Output, forgiving_output
 from detres.errors import tell
 
 ROOT = Path(__file__).parents[2]
-SPEAKS = "from detres.commands.common.output import forgiving_output\nwith forgiving_output() as output:\n    "
+SPEAKS = "from detres.commands.parts.output import forgiving_output\nwith forgiving_output() as output:\n    "
 
 
 class Failing(io.StringIO):
