@@ -124,7 +124,7 @@ WRONG = [
     ("detection", "data: {train: 3}"),
     ("detection", "data: {shortest_side: []}"),
     ("detection", "data: {shortest_side: 0}"),
-    ("detection", "data: {format: excel}"),
+    ("detection", "data: {format: kokos}"),
     ("detection", "training: {steps: 0}"),
     ("detection", "training: {steps: 1.5}"),
     ("detection", "training: {eval_every: 1 hour}"),
