@@ -130,13 +130,13 @@ def test_files_by_hand(splits, tmp_path):
     assert "<ymax>20</ymax>" in xml
 
 
-def test_an_object_at_the_edge_keeps_a_pixel_in_voc(tmp_path):
+def test_a_tiny_object_at_the_edge_is_no_box_without_area_in_voc(tmp_path):
     picture(tmp_path / "source", "a.png")
     images = made(tmp_path / "source", [RawImage("a.png", "a", None, [RawBox("cat", (58.6, 38.6, 59.4, 39.4))])])
     lost = write_set({"train": images}, tmp_path / "out", "voc")
     assert lost[0] == "classes without a box, which VOC knows by their boxes alone: dog"
     assert read_back(tmp_path / "out")["train"].class_names == ("cat",)
-    assert read_back(tmp_path / "out")["train"].boxes.tolist() == [[59.0, 39.0, 60.0, 40.0]]
+    assert read_back(tmp_path / "out")["train"].boxes.tolist() == [[58.0, 38.0, 60.0, 40.0]]
 
 
 def test_mistakes_leave_nothing(splits, tmp_path):

@@ -17,6 +17,10 @@ from detres.data.writing.pictures import Splits, picture_names, place_pictures
 from detres.files.whole import write_whole
 
 
+_LEAST = 2
+"""Pixels a side of a box: of one pixel are those that converters made of boxes without area, and are read as such."""
+
+
 @dataclass(frozen=True)
 class VocObject:
     """xyxy: continuous pixels; written as VOC's inclusive ones from 1."""
@@ -54,7 +58,7 @@ def _text(parent: ElementTree.Element, name: str, text: str) -> None:
 def write_voc(splits: Splits, folder: Path, *, link: bool) -> list[str]:
     """Sets as VOC: Annotations/, JPEGImages/ and a list for each split, and a data.yaml with the order of the classes.
 
-    Boxes are in whole pixels, as VOC's are, and at least one pixel wide and high.
+    Boxes are in whole pixels, as VOC's are.
     """
     names, described = picture_names(splits), dict[str, object](format="voc", root=".")
     rounded = crowds = 0
@@ -88,8 +92,8 @@ def write_voc(splits: Splits, folder: Path, *, link: bool) -> list[str]:
 def _whole_pixels(corners: NDArray[np.float64], images: AnnotatedImages) -> NDArray[np.float64]:
     low = np.floor(corners[:, :2] + 0.5)
     most = images.sizes[images.box_images()][:, ::-1]
-    low = np.minimum(low, most - 1)
-    return np.concatenate([low, np.maximum(np.floor(corners[:, 2:] + 0.5), low + 1)], axis=1)
+    low = np.minimum(low, most - _LEAST)
+    return np.concatenate([low, np.maximum(np.floor(corners[:, 2:] + 0.5), low + _LEAST)], axis=1)
 
 
 def _object(images: AnnotatedImages, row: int, corners: NDArray[np.float64]) -> VocObject:
