@@ -40,6 +40,7 @@ ProblemKind = Literal[
     "nothing to measure",
     "near-duplicates parted",
     "class not learned",
+    "looks like a learned one",
 ]
 
 

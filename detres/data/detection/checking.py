@@ -6,7 +6,7 @@ I images, T boxes, K classes, A anchor shapes of a level.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from detres.config.detection_schema import DataConfig
 from detres.config.yaml_dialect import write_yaml
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.datasets import load_split, nothing_to_learn, nothing_to_measure
+from detres.data.detection.near_duplicates import looking_alike
 from detres.data.detection.shared_images import shared_images
 from detres.data.detection.unusable_splits import UnusableSplit, refuse_useless
 from detres.data.formats.coco.reading import coco_ground_truth, write_instances
@@ -103,7 +104,10 @@ def check(
         if split != "train" and (wanting := nothing_to_measure(dataset)) is not None:
             more.append(wanting)
         if split != "train" and train is not None:
-            more += [*shared_images(train, dataset, contents=decode), *unlearned_classes(train, dataset)]
+            shared = shared_images(train, dataset, contents=decode)
+            more += [*shared, *unlearned_classes(train, dataset)]
+            if decode:
+                more += resembling(train, dataset, {problem.file for problem in shared})
         reports.append(describe(dataset, split, uncovered, more))
         kept = np.setdiff1d(np.arange(len(dataset)), unreadable)
         cleaned[split] = dataset.subset(kept) if unreadable else dataset
@@ -111,6 +115,19 @@ def check(
     if fix is not None:
         write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
     return reports
+
+
+def resembling(learned: AnnotatedImages, measured: AnnotatedImages, told: Collection[str]) -> list[Problem]:
+    """A problem for each image that looks almost as one that is trained on, such as the next shot of a burst.
+
+    told: files that were found to be the same as one, of which nothing more is to be said.
+    """
+    alike = {measured.file_name(i): learned.file_name(j) for i, j in looking_alike(learned, measured).items()}
+    return [
+        Problem("looks like a learned one", name, f"it looks almost as {other} of {learned.name}, which is trained on")
+        for name, other in alike.items()
+        if name not in told
+    ]
 
 
 def unlearned_classes(learned: AnnotatedImages, measured: AnnotatedImages) -> list[Problem]:

@@ -20,6 +20,10 @@ from detres.errors import DataError
 
 # Bits of 64 in which shots of one burst may differ; what was measured stands in docs/design.md.
 NEAR = 8
+ALIKE = 4
+"""Bits in which pictures of two splits may differ to be told as the same: fewer, since here each pair is an alarm."""
+_EDGES = 8
+"""Bits that are set in the hash of a picture that shows something."""
 _BITS = 64
 _PAIRS_AT_ONCE = 1 << 22
 _ONES = np.array([bin(number).count("1") for number in range(1 << 16)], dtype=np.uint8)
@@ -36,12 +40,44 @@ class Parted:
 
 def groups_among(images: AnnotatedImages) -> NDArray[np.int64]:
     """(I,) for each image the least index of its group. What cannot be read is a group by itself."""
-    files = tuple((str(images.path(i)), bool(images.turned[i])) for i in range(len(images)))
-    return np.array(_groups_of_files(files, images.max_pixels))
+    return np.array(_groups_of_files(_files_of(images), images.max_pixels))
+
+
+def looking_alike(learned: AnnotatedImages, measured: AnnotatedImages) -> dict[int, int]:
+    """For images of `measured` one of `learned` that looks the same, or nearly: the nearest within ALIKE bits.
+
+    Of pictures with hardly an edge, such as blank pages, all look the same, and none is told.
+    """
+    before, found = list(_telling_hashes(learned)), {}
+    theirs = np.array([each for _, each in before], dtype=np.uint64)
+    for i, each in _telling_hashes(measured) if before else ():
+        bits = _distances(theirs, np.uint64(each))
+        if bits[nearest := int(bits.argmin())] <= ALIKE:
+            found[i] = before[nearest][0]
+    return found
+
+
+def _telling_hashes(images: AnnotatedImages) -> Iterator[tuple[int, int]]:
+    """Images that can be read and have edges, each with its hash."""
+    hashes = _hashes_of_files(_files_of(images), images.max_pixels)
+    yield from ((i, each) for i, each in enumerate(hashes) if each is not None and each.bit_count() >= _EDGES)
+
+
+def _files_of(images: AnnotatedImages) -> tuple[tuple[str, bool], ...]:
+    return tuple((str(images.path(i)), bool(images.turned[i])) for i in range(len(images)))
 
 
 @lru_cache(maxsize=1)  # train and val are made of one set, one after the other, and pictures take long to read
 def _groups_of_files(files: tuple[tuple[str, bool], ...], max_pixels: int | None) -> tuple[int, ...]:
+    found = _hashes_of_files(files, max_pixels)
+    readable = np.flatnonzero([each is not None for each in found])
+    groups = np.arange(len(files))
+    groups[readable] = readable[groups_of(np.array([each for each in found if each is not None], dtype=np.uint64))]
+    return tuple(groups.tolist())
+
+
+@lru_cache(maxsize=4)
+def _hashes_of_files(files: tuple[tuple[str, bool], ...], max_pixels: int | None) -> tuple[int | None, ...]:
     def read(file: tuple[str, bool]) -> int | None:
         try:
             return difference_hash(file[0], file[1], max_pixels=max_pixels)
@@ -49,11 +85,7 @@ def _groups_of_files(files: tuple[tuple[str, bool], ...], max_pixels: int | None
             return None  # told where it is used
 
     with ThreadPoolExecutor() as pool:  # decoding happens outside Python's lock
-        found = list(pool.map(read, files))
-    readable = np.flatnonzero([each is not None for each in found])
-    groups = np.arange(len(files))
-    groups[readable] = readable[groups_of(np.array([each for each in found if each is not None], dtype=np.uint64))]
-    return tuple(groups.tolist())
+        return tuple(pool.map(read, files))
 
 
 def groups_of(hashes: NDArray[np.uint64], near: int = NEAR) -> NDArray[np.int64]:
@@ -131,7 +163,7 @@ def _join_near(values: NDArray[np.uint64], members: NDArray[np.int64], near: int
         members = members[step:]
 
 
-def _distances(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def _distances(a: NDArray[np.uint64], b: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint8]:
     """In how many bits numbers differ."""
     differing = a ^ b
     if hasattr(np, "bitwise_count"):  # numpy 2

@@ -10,8 +10,9 @@ from torchvision.ops import box_iou
 
 from detres.config.detection_schema import DataConfig
 from detres.data.data_file import load_data_file
+from detres.data.detection import checking
 from detres.data.detection.checking import AnchorShapes, DataReport, best_anchor_iou, check, count_uncovered
-from detres.data.detection.datasets import load_dataset
+from detres.data.detection.datasets import load_dataset, load_split
 from detres.data.detection.unusable_splits import UnusableSplit
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.errors import DataError
@@ -220,3 +221,12 @@ def test_a_class_that_training_has_no_box_of_is_told(tmp_path: Path, write_pictu
     ]
     swapped = data.model_copy(update={"train": ("val",), "val": ("train",)})
     assert [report.problems for report in check(swapped)] == [(), ()]
+
+
+def test_a_picture_that_looks_as_one_that_is_learned_is_told_once(coco_root: Path, monkeypatch) -> None:
+    train = val = load_split(_config(coco_root), "test")
+    monkeypatch.setattr(checking, "looking_alike", lambda learned, measured: {0: 1})
+    (problem,) = checking.resembling(train, val, set())
+    assert (problem.kind, problem.file) == ("looks like a learned one", val.file_name(0))
+    assert train.file_name(1) in problem.detail
+    assert checking.resembling(train, val, {val.file_name(0)}) == []

@@ -10,7 +10,7 @@ import pytest
 from detres.config.detection_schema import DataConfig
 from detres.data.detection import near_duplicates
 from detres.data.detection.datasets import load_dataset, load_split
-from detres.data.detection.near_duplicates import NEAR, groups_among, groups_of, part
+from detres.data.detection.near_duplicates import NEAR, groups_among, groups_of, looking_alike, part
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.errors import DataError
 
@@ -143,3 +143,31 @@ def test_a_picture_that_cannot_be_read_is_a_group_by_itself(
     monkeypatch.setattr(near_duplicates, "difference_hash", hash_or_refuse)
     images = load_split(data.model_copy(update={"val_fraction": 0.0}), "train")
     assert groups_among(images).tolist() == [0, 1, 2, 0]  # 0_0, 0_1, 1_0, 2_0
+
+
+def scene(seed: int, shift: int = 0) -> np.ndarray:
+    """A picture of smooth blobs, moved by some pixels."""
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3)).astype(np.uint8)
+    large = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
+    return np.roll(large, shift, axis=1)
+
+
+def test_what_looks_as_a_learned_picture_is_found_and_blank_pages_are_not(tmp_path: Path) -> None:
+    pictures = {
+        "train/a.png": scene(0),
+        "train/b.png": scene(1),
+        "train/blank.png": np.full((480, 640, 3), 250, np.uint8),
+        "val/next_shot.jpg": np.clip(scene(1, shift=2).astype(int) + 12, 0, 255).astype(np.uint8),
+        "val/other.png": scene(2),
+        "val/blank.png": np.full((480, 640, 3), 240, np.uint8),
+    }
+    for name, pixels in pictures.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(file), pixels)
+        write_annotation(file.with_suffix(".xml"), file.name, (480, 640), [VocObject("x", (1, 2, 60, 70))])
+    data = DataConfig(format="voc", root=str(tmp_path), train="train", val="val")
+    train, val = load_split(data, "train"), load_split(data, "val")
+    found = {val.file_name(i): train.file_name(j) for i, j in looking_alike(train, val).items()}
+    assert found == {"val/next_shot.jpg": "train/b.png"}
+    assert looking_alike(train.subset([]), val) == {}

@@ -16,7 +16,6 @@ from detres.data.writing.boxes import corners_inside
 from detres.data.writing.pictures import Splits, picture_names, place_pictures
 from detres.files.whole import write_whole
 
-
 _LEAST = 2
 """Pixels a side of a box: of one pixel are those that converters made of boxes without area, and are read as such."""
 
