@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from torchvision.models import resnet50
+
+from detres.backbones.weights.metadata import WeightsMetadata
+from detres.structures import IMAGENET_STATS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "datasets").glob("*.md")])
@@ -56,3 +64,21 @@ def test_the_heart_is_as_long_as_its_page_says() -> None:
     assert len(told) == 10
     assert told == {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in told}
     assert f"That is {sum(told.values()):,} lines." in page
+
+
+@pytest.mark.slow
+def test_the_readmes_python_runs_as_it_stands(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder with a photo and a run; a file stands in for published weights, which a test does not fetch."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (120, 90), (90, 120, 60)).save("photo.jpg")
+    Path("runs").mkdir()
+    Path("runs/shapes_r18").symlink_to(trained)
+    torch.save(resnet50().state_dict(), "published.pth")
+    Path("published.pth.json").write_text(WeightsMetadata("resnet50", IMAGENET_STATS).to_json(), encoding="utf-8")
+    assert block.count('"pretrained"') == 1
+    here: dict[str, Any] = {}
+    exec(compile(block.replace('"pretrained"', '"published.pth"'), "README.md", "exec"), here)
+    assert here["features"]["c4"].shape[:2] == (1, 1024)
+    assert np.asarray(here["picture"]).shape == (90, 120, 3)
+    assert Path("detector.pt2").stat().st_size > 0
