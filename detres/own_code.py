@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 from detres.errors import ConfigError, UserError, raised_in
@@ -14,13 +17,24 @@ def find_own(name: str, key: str) -> Any:
     """What `module:callable` names. key: which stated it, for messages. Raises ConfigError where nothing is there."""
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return getattr(_imported(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"{key} {name} cannot be imported: {error}; module:callable names something that can be"
+            f"{key} {name} cannot be imported: {error}; module:callable names something that can be, from the current "
+            "folder, from those of PYTHONPATH, or installed"
         ) from error
     except Exception as error:
         own_failed(error, f"{key} {name}: to import it")
+
+
+def _imported(module: str) -> ModuleType:
+    """Also from the current folder, as `python -m` has it and installed commands have not: last, so that nothing that
+    is installed is hidden by a file there.
+    """
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # It stays: processes that load data are started with it.
+        importlib.invalidate_caches()
+    return importlib.import_module(module)
 
 
 def find_own_function(name: str, key: str) -> Callable[..., Any]:

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +53,15 @@ def test_what_ours_says_by_way_of_it_and_too_little_memory_stay_as_they_are() ->
     for error in (DataError("ours"), MemoryError()):
         with pytest.raises(type(error)):
             own_failed(error, "key")
+
+
+def test_a_module_of_the_current_folder_is_found_and_hides_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.chdir(tmp_path)
+    name = f"beside_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text("def three(): return 3")
+    (tmp_path / "torch.py").write_text("raise ValueError")
+    assert find_own(f"{name}:three", "key")() == 3
+    assert sys.path[-1] == str(tmp_path)
+    with pytest.raises(ConfigError, match="from the current folder, from those of PYTHONPATH, or installed"):
+        find_own("beside_nothing:f", "key")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from detres.data.archives import Archive, is_half_unpacked, is_unpacked, unpack_archive, what_is_wrong
 from detres.errors import ConfigError, DataError
+from detres.files.places import is_address
 from detres.lookup import nearest
 
 _CHUNK = 1 << 20
@@ -169,6 +170,8 @@ def prepare(
     checksum: check it where the publisher states one. Raises DataError that lists every archive that is missing, of the
     wrong size or damaged, before anything is unpacked.
     """
+    if mirror is not None and not is_address(mirror):
+        raise ConfigError(f"--mirror {mirror}: no address; expected one such as https://example.org/archives")
     left = [archive for archive in archives if not is_unpacked(archive, target)]
     for archive in archives:
         if archive not in left:

@@ -231,3 +231,9 @@ def test_the_published_resnet_50_just_works():
     assert net.norms["c5"] == "batch"
     with pytest.raises(WeightsError, match="allow_mismatch"):
         build_backbone("resnet50", weights=MSRA, stride_in="3x3")
+
+
+@pytest.mark.parametrize("norm", ["frozen", dict.fromkeys(("c1", "c2", "c3", "c4"), "batch") | {"c5": "frozen"}])
+def test_frozen_norms_cannot_start_at_zero(norm):
+    with pytest.raises(ConfigError, match="zero_init_last starts norms at zero, which frozen ones never leave"):
+        build_backbone("resnet18", norm=norm, zero_init_last=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from detres.files.whole import write_whole
 from detres.training.logging.logger import Kind, RunStart, finite_numbers
 
 
@@ -18,7 +19,7 @@ class MarkdownLog:
             head, rule, *rows = self._path.read_text(encoding="utf-8").splitlines()
             self._columns = _cells(head)[1:]
             kept = [row for row in rows if run.keeps("eval", int(_cells(row)[0]))]
-            self._path.write_text("".join(f"{line}\n" for line in (head, rule, *kept)), encoding="utf-8")
+            write_whole(self._path, "".join(f"{line}\n" for line in (head, rule, *kept)))
 
     def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
         if kind != "eval":
