@@ -311,7 +311,7 @@ def text_of(value: Any) -> str:
     """A value about as a yaml has it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return f"[{', '.join(map(text_of, value))}]" if isinstance(value, tuple | list) else str(value)
 
 
 def _value(config: ExperimentConfig, key: str) -> Any:

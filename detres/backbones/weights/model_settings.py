@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from torch import Tensor, nn
 
-from detres.backbones.weights.described import check_described, check_extents
+from detres.backbones.weights.described import check_described, check_extents, shapes_of
 from detres.backbones.weights.metadata import WeightsMetadata
 from detres.checkpoints.reading import read_metadata, read_safetensors
+from detres.config.key_effects import text_of
+from detres.config.loading import leaves, value_at
+from detres.config.model_keys import MODEL_KEYS
 from detres.config.problems import in_a_line
 from detres.config.sections import Section
 from detres.errors import WeightsError
@@ -113,6 +116,27 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
             raise WeightsError(
                 f"{where}: its {'; its '.join(wrong)}. Weights stay in the model they were trained in: leave that out"
             )
+
+    def check_shapes(self, model: Any, where: str) -> None:
+        """Raise WeightsError, naming the keys, where a model is asked for whose tensors have other names or shapes.
+
+        Of backbone and classes others decide. Code of the user's is not built to ask.
+        """
+        trained, asked = self._architecture_of(self.model), self._architecture_of(model)
+        wrong = {key: value for key, value in asked.items() if value != trained[key]}
+        if not wrong or self.is_code:
+            return
+        alike = model.model_copy(update={"backbone": self.model.backbone, "class_names": self.model.class_names})
+        if shapes_of(lambda: self.build(where)) != shapes_of(lambda: replace(self, model=alike).build(where)):
+            self.check_asked(wrong, trained, where)
+
+    def _architecture_of(self, model: Section) -> dict[str, str]:
+        """What shapes tensors beside the backbone, as yaml has it, by key."""
+        values = model.model_dump(exclude={"backbone"})
+        keys = {".".join(path): value_at(values, path) for path in leaves(values)}
+        return {
+            f"model.{key}": text_of(value) for key, value in keys.items() if MODEL_KEYS[self.task].is_architecture(key)
+        }
 
     def backbone_as_trained(self) -> dict[str, Any]:
         """What keys of model.backbone were in the training, also where the config left them open: those that are known.
