@@ -24,7 +24,7 @@ from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.sections import ExperimentConfig, Section
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml, write_yaml
-from detres.errors import ConfigError, DataError
+from detres.errors import ConfigError, DataError, kind_of
 from detres.files.text import read_text
 from detres.tables import SCHEMAS
 
@@ -269,7 +269,7 @@ def read_layer(path: Path) -> Layer:
         raise ConfigError(str(error)) from None
     values, lines = read_yaml(text, source)
     if values is not None and not isinstance(values, dict):
-        raise ConfigError(f"{source}: got a {type(values).__name__}, expected groups of keys such as `model:`")
+        raise ConfigError(f"{source}: got {kind_of(values)}, expected groups of keys such as `model:`")
     return Layer(source, values or {}, lines, trusted=True)
 
 

@@ -166,9 +166,7 @@ class OptimizerConfig(Section):
     @field_validator("name")
     @classmethod
     def _name_is_known(cls, name: str) -> str:
-        if name not in OPTIMIZERS and not name.startswith("timm/"):
-            raise ValueError(f"got {name!r}, expected one of {', '.join(OPTIMIZERS)}, or timm/NAME")
-        return name
+        return name if name.startswith("timm/") else OPTIMIZERS.check(name, also=", or timm/NAME")
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:

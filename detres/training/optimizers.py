@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from detres.errors import ConfigError
-from detres.lookup import heeded
+from detres.lookup import heeded, nearest
 from detres.tables import OPTIMIZERS
 
 
@@ -63,9 +63,12 @@ def _build_timm(name: str, groups: list[dict], *, lr: float, momentum: float) ->
 
     own = name.removeprefix("timm/")
     if own == name or own not in list_optimizers():
-        known = ", ".join(map(str, list_optimizers()))
-        ours = ", ".join(OPTIMIZERS)
-        raise ConfigError(f"optimizer.name={name}: there are {ours}, and timm/NAME with one of {known}")
+        theirs = list(map(str, list_optimizers()))
+        if close := nearest(name, OPTIMIZERS, 1) or [f"timm/{each}" for each in nearest(own, theirs, 1)]:
+            raise ConfigError(f"optimizer.name={name}: there is no such optimizer; did you mean {close[0]}?")
+        raise ConfigError(
+            f"optimizer.name={name}: there are {', '.join(OPTIMIZERS)}, and timm/NAME with one of {', '.join(theirs)}"
+        )
     return create_optimizer_v2(groups, own, lr=lr, momentum=momentum)
 
 

@@ -22,7 +22,7 @@ from detres.config.loading import leaves, value_at
 from detres.config.model_keys import MODEL_KEYS
 from detres.config.problems import in_a_line
 from detres.config.sections import Section
-from detres.errors import WeightsError
+from detres.errors import WeightsError, kind_of
 from detres.files.strict_json import parse_json
 from detres.version import __version__
 
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from detres.config.localization_schema import LocalizerConfig
 
 METADATA_KEY = "detres"
+# Of each task's files what they are, and which commands take them, for people.
+_KNOWN_BY = {
+    "detection": "a detector, which eval_det, predict, visualize and train_det take",
+    "localization": "a localizer, which eval_det takes, and train_det with a localizer's --cfg",
+    "classification": "a classifier, which eval_cls and train_cls take",
+}
 _SHOWN = 1000  # characters of what a file says, in messages
 
 Model = TypeVar("Model", bound="ModelConfig | ClassifierConfig | LocalizerConfig")
@@ -210,7 +216,7 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
         try:
             text = parse_json(metadata[METADATA_KEY])
             if not isinstance(text, dict):
-                raise ValueError(f"got a {type(text).__name__}, expected keys such as task, model and test")
+                raise ValueError(f"got {kind_of(text)}, expected keys such as task, model and test")
             cls._check_origin(text, where)
             settings = cls._from_text(text, where)
         except (ValueError, KeyError, TypeError, RecursionError, ArithmeticError) as error:
@@ -228,6 +234,8 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
                 f"{where}: a classifier, not a {cls.kind}; a {cls.kind} starts from its trunk with "
                 f"model.backbone.weights={where}"
             )
+        if task in _KNOWN_BY and task != cls.task:
+            raise WeightsError(f"{where}: {_KNOWN_BY[task]}, and here a {cls.kind} is expected")
         schema = text["schema"]
         if task != cls.task or schema > cls.schema:
             raise WeightsError(
