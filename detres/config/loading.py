@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from detres.config.code_names import CodeName, code_names
-from detres.config.epochs import with_shares
+from detres.config.epochs import never_reached, with_shares
 from detres.config.finding import find_config, short_path
 from detres.config.key_effects import Use, in_training, why_idle
 from detres.config.problems import all_keys, describe_problems
@@ -115,6 +115,7 @@ def read_config(
     idle = tuple(line for layer, line in _idle(config, [*recipe, *stated], use) if layer.origin == "config")
     explicit = {key for layer in stated for key in leaves(layer.values)}
     if not explicit.intersection(_CALL_FOR_SCALING) or not trusted:
+        idle = (*idle, *_too_short(config, file, use))
         return LoadedConfig(config, idle=idle)  # A run's own config is what became of its recipe, not one.
     schema = _schema_of(recipe)
     written = _checked(schema, _laid_over(schema, recipe), recipe).training
@@ -122,7 +123,12 @@ def read_config(
     steps = written.steps * written.batch / config.training.batch
     config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
     config, to_epochs = with_shares(config, recipe_steps=config.training.steps, explicit=explicit)
-    return LoadedConfig(config, (*to_batch, *to_steps, *to_epochs), idle)
+    return LoadedConfig(config, (*to_batch, *to_steps, *to_epochs), (*idle, *_too_short(config, file, use)))
+
+
+def _too_short(config: AnyConfig, file: Layer, use: Use) -> tuple[str, ...]:
+    """What of the schedule the run never comes to; of a run's own config that was said when it began."""
+    return () if file.origin == "made" or use("schedule.milestones") else tuple(never_reached(config))
 
 
 def of_schema(config: AnyConfig, schema: type[AnySection]) -> AnySection:

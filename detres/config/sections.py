@@ -155,7 +155,7 @@ class OptimizerConfig(Section):
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
     """Share of the last update that goes into the next one."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Decay of the averages of the gradient and of its square."""
+    """Decay of the averages of the gradient and of its square; as it is here, timm/NAME keeps its own."""
     nesterov: bool = False
     """Nesterov's momentum: the gradient counts as if the step by momentum had been taken."""
     weight_decay: float = Field(default=1e-4, ge=0.0)
