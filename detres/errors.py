@@ -67,3 +67,9 @@ def _shown(line: str) -> str:
 def _spelled(letter: str) -> str:
     # Bytes of names that are no text stay as they are: whoever prints them knows their encoding.
     return letter.encode("unicode_escape").decode() if ord(letter) < 32 or ord(letter) == 127 else letter
+
+
+def kind_of(value: object) -> str:
+    """What a value is, with its article: a str, an int."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"

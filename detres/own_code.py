@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
-from detres.errors import ConfigError, UserError, raised_in
+from detres.errors import ConfigError, UserError, kind_of, raised_in
 from detres.system_errors import out_of_memory
 
 
@@ -41,7 +41,7 @@ def find_own_function(name: str, key: str) -> Callable[..., Any]:
     """As find_own. Raises ConfigError as well where it is nothing that can be called."""
     own = find_own(name, key)
     if not callable(own):
-        raise ConfigError(f"{key} {name} is a {type(own).__name__}, expected a function or a class; name another")
+        raise ConfigError(f"{key} {name} is {kind_of(own)}, expected a function or a class; name another")
     return own
 
 

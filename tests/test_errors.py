@@ -1,12 +1,16 @@
 """What messages show of what files hold."""
 
-from detres.errors import ConfigError, UserError, readable
+from detres.errors import ConfigError, UserError, kind_of, readable
 
 
 def test_a_message_is_itself() -> None:
     assert str(ConfigError("a.yaml: model.layout is unknown\n  b … 猫 café")) == (
         "a.yaml: model.layout is unknown\n  b … 猫 café"
     )
+
+
+def test_a_kind_has_its_article() -> None:
+    assert [kind_of(value) for value in (3, "x", [], None)] == ["an int", "a str", "a list", "a NoneType"]
 
 
 def test_a_name_of_megabytes_is_cut_between_what_comes_before_and_behind() -> None:

@@ -44,7 +44,7 @@ def test_what_raises_is_told_with_its_file_and_line(own: Callable[[str], str]) -
 def test_what_is_no_function_is_told_as_such(own: Callable[[str], str]) -> None:
     name = own("x = 3") + ":x"
     assert find_own(name, "key") == 3
-    with pytest.raises(ConfigError, match=rf"^key {name} is a int, expected a function or a class; name another$"):
+    with pytest.raises(ConfigError, match=rf"^key {name} is an int, expected a function or a class; name another$"):
         find_own_function(name, "key")
     assert find_own_function("math:sqrt", "key")(9) == 3
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detres.errors import kind_of
 from detres.files import safetensors
 from detres.files.checksums import CHECKSUM_KEY, is_as_written
 from detres.system_errors import out_of_memory
@@ -87,7 +88,7 @@ def trainer_of(path: Path) -> dict[str, Any]:
     if damaged is not None:
         raise Damaged(f"its bytes are not those that were written: the checksum of {damaged} differs")
     if not isinstance(trainer, dict):
-        raise Damaged(f"it holds a {type(trainer).__name__}, and no trainer's state")
+        raise Damaged(f"it holds {kind_of(trainer)}, and no trainer's state")
     return trainer
 
 

@@ -43,8 +43,10 @@ def run(arguments: argparse.Namespace) -> None:
     score = arguments.score
     if score is None and not any(("test", "score") in leaves(layer.values) for layer in layers):
         score = 0.5
-    if not (score is None or 0 <= score <= 1) or arguments.batch < 1:
-        raise ConfigError(f"--score is {score} (0 to 1), --batch is {arguments.batch} (1 or more)")
+    if not (score is None or 0 <= score <= 1):
+        raise ConfigError(f"--score is {score}, expected 0 to 1")
+    if arguments.batch < 1:
+        raise ConfigError(f"--batch is {arguments.batch}, expected 1 or more")
     inputs, absent = find_inputs(given)
     file = locate_detector(arguments.weights)
     print(f"weights: {file}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from detres.config.lengths import in_steps
@@ -88,3 +88,21 @@ def _ascending(steps: Iterable[int]) -> tuple[int, ...]:
     for step in wanted:
         ascending.append(max(step, ascending[-1] + 1) if ascending else step)
     return tuple(ascending)
+
+
+def never_reached(config: ExperimentConfig) -> Iterator[str]:
+    """A line for each length of the schedule that the run is too short for; of epochs and shares the set says more."""
+    steps, schedule = config.training.steps, config.schedule
+    milestones, warmup = schedule.milestones, schedule.warmup_steps
+    if config.training.epochs is not None:
+        return
+    if milestones and all(isinstance(one, int) and one >= steps for one in milestones) and schedule.name == "step":
+        yield (
+            f"schedule.milestones={list(milestones)}: the run ends at training.steps={steps}, before the first of "
+            "them, so the rate is never lowered"
+        )
+    if isinstance(warmup, int) and warmup >= steps:
+        yield (
+            f"schedule.warmup_steps={warmup}: the run ends at training.steps={steps}, before the rate has grown to "
+            f"optimizer.lr={config.optimizer.lr:g}"
+        )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from detres.config import timm_optimizers
 from detres.config.model_keys import MODEL_KEYS, lies_in
 from detres.config.sections import ExperimentConfig
 from detres.lookup import Table, heeds
@@ -58,10 +59,17 @@ def _none_of(keys: str, read: str, *values: str) -> Condition:
     return Condition(tuple(keys.split()), (read,), wanted, lambda value: value not in values)
 
 
-def _heeded(keys: str, table: Table, read: str, besides: str = "") -> tuple[Condition, ...]:
+def _of_own_code(name: str, parameter: str) -> bool:
+    """Nobody knows what it takes."""
+    return ":" in name
+
+
+def _heeded(
+    keys: str, table: Table, read: str, besides: str = "", others: Callable[[str, str], bool] = _of_own_code
+) -> tuple[Condition, ...]:
     """keys: parameters of some of the table's entries, which count where `read` names one that has them.
 
-    besides: a name, for people, that stands in no table and takes the key. Of code of one's own nobody knows.
+    besides: what stands in no table and takes the key, for people. others: whether a name of no table has a parameter.
     """
 
     def condition(key: str) -> Condition:
@@ -71,7 +79,7 @@ def _heeded(keys: str, table: Table, read: str, besides: str = "") -> tuple[Cond
             return f"{read}={' or '.join([*table.heeding(parameter), *([besides] if besides else [])])}"
 
         def holds(name: str) -> bool:
-            return heeds(table[name], parameter) if name in table else bool(besides) or ":" in name
+            return heeds(table[name], parameter) if name in table else others(name, parameter)
 
         return Condition((key,), (read,), wanted, holds)
 
@@ -92,8 +100,14 @@ def _of_formats(key: str, counts: Callable[[Any], bool]) -> Condition:
 
 
 _OF_EVERY_TASK = (
-    *_heeded("optimizer.momentum", OPTIMIZERS, "optimizer.name", besides="timm/NAME"),
-    *_heeded("optimizer.betas optimizer.nesterov", OPTIMIZERS, "optimizer.name"),
+    *_heeded(
+        "optimizer.momentum optimizer.betas",
+        OPTIMIZERS,
+        "optimizer.name",
+        "a timm/NAME that has it",
+        timm_optimizers.takes,
+    ),
+    *_heeded("optimizer.nesterov", OPTIMIZERS, "optimizer.name"),
     *_heeded(
         "schedule.milestones schedule.gamma schedule.power schedule.end_factor schedule.patience schedule.threshold",
         *(SCHEDULES, "schedule.name"),
@@ -141,6 +155,14 @@ def _evaluated_on(*splits: str) -> Condition:
     )
 
 
+# A classifier's --weights may be taken as another net, too.
+_WITH_BACKBONE_WEIGHTS = Condition(
+    ("model.backbone.allow_mismatch",),
+    ("model.backbone.weights",),
+    "model.backbone.weights",
+    lambda weights: weights is not None,
+)
+
 _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
     "detection": (
         _evaluated_on("data.val", "data.val_fraction", "data.test"),
@@ -169,6 +191,15 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
         Condition(("data.val_groups",), ("data.val_fraction",), "data.val_fraction", bool),
         _of_formats("data.difficult", lambda entry: entry.has_ignored),
         _of_formats("data.max_pixels", lambda entry: entry.heeds("max_pixels")),
+        _of_formats("data.exif", lambda entry: entry.heeds("exif")),
+        _of_formats("data.strict", lambda entry: entry.heeds("strict")),
+        _WITH_BACKBONE_WEIGHTS,
+        Condition(
+            ("training.log_pictures",),
+            ("data.val", "data.val_fraction", "data.test"),
+            "images to evaluate on",
+            lambda *splits: any(splits),
+        ),
         Condition(("test.refine_nms",), ("test.refine",), "test.refine above 0", bool),
         Condition(
             ("test.nms",),
@@ -227,6 +258,7 @@ _OF_TASK: Mapping[str, tuple[Condition, ...]] = {
     ),
     "localization": (
         _evaluated_on("data.val", "data.test"),
+        _WITH_BACKBONE_WEIGHTS,
         _one_of("model.anchors model.rpn data.shortest_side data.visible", "model.stage", "rpn"),
         _one_of("model.rcnn test.proposals test.nms", "model.stage", "rcnn"),
         *_heeded("model.rpn.box_loss.beta", BOX_LOSSES, "model.rpn.box_loss.name"),
@@ -311,7 +343,7 @@ def text_of(value: Any) -> str:
     """A value about as a yaml has it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return f"[{', '.join(map(text_of, value))}]" if isinstance(value, tuple | list) else str(value)
 
 
 def _value(config: ExperimentConfig, key: str) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from detres.config.code_names import CodeName, code_names
-from detres.config.epochs import with_shares
+from detres.config.epochs import never_reached, with_shares
 from detres.config.finding import find_config, short_path
 from detres.config.key_effects import Use, in_training, why_idle
 from detres.config.problems import all_keys, describe_problems
@@ -24,7 +24,7 @@ from detres.config.scaling import Scaled, scale_to_batch, scale_to_steps
 from detres.config.sections import ExperimentConfig, Section
 from detres.config.yaml_bounds import MOST_BYTES
 from detres.config.yaml_dialect import read_yaml, write_yaml
-from detres.errors import ConfigError, DataError
+from detres.errors import ConfigError, DataError, kind_of
 from detres.files.text import read_text
 from detres.tables import SCHEMAS
 
@@ -115,6 +115,7 @@ def read_config(
     idle = tuple(line for layer, line in _idle(config, [*recipe, *stated], use) if layer.origin == "config")
     explicit = {key for layer in stated for key in leaves(layer.values)}
     if not explicit.intersection(_CALL_FOR_SCALING) or not trusted:
+        idle = (*idle, *_too_short(config, file, use))
         return LoadedConfig(config, idle=idle)  # A run's own config is what became of its recipe, not one.
     schema = _schema_of(recipe)
     written = _checked(schema, _laid_over(schema, recipe), recipe).training
@@ -122,7 +123,12 @@ def read_config(
     steps = written.steps * written.batch / config.training.batch
     config, to_steps = scale_to_steps(config, recipe_steps=steps, explicit=explicit)
     config, to_epochs = with_shares(config, recipe_steps=config.training.steps, explicit=explicit)
-    return LoadedConfig(config, (*to_batch, *to_steps, *to_epochs), idle)
+    return LoadedConfig(config, (*to_batch, *to_steps, *to_epochs), (*idle, *_too_short(config, file, use)))
+
+
+def _too_short(config: AnyConfig, file: Layer, use: Use) -> tuple[str, ...]:
+    """What of the schedule the run never comes to; of a run's own config that was said when it began."""
+    return () if file.origin == "made" or use("schedule.milestones") else tuple(never_reached(config))
 
 
 def of_schema(config: AnyConfig, schema: type[AnySection]) -> AnySection:
@@ -269,7 +275,7 @@ def read_layer(path: Path) -> Layer:
         raise ConfigError(str(error)) from None
     values, lines = read_yaml(text, source)
     if values is not None and not isinstance(values, dict):
-        raise ConfigError(f"{source}: got a {type(values).__name__}, expected groups of keys such as `model:`")
+        raise ConfigError(f"{source}: got {kind_of(values)}, expected groups of keys such as `model:`")
     return Layer(source, values or {}, lines, trusted=True)
 
 

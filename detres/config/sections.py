@@ -155,7 +155,7 @@ class OptimizerConfig(Section):
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
     """Share of the last update that goes into the next one."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Decay of the averages of the gradient and of its square."""
+    """Decay of the averages of the gradient and of its square; as it is here, timm/NAME keeps its own."""
     nesterov: bool = False
     """Nesterov's momentum: the gradient counts as if the step by momentum had been taken."""
     weight_decay: float = Field(default=1e-4, ge=0.0)
@@ -166,9 +166,7 @@ class OptimizerConfig(Section):
     @field_validator("name")
     @classmethod
     def _name_is_known(cls, name: str) -> str:
-        if name not in OPTIMIZERS and not name.startswith("timm/"):
-            raise ValueError(f"got {name!r}, expected one of {', '.join(OPTIMIZERS)}, or timm/NAME")
-        return name
+        return name if name.startswith("timm/") else OPTIMIZERS.check(name, also=", or timm/NAME")
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:

@@ -80,6 +80,7 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
         Raises WeightsError where it asks for another function than the one the weights were trained in.
         """
         self.check_asked(_deciding(model), self._trained_in(), where)
+        self.check_shapes(model, where)
         # Left open, it is not the layout's usual one but the weights'.
         section = model.backbone.model_copy(update={"output_stride": self.model.output_stride})
         return replace(self, model=model.model_copy(update={"backbone": section}), test=test)

@@ -62,6 +62,7 @@ class LocalizerSettings(ModelSettings[LocalizerConfig, LocalizationDataConfig, L
         asked = {f"model.backbone.{key}": value for key, value in model.backbone.model_dump().items()}
         asked["model.stage"] = model.stage
         self.check_asked({key: asked[key] for key in trained}, trained, where)
+        self.check_shapes(model, where)
         return replace(self, model=model)
 
 

@@ -83,6 +83,8 @@ def train(
             return run
         if found and is_main() and (lost := what_is_lost(run, completed_steps(found), config.training.log_every)):
             reporter.say(f"warning: {lost}; the run goes on")
+        if found and weights is not None:
+            reporter.say(f"goes on from {found}; --weights counts for nothing")
         start = Start(run, found / MODEL_FILE if found else None, weights)
         if images is None:  # Else they were needed earlier.
             images = task.load(config, reporter)

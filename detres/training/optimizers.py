@@ -10,9 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from detres.config.timm_optimizers import takes
 from detres.errors import ConfigError
-from detres.lookup import heeded
+from detres.lookup import heeded, nearest
 from detres.tables import OPTIMIZERS
+
+_USUAL_BETAS = (0.9, 0.999)
 
 
 def build_optimizer(
@@ -21,7 +24,7 @@ def build_optimizer(
     name: str = "sgd",
     lr: float,
     momentum: float = 0.9,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: tuple[float, float] = _USUAL_BETAS,
     nesterov: bool = False,
     weight_decay: float = 1e-4,
     norm_weight_decay: float | None = None,
@@ -29,7 +32,8 @@ def build_optimizer(
     """An optimizer over the parameters that require a gradient.
 
     name: sgd with momentum, adamw, lamb (timm's, which scales the gradient to a norm of at most 1 by itself), or
-    timm/NAME for any of timm's, with its own settings beside lr, momentum and weight_decay. norm_weight_decay: of norms
+    timm/NAME for any of timm's, with its own settings beside lr, momentum, betas and weight_decay; betas
+    of (0.9, 0.999) leave it its own. norm_weight_decay: of norms
     and biases; None: weight_decay. A group's `lr_scale` multiplies the schedule's rate.
     Raises ConfigError where nothing is left to train, or there is no such optimizer.
     """
@@ -39,7 +43,7 @@ def build_optimizer(
             "the model has nothing to train: every parameter is frozen; lower model.backbone.frozen_stages"
         )
     if name not in OPTIMIZERS:
-        return _build_timm(name, groups, lr=lr, momentum=momentum)
+        return _build_timm(name, groups, lr=lr, momentum=momentum, betas=betas)
     build = OPTIMIZERS[name]
     return build(groups, lr, **heeded(build, {"momentum": momentum, "nesterov": nesterov, "betas": betas}))
 
@@ -58,15 +62,22 @@ def lamb(groups: list[dict], lr: float, *, betas: tuple[float, float]) -> torch.
     return Lamb(groups, lr=lr, betas=betas)
 
 
-def _build_timm(name: str, groups: list[dict], *, lr: float, momentum: float) -> torch.optim.Optimizer:
+def _build_timm(
+    name: str, groups: list[dict], *, lr: float, momentum: float, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
     from timm.optim import create_optimizer_v2, list_optimizers
 
     own = name.removeprefix("timm/")
     if own == name or own not in list_optimizers():
-        known = ", ".join(map(str, list_optimizers()))
-        ours = ", ".join(OPTIMIZERS)
-        raise ConfigError(f"optimizer.name={name}: there are {ours}, and timm/NAME with one of {known}")
-    return create_optimizer_v2(groups, own, lr=lr, momentum=momentum)
+        theirs = list(map(str, list_optimizers()))
+        if close := nearest(name, OPTIMIZERS, 1) or [f"timm/{each}" for each in nearest(own, theirs, 1)]:
+            raise ConfigError(f"optimizer.name={name}: there is no such optimizer; did you mean {close[0]}?")
+        raise ConfigError(
+            f"optimizer.name={name}: there are {', '.join(OPTIMIZERS)}, and timm/NAME with one of {', '.join(theirs)}"
+        )
+    # Left as they usually are, they are each optimizer's own.
+    stated = {"betas": betas} if betas != _USUAL_BETAS and takes(name, "betas") else {}
+    return create_optimizer_v2(groups, own, lr=lr, momentum=momentum, **stated)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, norm_weight_decay: float) -> list[dict]:

@@ -146,6 +146,8 @@ def test_a_plateau_is_not_waited_for_where_nothing_is_evaluated(refused: Refused
 
 def test_what_cannot_live_on_the_device_is_told(refused: Refused, start: tuple[str, ...], classes: Path) -> None:
     assert "data.cropping=area is made by workers" in refused(*start, "data.in_memory=true", "data.cropping=area")
+    shapes = ("train_cls", "--cfg", "shapes_cls_r18", "--dry-run", "data.in_memory=true")
+    assert "data.cropping=area is made by workers" in refused(*shapes, "data.cropping=area")
     cv2.imwrite(str(classes / "train/red/wide.png"), np.zeros((16, 20, 3), np.uint8))
     assert "differ in size" in refused(*start, "data.in_memory=true")
 

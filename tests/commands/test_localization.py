@@ -168,7 +168,7 @@ def test_mistakes_in_a_test_are_told(runs: Runs, tmp_path: Path, trained_classif
     assert "a classifier of 2 classes" in told
     assert "it lacks circle, star" in told
     told = refused(*test, f"test.classifier={runs.rpn}", kind="WeightsError")
-    assert "expected a classification file" in told
+    assert "a localizer, which eval_det takes, and train_det with a localizer's --cfg, and here a classifier" in told
     told = refused(*test, "data.classes=[circle,ring]", kind="WeightsError")
     assert "a localizer of 2 classes" in told
     assert "crops=1 takes one scale" in refused(*test, "test.crops=1")

@@ -232,3 +232,13 @@ def test_classes_that_are_no_names_of_files_are_told_before_anything_is_measured
     assert line in told, told
     assert told.index(line) < told.index("mAP")
     assert len(list(out.rglob("comp4_det_*"))) == 2
+
+
+def test_a_number_out_of_its_range_is_named_alone(refused: Callable[..., str]) -> None:
+    for given, said in (
+        (("visualize", "--cfg", "shapes_r18", "--limit", "0"), "--limit is 0, expected 1 or more"),
+        (("visualize", "--cfg", "shapes_r18", "--score", "2"), "--score is 2.0, expected 0 to 1"),
+        (("predict", "--weights", "x", "a.jpg", "--score", "-1"), "--score is -1.0, expected 0 to 1"),
+        (("predict", "--weights", "x", "a.jpg", "--batch", "0"), "--batch is 0, expected 1 or more"),
+    ):
+        assert refused(*given) == f"ConfigError: {said}\n"

@@ -146,6 +146,9 @@ def test_best_last_and_every_kth_checkpoint_are_kept(done: Done, tiny: Any, run_
     assert "step 4 lr 0.0200 loss" in told
     again = done("train_det", "--out", run_folder, "--resume", "--device", "cpu")
     assert "finished 4 steps" in again
+    told = done("train_det", "--out", run_folder, "--resume", "--weights", run_folder, "--device", "cpu")
+    assert f"goes on from {run_folder / 'checkpoints' / 'last'}; --weights counts for nothing" in told
+    assert "--weights" not in again
 
 
 @pytest.mark.slow

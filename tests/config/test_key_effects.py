@@ -22,7 +22,13 @@ from detres.errors import ConfigError
 
 # task, what makes the key count, the key with a value that is not the default.
 COUNTED = [
-    ("detection", "optimizer.name=timm/nadamw", "optimizer.momentum=0.5"),
+    ("detection", "optimizer.name=timm/rmsprop", "optimizer.momentum=0.5"),
+    ("detection", "optimizer.name=timm/lion", "optimizer.betas=[0.5, 0.9]"),
+    ("detection", "model.backbone.weights=pretrained", "model.backbone.allow_mismatch=true"),
+    ("localization", "model.backbone.weights=pretrained", "model.backbone.allow_mismatch=true"),
+    ("detection", "data.val=[val]", "training.log_pictures=4"),
+    ("detection", "data.format=voc", "data.exif=false"),
+    ("detection", "data.format=csv", "data.strict=true"),
     ("detection", "optimizer.name=adamw", "optimizer.betas=[0.5, 0.9]"),
     ("detection", "optimizer.name=sgd", "optimizer.nesterov=true"),
     ("detection", "schedule.name=step", "schedule.milestones=[7]"),
@@ -87,6 +93,14 @@ COUNTED = [
 # task, what makes it idle, the key.
 IDLE = [
     ("detection", "optimizer.name=adamw", "optimizer.momentum=0.5"),
+    ("detection", "optimizer.name=timm/nadamw", "optimizer.momentum=0.5"),
+    ("detection", "optimizer.name=timm/rmsprop", "optimizer.betas=[0.5, 0.9]"),
+    ("detection", "optimizer.name=timm/adan", "optimizer.betas=[0.5, 0.9]"),
+    ("detection", "model.backbone.weights=null", "model.backbone.allow_mismatch=true"),
+    ("localization", "model.backbone.weights=null", "model.backbone.allow_mismatch=true"),
+    ("detection", "data.val=[]", "training.log_pictures=4"),
+    ("detection", "data.format=shapes", "data.exif=false"),
+    ("detection", "data.format=shapes", "data.strict=true"),
     ("detection", "optimizer.name=sgd", "optimizer.betas=[0.5, 0.9]"),
     ("detection", "optimizer.name=lamb", "optimizer.nesterov=true"),
     ("detection", "schedule.name=cosine", "schedule.milestones=[7]"),
@@ -202,7 +216,7 @@ def test_the_message_names_what_it_depends_on(write) -> None:
         "schedule.milestones=[7]: schedule.milestones changes nothing here: schedule.name is cosine, and it counts "
         "with schedule.name=step; leave it out",
         "optimizer.betas=[0.5,0.9]: optimizer.betas changes nothing here: optimizer.name is sgd, and it counts with "
-        "optimizer.name=adamw or lamb; leave it out",
+        "optimizer.name=adamw or lamb or a timm/NAME that has it; leave it out",
     ]
 
 
@@ -215,6 +229,22 @@ def test_a_file_s_key_without_effect_is_told_with_its_line_and_taken(write) -> N
         "schedule.name=step (line 3)",
     )
     assert read_config(path, ["schedule.name=step"]).idle == ()
+
+
+def test_lengths_that_a_run_never_comes_to_are_told(write) -> None:
+    path = write("training: {steps: 100}\nschedule: {milestones: [60, 100], warmup_steps: 99}\n")
+    assert read_config(path).idle == ()
+    assert read_config(path, ["training.steps=50", "schedule.warmup_steps=99"]).idle == (
+        "schedule.warmup_steps=99: the run ends at training.steps=50, before the rate has grown to optimizer.lr=0.02",
+    )  # The recipe's milestones are scaled.
+    late = ["schedule.milestones=[100, 200]"]
+    assert read_config(path, late).idle == (
+        "schedule.milestones=[100, 200]: the run ends at training.steps=100, before the first of them, so the rate is "
+        "never lowered",
+    )
+    assert read_config(path, ["schedule.milestones=[99, 200]"]).idle == ()
+    assert read_config(path, ["test.nms=0.4"], use=in_evaluation("detection")).idle == ()
+    assert read_config(write(dump_config(load_config(path, late)))).idle == ()
 
 
 def test_an_override_may_leave_a_key_of_the_file_without_effect(write) -> None:

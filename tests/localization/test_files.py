@@ -73,7 +73,7 @@ def test_files_of_other_tasks_newer_ones_and_those_without_classes_are_refused(r
             LocalizerSettings.from_metadata({"detres": json.dumps(text | changed)}, "there")
         return str(error.value)
 
-    assert "a detection file of schema 1" in refused(task="detection")
+    assert "a detector, which eval_det, predict, visualize and train_det take" in refused(task="detection")
     assert "schema 99" in refused(schema=99)
     assert "name no classes" in refused(model=text["model"] | {"class_names": None})
     assert "cannot be read" in refused(norms=5)

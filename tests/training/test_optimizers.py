@@ -94,7 +94,22 @@ def test_any_of_timms_optimizers_goes_by_its_name_with_our_groups():
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.02, 0.0]
 
 
-@pytest.mark.parametrize("name", ["timm/sdg", "rmsprop"])
+def test_timms_optimizers_get_stated_betas_and_keep_their_own_otherwise():
+    for betas, found in (((0.5, 0.9), (0.5, 0.9)), ((0.9, 0.999), (0.9, 0.99))):
+        optimizer = build_optimizer(net(), name="timm/lion", lr=0.1, betas=betas)
+        assert {group["betas"] for group in optimizer.param_groups} == {found}
+    assert len(build_optimizer(net(), name="timm/adan", lr=0.1, betas=(0.5, 0.9)).param_groups[0]["betas"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("timm/lionn", "timm/lion"), ("adamv", "adamw"), ("rmsprop", "timm/rmsprop")]
+)
+def test_an_optimizer_s_misspelt_name_is_told_the_nearest(name, meant):
+    with pytest.raises(ConfigError, match=rf"^optimizer\.name={name}: .*; did you mean {meant}\?$"):
+        build_optimizer(net(), name=name, lr=0.1)
+
+
+@pytest.mark.parametrize("name", ["timm/qqq", "qqq"])
 def test_an_optimizer_nobody_has_is_refused(name):
     with pytest.raises(ConfigError, match=rf"optimizer\.name={name}: there are sgd, adamw, lamb, and timm/NAME"):
         build_optimizer(net(), name=name, lr=0.1)

@@ -45,6 +45,12 @@ def check_extents(values: Any, key: str = "") -> None:
         raise ValueError(f"{key} is {shown}, expected {most:.6g} at most")
 
 
+def shapes_of(build: Callable[[], nn.Module]) -> dict[str, torch.Size]:
+    """The shape of each tensor of the model that `build` makes, by name; it is made without memory for its weights."""
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in build().state_dict().items()}
+
+
 def check_described(
     build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], where: str, what: str = "the model it describes"
 ) -> None:

@@ -20,6 +20,7 @@ from detres.backbones.weights.formats import form_of
 from detres.backbones.weights.metadata import WeightsMetadata, msra_metadata
 from detres.backbones.weights.msra_pickle import read_msra_pickle
 from detres.backbones.weights.state_dicts import state_dict_of, unwrapped
+from detres.config.finding import list_configs
 from detres.errors import DataError, WeightsError
 from detres.files import safetensors
 from detres.files.checksums import is_as_written, sha256, with_checksum
@@ -116,10 +117,19 @@ class _Contents:
     notes: tuple[str, ...] = ()
 
 
+def _made_by(path: Path) -> str:
+    """The command that makes runs/NAME/backbone.safetensors, where NAME is a config that came with detres."""
+    name = path.parent.name
+    if path.name != "backbone.safetensors" or path.parent.parent.name != "runs":
+        return ""
+    known = any(stem == name for stem, _, _ in list_configs())
+    return f"; `detres train_cls --cfg {name}` makes it" if known else ""
+
+
 def _read(path: Path) -> _Contents:
     """By what it holds, whatever it is called."""
     if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
+        raise WeightsError(f"{path}: no such weights file{_made_by(path)}")
     readers = {
         "safetensors": _read_safetensors,
         "npz": _read_npz,

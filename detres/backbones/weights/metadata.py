@@ -10,7 +10,7 @@ from typing import Any, Self
 from detres.backbones.architectures import BACKBONES, Pool, Shortcut, ShortcutPadding, StrideIn, VggArchitecture
 from detres.backbones.pixels import MSRA_STATS
 from detres.config.problems import in_a_line
-from detres.errors import WeightsError
+from detres.errors import WeightsError, kind_of
 from detres.files.strict_json import parse_json
 from detres.structures import PixelStats
 
@@ -55,7 +55,7 @@ class WeightsMetadata:
         try:
             values = parse_json(text)
             if not isinstance(values, dict):
-                raise ValueError(f"got a {type(values).__name__}, expected keys")
+                raise ValueError(f"got {kind_of(values)}, expected keys")
             if unknown := [name for name in values if name not in {each.name for each in fields(cls)}]:
                 raise ValueError(f"{_short(unknown[0])} is unknown")
             values = {"architecture": values["architecture"]} | values

@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from torch import Tensor, nn
 
-from detres.backbones.weights.described import check_described, check_extents
+from detres.backbones.weights.described import check_described, check_extents, shapes_of
 from detres.backbones.weights.metadata import WeightsMetadata
 from detres.checkpoints.reading import read_metadata, read_safetensors
+from detres.config.key_effects import text_of
+from detres.config.loading import leaves, value_at
+from detres.config.model_keys import MODEL_KEYS
 from detres.config.problems import in_a_line
 from detres.config.sections import Section
-from detres.errors import WeightsError
+from detres.errors import WeightsError, kind_of
 from detres.files.strict_json import parse_json
 from detres.version import __version__
 
@@ -30,6 +33,12 @@ if TYPE_CHECKING:
     from detres.config.localization_schema import LocalizerConfig
 
 METADATA_KEY = "detres"
+# Of each task's files what they are, and which commands take them, for people.
+_KNOWN_BY = {
+    "detection": "a detector, which eval_det, predict, visualize and train_det take",
+    "localization": "a localizer, which eval_det takes, and train_det with a localizer's --cfg",
+    "classification": "a classifier, which eval_cls and train_cls take",
+}
 _SHOWN = 1000  # characters of what a file says, in messages
 
 Model = TypeVar("Model", bound="ModelConfig | ClassifierConfig | LocalizerConfig")
@@ -114,6 +123,27 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
                 f"{where}: its {'; its '.join(wrong)}. Weights stay in the model they were trained in: leave that out"
             )
 
+    def check_shapes(self, model: Any, where: str) -> None:
+        """Raise WeightsError, naming the keys, where a model is asked for whose tensors have other names or shapes.
+
+        Of backbone and classes others decide. Code of the user's is not built to ask.
+        """
+        trained, asked = self._architecture_of(self.model), self._architecture_of(model)
+        wrong = {key: value for key, value in asked.items() if value != trained[key]}
+        if not wrong or self.is_code:
+            return
+        alike = model.model_copy(update={"backbone": self.model.backbone, "class_names": self.model.class_names})
+        if shapes_of(lambda: self.build(where)) != shapes_of(lambda: replace(self, model=alike).build(where)):
+            self.check_asked(wrong, trained, where)
+
+    def _architecture_of(self, model: Section) -> dict[str, str]:
+        """What shapes tensors beside the backbone, as yaml has it, by key."""
+        values = model.model_dump(exclude={"backbone"})
+        keys = {".".join(path): value_at(values, path) for path in leaves(values)}
+        return {
+            f"model.{key}": text_of(value) for key, value in keys.items() if MODEL_KEYS[self.task].is_architecture(key)
+        }
+
     def backbone_as_trained(self) -> dict[str, Any]:
         """What keys of model.backbone were in the training, also where the config left them open: those that are known.
 
@@ -186,7 +216,7 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
         try:
             text = parse_json(metadata[METADATA_KEY])
             if not isinstance(text, dict):
-                raise ValueError(f"got a {type(text).__name__}, expected keys such as task, model and test")
+                raise ValueError(f"got {kind_of(text)}, expected keys such as task, model and test")
             cls._check_origin(text, where)
             settings = cls._from_text(text, where)
         except (ValueError, KeyError, TypeError, RecursionError, ArithmeticError) as error:
@@ -204,6 +234,8 @@ class ModelSettings(ABC, Generic[Model, Data, Test]):
                 f"{where}: a classifier, not a {cls.kind}; a {cls.kind} starts from its trunk with "
                 f"model.backbone.weights={where}"
             )
+        if task in _KNOWN_BY and task != cls.task:
+            raise WeightsError(f"{where}: {_KNOWN_BY[task]}, and here a {cls.kind} is expected")
         schema = text["schema"]
         if task != cls.task or schema > cls.schema:
             raise WeightsError(

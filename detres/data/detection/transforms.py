@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from detres.data.detection.augmentation_trial import said_by, try_augmentations
 from detres.data.images.sizes import Rounding, resize_image, resized_size
-from detres.errors import ConfigError, DataError, UserError
+from detres.errors import ConfigError, DataError, UserError, kind_of
 from detres.lookup import nearest
 from detres.own_code import find_own_function, own_failed
 from detres.structures import DetectionTarget
@@ -206,7 +206,7 @@ def _check_boxes_follow(name: str, transform: Any, where: str) -> None:
         if not any(target.name == "BBOXES" for target in targets):
             raise ConfigError(f"{where}: {name} does not move boxes along with the image; leave it out")
     elif not isinstance(transform, library.BasicTransform | library.BaseCompose):
-        raise ConfigError(f"{where}: {name} gave a {type(transform).__name__}, expected a transform of albumentations")
+        raise ConfigError(f"{where}: {name} gave {kind_of(transform)}, expected a transform of albumentations")
 
 
 def _clipped(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from detres.data.places import find_made_set, find_set
-from detres.errors import ConfigError
+from detres.errors import ConfigError, kind_of
 from detres.lookup import Table, find, heeded, heeds
 from detres.own_code import call_own, find_own
 
@@ -87,7 +87,7 @@ class Format:
         load = _found(self.load)
         images = load(root, split, **heeded(load, keys))
         if not isinstance(images, made):
-            raise ConfigError(f"data.format: its reader made a {type(images).__name__}, expected {made.__name__}")
+            raise ConfigError(f"data.format: its reader made {kind_of(images)}, expected {made.__name__}")
         return images
 
     def heeds(self, key: str) -> bool:

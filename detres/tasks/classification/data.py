@@ -40,6 +40,7 @@ def training_batches(
 ) -> TrainingBatches:
     """Raises ConfigError where the batch cannot be shared out evenly, or the set cannot live on the device as asked."""
     data = config.data
+    check_in_memory(data, images)
     share, accumulate = training_share(config)
     on_device = None if isinstance(images, ShardedImages) else device_set(data, images, device)
     if on_device is not None:
@@ -69,8 +70,6 @@ def _streamed(
     data: ClassificationDataConfig, images: ShardedImages, accumulate: int, share: Share, loading: dict[str, Any]
 ) -> TrainingBatches:
     """Read from their beginnings on by workers, shard after shard."""
-    if data.in_memory:
-        raise ConfigError("data.in_memory=true: a webdataset is streamed; leave it out")
     transform = transform_of(data)
     begun: list[ShardDataset] = []
 
@@ -84,6 +83,20 @@ def _streamed(
         return list(dict.fromkeys(str(problem) for dataset in begun for problem in dataset.undecodable()))
 
     return TrainingBatches(from_step, accumulate, warnings)
+
+
+def check_in_memory(data: ClassificationDataConfig, images: ClassifiedImages | ShardedImages | None) -> None:
+    """Raise ConfigError where data.in_memory asks for what is not made on the device; None: the set is not here."""
+    if not data.in_memory:
+        return
+    if isinstance(images, ShardedImages):
+        raise ConfigError("data.in_memory=true: a webdataset is streamed; leave it out")
+    if (obstacle := _obstacle(data)) is not None:
+        raise _not_in_memory(obstacle)
+
+
+def _not_in_memory(obstacle: str) -> ConfigError:
+    return ConfigError(f"data.in_memory=true: {obstacle}; leave it out, and workers read the images")
 
 
 def device_set(data: ClassificationDataConfig, images: ClassifiedImages, device: torch.device) -> DeviceSet | None:
@@ -106,7 +119,7 @@ def device_set(data: ClassificationDataConfig, images: ClassifiedImages, device:
             return DeviceSet(pixels, images.labels, ids, device=device)
         obstacle = f"the images of {images.name} differ in size"
     if data.in_memory:
-        raise ConfigError(f"data.in_memory=true: {obstacle}; leave it out, and workers read the images")
+        raise _not_in_memory(obstacle)
     return None
 
 

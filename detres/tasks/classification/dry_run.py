@@ -14,7 +14,7 @@ from detres.errors import DataError
 from detres.reporter import Reporter
 from detres.structures import ClassificationBatch
 from detres.tables import CLASSIFICATION_FORMATS
-from detres.tasks.classification.data import transform_of
+from detres.tasks.classification.data import check_in_memory, transform_of
 from detres.tasks.classification.models import (
     classifier_from_weights,
     classifier_of_config,
@@ -42,6 +42,7 @@ def classification_dry_parts(
     """The classifier, and two images with a square on each, of different colours."""
     images = _images(config, reporter, data_is_stated)
     names = agreed_class_names(config, images.class_names if images is not None else None, CLASSIFICATION_FORMATS)
+    check_in_memory(config.data, images)
     transform_of(config.data)  # A contradiction in the augmentation shows here.
     if weights is not None:
         model = classifier_from_weights(config, names, weights, reporter)

@@ -49,8 +49,10 @@ def draw_set(
 
     An image that cannot be decoded is said and left out. Raises DataError where none can.
     """
-    if limit < 1 or not 0 <= score <= 1:
-        raise ConfigError(f"--limit is {limit} (1 or more), --score is {score} (0 to 1)")
+    if limit < 1:
+        raise ConfigError(f"--limit is {limit}, expected 1 or more")
+    if not 0 <= score <= 1:
+        raise ConfigError(f"--score is {score}, expected 0 to 1")
     config, folder = _what(weights, cfg, layers, overrides)
     if not isinstance(config, Config):
         raise ConfigError(f"--cfg {cfg}: a {config.task} config; the sets of detection are drawn")

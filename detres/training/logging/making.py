@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from detres.errors import ConfigError
+from detres.errors import ConfigError, kind_of
 from detres.own_code import call_own, find_own_function
 from detres.tables import LOGGERS
 from detres.training.logging.logger import Logger
@@ -26,9 +26,7 @@ def check_logger(logger: Any, where: str) -> Logger:
     """The logger itself. Raises ConfigError where it is none."""
     lacking = [name for name in ("start", "metrics", "finish") if not callable(getattr(logger, name, None))]
     if lacking:
-        raise ConfigError(
-            f"{where}: a {type(logger).__name__} is no logger, it lacks {', '.join(lacking)}; see detres.Logger"
-        )
+        raise ConfigError(f"{where}: {kind_of(logger)} is no logger, it lacks {', '.join(lacking)}; see detres.Logger")
     return logger
 
 

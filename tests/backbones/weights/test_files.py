@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +147,17 @@ def test_a_first_convolution_without_elements_is_none_that_is_known(tmp_path):
     safetensors.torch.save_file({"conv1.weight": torch.zeros(0, 2**61)}, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match="carries no metadata"):
         read_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("path", "mend"),
+    [
+        ("runs/imagenet_r101/backbone.safetensors", "; `detres train_cls --cfg imagenet_r101` makes it"),
+        ("runs/mine/backbone.safetensors", ""),
+        ("other/imagenet_r101/backbone.safetensors", ""),
+    ],
+)
+def test_what_a_config_of_ours_makes_is_said_with_its_command(path: str, mend: str) -> None:
+    with pytest.raises(WeightsError) as told:
+        read_weights(Path(path))
+    assert str(told.value) == f"{path}: no such weights file{mend}"

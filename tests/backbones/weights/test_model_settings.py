@@ -72,9 +72,10 @@ def test_a_file_without_a_recipe_can_be_read() -> None:
     [
         (
             {"task": "detection"},
-            f"a detection file of schema 1, written by detres {__version__}; expected a petting file",
+            "a detector, which eval_det, predict, visualize and train_det take, and here a petter is expected",
         ),
         ({"task": "classification"}, "a classifier, not a petter; .* with model.backbone.weights=there"),
+        ({"task": "sewing"}, f"a sewing file of schema 1, written by detres {__version__}; expected a petting file"),
         ({"schema": 2}, "a petting file of schema 2, .* of schema 1 at most"),
         ({"schema": "one"}, "the file may be damaged"),
         ({"model": 3}, "the file may be damaged"),

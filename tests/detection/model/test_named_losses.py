@@ -141,7 +141,7 @@ def test_the_house_s_own_are_what_they_were() -> None:
         ("mean", {}, "called with 0 rows returned nan; expected a sum over the rows"),
         ("diou", {"gama": 1}, r"here\.options\.gama is unknown; toy_losses:diou takes none"),
         ("nosuch", {}, "here: toy_losses:nosuch cannot be imported"),
-        ("value", {}, "here: toy_losses:value is a int, expected a function"),
+        ("value", {}, "here: toy_losses:value is an int, expected a function"),
     ],
 )
 def test_a_box_loss_that_cannot_be_trained_by_is_told_first(

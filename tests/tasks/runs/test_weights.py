@@ -111,6 +111,25 @@ def test_an_override_wins_and_what_cannot_be_is_refused(weights: Path, mine: Pat
         begun(weights, mine, "model.layout=fpn")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("model.rpn.convs=2", r"its model\.rpn\.convs is 1, and 2 is asked for"),
+        ("model.roi.class_agnostic=true", r"its model\.roi\.class_agnostic is false, and true is asked for"),
+        ("model.anchors.sizes=[[16]]", r"its model\.anchors\.sizes is \[\[16.0, 32.0\]\], and \[\[16.0\]\] is asked"),
+    ],
+)
+def test_a_key_that_would_have_other_tensors_is_named(change: str, said: str, weights: Path, mine: Path) -> None:
+    _, config = begun(weights, mine, change)
+    with pytest.raises(WeightsError, match=said):
+        detector_from_weights(config, ["cat"], weights)
+
+
+def test_a_key_that_leaves_the_tensors_their_shapes_is_taken(weights: Path, mine: Path) -> None:
+    _, config = begun(weights, mine, "model.roi.aligned=false", "model.anchors.sizes=[[8, 16]]")
+    assert detector_from_weights(config, ["cat"], weights).class_names == ("cat",)
+
+
 def test_a_detector_begins_frozen_and_sampling_as_the_config_says(weights: Path, mine: Path) -> None:
     _, config = begun(weights, mine)
     model = detector_from_weights(config, ["cat", "cow"], weights)

@@ -13,7 +13,7 @@ from typing import Any
 
 from detres.data.formats.coco import how_to_get
 from detres.data.problems import Problem
-from detres.errors import DataError
+from detres.errors import DataError, kind_of
 from detres.files.text import read_json_text
 
 # Python's int() refuses texts of more digits; nothing of an annotation file has as many.
@@ -34,7 +34,7 @@ def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str,
     """
     content = _parse(file)
     if not isinstance(content, dict):
-        raise DataError(f"{file}: this is no COCO instances file: it holds a {type(content).__name__}, not an object")
+        raise DataError(f"{file}: this is no COCO instances file: it holds {kind_of(content)}, not an object")
     content = {"annotations": [], **content}
     lists = {}
     for key in _LISTS:
@@ -48,7 +48,7 @@ def read_instances(file: Path, where: str, problems: list[Problem]) -> dict[str,
             )
         for place, entry in enumerate(entries if len(objects) < len(entries) else ()):
             if not isinstance(entry, dict):
-                detail = f"{key}[{place}] is a {type(entry).__name__}, not an object; left out"
+                detail = f"{key}[{place}] is {kind_of(entry)}, not an object; left out"
                 problems.append(Problem("annotation malformed", where, detail, costs_image=key == "images"))
         lists[key] = objects
     return lists

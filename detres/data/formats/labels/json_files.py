@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from detres.errors import DataError
+from detres.errors import DataError, kind_of
 from detres.files.text import read_json_text
 
 # Of a set: COCO's own instances of 2017, 118,000 images, have 450 MB.
@@ -39,7 +39,7 @@ def read_list(file: Path, form: str) -> list[Any]:
     """The list that a file holds. form: what it should be, for people. Raises DataError where it holds no list."""
     content = read_json(file)
     if not isinstance(content, list):
-        raise DataError(f"{file}: this is no {form}: it holds a {type(content).__name__}, not a list; export it again")
+        raise DataError(f"{file}: this is no {form}: it holds {kind_of(content)}, not a list; export it again")
     return content
 
 
