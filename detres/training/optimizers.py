@@ -7,6 +7,8 @@ tensor before every update (loop.py): what is queued on the device runs dry once
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -76,7 +78,7 @@ def _build_timm(
             f"optimizer.name={name}: there are {', '.join(OPTIMIZERS)}, and timm/NAME with one of {', '.join(theirs)}"
         )
     # Left as they usually are, they are each optimizer's own.
-    stated = {"betas": betas} if betas != _USUAL_BETAS and takes(name, "betas") else {}
+    stated: dict[str, Any] = {"betas": betas} if betas != _USUAL_BETAS and takes(name, "betas") else {}
     return create_optimizer_v2(groups, own, lr=lr, momentum=momentum, **stated)
 
 
