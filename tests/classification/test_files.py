@@ -132,7 +132,7 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
     text = json.loads(ClassifierSettings.read(path)[1].to_metadata()["detres"])
     cases = {
         "no classifier of detres's": None,
-        "a detection file": {"task": "detection", "schema": 1},
+        "a detector, which eval_det, predict, visualize and train_det take": {"task": "detection", "schema": 1},
         "of schema 99": text | {"schema": 99},
         "names? no classes": text | {"model": text["model"] | {"class_names": None}},
         "may be damaged": text | {"model": 3},
