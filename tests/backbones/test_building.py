@@ -127,6 +127,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, tensors, metadata, messag
         ("resnet18", {"stride_in": "1x1"}, "no 1x1"),
         ("plain18", {"shortcut": "B"}, "no shortcuts"),
         ("plain18", {"zero_init_last": True}, "outputs zero"),
+        (
+            "resnet18",
+            {"zero_init_last": True, "norm": "frozen"},
+            "zero_init_last sets to zero must learn, frozen ones cannot",
+        ),
         ("resnet18", {"outputs": ("c6",)}, "has no c6"),
         ("resnet18", {"output_stride": 4}, "may be 32, 16 or 8"),
         ("resnet18", {"frozen_stages": 6}, "6 of 5"),
