@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 import warnings
 
 # Of a message; what is longer quotes something that nobody reads to its end.
 _LONGEST_LINE = 1200
+_OURS = os.path.join(os.path.dirname(__file__), "")
 
 
 class UserError(Exception):
@@ -39,14 +41,16 @@ def tell(message: str) -> None:
     warnings.warn(message, DetresWarning, stacklevel=2)
 
 
-def raised_in(error: Exception, caller: str) -> str:
+def raised_in(error: BaseException, caller: str) -> str:
     """An error of code that is not ours, in a line: its kind, its words, and the code's file and line.
 
-    caller: our file, in which that code is called. The line is the last one in the file that was called, whatever
-    library it called in its turn; none for what was called wrongly, or is not written in Python.
+    caller: our file, in which that code is called; others of ours that it was called through are passed over. The line
+    is the last one in the file that was called, whatever library it called in its turn; none for what was called
+    wrongly, or is not written in Python.
     """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    theirs = [frame for frame in frames if frame.filename != caller]
+    called = [frame for frame in frames if frame.filename != caller]
+    theirs = [frame for frame in called if not frame.filename.startswith(_OURS)] or called
     own = [frame for frame in theirs if frame.filename == theirs[0].filename]
     words = " ".join(str(error).split())[:500]
     place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""

@@ -195,11 +195,6 @@ def _check_choices(name: str, choices: Choices) -> None:
     kinds = choices.norm.values() if isinstance(choices.norm, Mapping) else [choices.norm]
     if "sync" in kinds and dist.is_initialized() and dist.get_backend() == "gloo":
         raise ConfigError("norm=sync is not to be had between CPU processes; use batch or group, or GPUs")
-    if choices.zero_init_last and "frozen" in kinds and choices.weights is None:
-        raise ConfigError(
-            f"backbone {name}: zero_init_last starts norms at zero, which frozen ones never leave; take norm=batch, or "
-            "zero_init_last=false"
-        )
 
 
 def _check_residual(name: str, own: Architecture, choices: Choices) -> None:

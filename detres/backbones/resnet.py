@@ -218,6 +218,8 @@ class ResNetLayers(Network):
         self.shortcut_padding, self.stride_in, self.pool = shortcut_padding, stride_in, pool
         if self.shortcut == "plain" and (zero_init_last or drop_path):
             raise ValueError("a plain net whose residuals are zero or left out outputs zero, and learns nothing")
+        if zero_init_last and "frozen" in (self.norms[stage] for stage in self.stages[1:]):
+            raise ValueError("norms that zero_init_last sets to zero must learn, frozen ones cannot; leave one out")
 
         self.build_stem()
         self._build_stages(output_stride, checkpoint_blocks)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from detres.commands.parts.output import forgiving_output
 from detres.commands.parts.stopping import INTERRUPTED, say_stopped, stopped_by_signals
-from detres.errors import UserError
+from detres.errors import UserError, raised_in
 from detres.system_errors import system_message
 from detres.version import __version__
 
@@ -96,7 +96,11 @@ def _run(argv: list[str]) -> int:
     )
     command.configure(parser)
     # Intermixed, so that `key=value` may stand before, between and behind the options.
-    return command.run(parser.parse_intermixed_args(rest)) or 0
+    arguments = parser.parse_intermixed_args(rest)
+    try:
+        return command.run(arguments) or 0
+    except SystemExit as error:  # No command of ours leaves so; code that a config names may, wherever it is called.
+        raise UserError(f"{name} ended by {raised_in(error, __file__)}; mend the code that says so") from error
 
 
 def _fail(error: UserError) -> int:

@@ -6,6 +6,7 @@ Nothing is done twice: a download goes on where it stopped, and a file that is a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -15,11 +16,10 @@ from pathlib import Path
 
 from detres.data.archives import Archive, is_half_unpacked, is_unpacked, unpack_archive, what_is_wrong
 from detres.errors import ConfigError, DataError
-from detres.files.places import is_address
 from detres.lookup import nearest
 
 _CHUNK = 1 << 20
-
+_FETCHED = re.compile(r"(?:https?|ftp|file)://\S", re.IGNORECASE)
 
 _VOC = "http://host.robots.ox.ac.uk/pascal/VOC"
 VOC_ARCHIVES = (
@@ -168,10 +168,10 @@ def prepare(
     """Unpack every archive in `source` to `target`, fetching what is missing where that is allowed.
 
     checksum: check it where the publisher states one. Raises DataError that lists every archive that is missing, of the
-    wrong size or damaged, before anything is unpacked.
+    wrong size or damaged, before anything is unpacked; ConfigError where the mirror is no address.
     """
-    if mirror is not None and not is_address(mirror):
-        raise ConfigError(f"--mirror {mirror}: no address; expected one such as https://example.org/archives")
+    if mirror is not None and not _FETCHED.match(mirror):
+        raise ConfigError(f"--mirror {mirror}: not an address; expected one such as https://example.org/archives")
     left = [archive for archive in archives if not is_unpacked(archive, target)]
     for archive in archives:
         if archive not in left:

@@ -10,6 +10,7 @@ from detres.errors import ConfigError
 from detres.lookup import heeded
 from detres.own_code import call_own, find_own_function
 from detres.tables import SCHEDULES
+from detres.training.own_schedule import OwnSchedule
 from detres.training.schedules import Rates, Schedule
 
 _METHODS = ("lr_at", "observe", "measure", "state_dict", "load_state_dict")
@@ -46,6 +47,8 @@ def build_schedule(
     if lacking:
         kind = type(schedule).__name__
         raise ConfigError(f"schedule.name {name}: it made a {kind}, which lacks {', '.join(lacking)} of a Schedule")
+    if own:
+        schedule = OwnSchedule(schedule, name)
     if warmup_error is not None:
         from detres.training.reactive_schedules import WarmupUntil
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -178,3 +179,11 @@ def test_a_signal_while_a_library_is_imported_is_not_raised_through_it(run_pytho
 def test_reading_the_command_line_needs_no_torch(run_python):
     told = run_python("-c", "import detres.commands.main, sys; print('torch' in sys.modules)")
     assert told.stdout == "False\n"
+
+
+def test_code_that_leaves_the_process_does_so_with_a_word(command, capsys):
+    command(raising(SystemExit(3)))
+    assert main(["configs"]) == 2
+    assert re.match(r"UserError: configs ended by SystemExit: 3 \(.*\.py:\d+\); mend the code", capsys.readouterr().err)
+    with pytest.raises(SystemExit):
+        main(["configs", "--help"])

@@ -59,6 +59,7 @@ def test_what_is_missing_is_one_message(voc: Path, refused: Done) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["coco", "--mirror", "nonsense"], "--mirror nonsense: not an address; expected one such as https://"),
         (["imagnet"], "imagnet: detres prepares no set of this name; did you mean imagenet?"),
         (["bccd"], "bccd: detres prepares no set of this name; there are coco, coco_2014, voc, imagenet, cifar10"),
         (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.prepare import COCO_ARCHIVES, PUBLIC_SETS, Archive, fetch, prepare
-from detres.errors import ConfigError, DataError
+from detres.data.prepare import PUBLIC_SETS, Archive, fetch, prepare
+from detres.errors import DataError
 
 
 def _tar(path: Path, name: str = "kit/list.txt") -> Archive:
@@ -98,8 +98,3 @@ def test_what_is_missing_is_said_with_where_it_is(tmp_path: Path, name: str) -> 
         prepare(archives, tmp_path, tmp_path / "to")
     for archive in archives:
         assert f"{tmp_path / archive.name}: missing; it is {archive.url} ({archive.size} bytes)" in str(caught.value)
-
-
-def test_a_mirror_that_is_no_address_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--mirror nonsense: no address; expected one such as https://"):
-        prepare(COCO_ARCHIVES, tmp_path, tmp_path / "out", mirror="nonsense")

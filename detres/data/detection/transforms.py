@@ -25,7 +25,7 @@ from detres.data.detection.augmentation_trial import said_by, try_augmentations
 from detres.data.images.sizes import Rounding, resize_image, resized_size
 from detres.errors import ConfigError, DataError, UserError, kind_of
 from detres.lookup import nearest
-from detres.own_code import find_own_function, own_failed
+from detres.own_code import OWN_FAILURES, find_own_function, own_failed
 from detres.structures import DetectionTarget
 from detres.system_errors import out_of_memory
 
@@ -151,7 +151,7 @@ def build_augmentation(entry: Augmentation, where: str) -> Any:
             transform = build(**arguments)
     except (ValueError, TypeError, UserWarning) as error:
         raise ConfigError(f"{where}: {name} refuses {arguments}: {error}") from None
-    except Exception as error:
+    except OWN_FAILURES as error:
         own_failed(error, f"{where}: {name}", __file__)
     _check_boxes_follow(name, transform, where)
     return transform

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from detres.data.places import find_made_set, find_set
 from detres.errors import ConfigError, kind_of
 from detres.lookup import Table, find, heeded, heeds
-from detres.own_code import call_own, find_own
+from detres.own_code import call_own, find_own, find_own_function
 
 Images = TypeVar("Images")
 
@@ -122,11 +122,18 @@ def find_format(table: Table, name: str) -> Format:
         return table[name]
     own = find_own(name, "data.format")
     if isinstance(own, Format):
-        return own
+        has_split = None if own.has_split is None else _told(own.has_split, name)
+        return replace(own, load=_told(own.load, name), has_split=has_split)
     if not callable(own):
         kind = type(own).__name__
         raise ConfigError(f"data.format {name}: it is a {kind}, expected a Format or a function that loads")
-    return Format(functools.wraps(own)(functools.partial(call_own, own, f"data.format {name}: it")))
+    return Format(_told(own, name))
+
+
+def _told(own: Callable[..., Any] | str, name: str) -> Callable[..., Any]:
+    """A function of one's own format, or its place; what it raises is told with the format's name."""
+    function = find_own_function(own, f"data.format {name}:") if isinstance(own, str) else own
+    return functools.wraps(function)(functools.partial(call_own, function, f"data.format {name}: it"))
 
 
 def find_root(table: Table, data: DataSection, base: Path | None = None) -> Path:
