@@ -142,7 +142,11 @@ BOX_LOSSES: Table = Table(
         "giou": "detres.detection.model.losses:giou",
     }
 )
-OBJECTNESS_LOSSES: Table = Table({"cross_entropy": "detres.detection.model.losses:binary_cross_entropy"})
+OBJECTNESS_LOSSES: Table = Table(
+    {
+        "cross_entropy": "detres.detection.model.losses:binary_cross_entropy",
+    }
+)
 
 # The norm behind a backbone's convolutions: (channels, eps=…) -> nn.Module.
 NORMS: Table = Table(
