@@ -249,6 +249,25 @@ def config_names(sources: dict[str, str]) -> set[str]:
     return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
+def contributed_sources() -> dict[str, str]:
+    """The files of CONTRIBUTING.md's recipes, as the modules that its lines for the tables name."""
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = set(re.findall(r'^"\w+": .*"(detres\.[\w.]+):\w+"', told, re.MULTILINE))
+    folder = ROOT / "tests" / "contributing"
+    return {name: (folder / f"{name.rpartition('.')[2]}.py").read_text(encoding="utf-8") for name in modules}
+
+
+def test_what_contributing_tells_to_add_passes_here(sources: dict[str, str], config_names: set[str]) -> None:
+    added = contributed_sources()
+    assert len(added) == 5
+    assert not added.keys() & sources.keys()
+    grown = {**sources, **added}
+    assert import_violations(grown) == circles(grown) == part_circles(grown) == []
+    assert writers(added) == set()
+    assert modules_with_configs(grown, config_names) == []
+    assert crowded(Counter(name.rpartition(".")[0] for name in grown if not name.endswith(".__init__"))) == []
+
+
 def test_imports_only_go_down(sources: dict[str, str]) -> None:
     assert import_violations(sources) == []
 

@@ -7,6 +7,7 @@ from detres.config.detection_schema import Config
 from detres.config.finding import find_config, list_configs
 from detres.config.loading import Layer, dump_config, load_config, read_config, resolve
 from detres.errors import ConfigError
+from detres.tables import SCHEDULES
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_all_problems_are_told_at_once_each_with_its_source(folder):
     assert set(problems(name, ["training.batch=2.5", "model.layout=x", "data.wrkers=3"])) == {
         "configs/coco/mine.yaml: optimizer.lr: got -0.001, expected a number above 0.0 (line 1)",
         "configs/coco/mine.yaml: schedule.milestones: got 3, expected a list in brackets (line 3)",
-        "configs/coco/mine.yaml: schedule.name: got 'cosin', expected one of constant, step, cosine, poly, plateau, "
+        f"configs/coco/mine.yaml: schedule.name: got 'cosin', expected one of {', '.join(SCHEDULES)}, "
         "or module:callable; did you mean cosine? (line 4)",
         "configs/coco/mine.yaml: test: got 3, expected a group of keys (line 5)",
         "training.batch=2.5: training.batch: got 2.5, expected a whole number",

@@ -15,25 +15,26 @@ class MarkdownLog:
     def start(self, run: RunStart) -> None:
         self._path = run.folder / "metrics.md"
         self._columns: list[str] = []
+        self._lines: list[str] = []
         if self._path.exists():
-            head, rule, *rows = self._path.read_text(encoding="utf-8").splitlines()
+            head, rule, *rows = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
             self._columns = _cells(head)[1:]
-            kept = [row for row in rows if run.keeps("eval", int(_cells(row)[0]))]
-            write_whole(self._path, "".join(f"{line}\n" for line in (head, rule, *kept)))
+            self._lines = [head, rule, *(row for row in rows if run.keeps("eval", int(_cells(row)[0])))]
+            write_whole(self._path, "".join(self._lines))
 
     def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
         if kind != "eval":
             return
         numbers = finite_numbers(values)
-        with self._path.open("a", encoding="utf-8") as file:
-            if not self._columns:
-                self._columns = list(numbers)
-                file.write(_line(["step", *self._columns]) + _line(["---:"] * (1 + len(self._columns))))
-            shown = [f"{numbers[name]:.4f}" if name in numbers else "" for name in self._columns]
-            file.write(_line([str(step), *shown]))
+        if not self._columns:
+            self._columns = list(numbers)
+            self._lines = [_line(["step", *self._columns]), _line(["---:"] * (1 + len(self._columns)))]
+        shown = [f"{numbers[name]:.4f}" if name in numbers else "" for name in self._columns]
+        self._lines.append(_line([str(step), *shown]))
+        write_whole(self._path, "".join(self._lines))
 
     def finish(self) -> None:
-        pass  # the file is closed after every line
+        pass  # the file is whole after every line
 
 
 def _line(cells: list[str]) -> str:
