@@ -219,9 +219,7 @@ class ResNetLayers(Network):
         if self.shortcut == "plain" and (zero_init_last or drop_path):
             raise ValueError("a plain net whose residuals are zero or left out outputs zero, and learns nothing")
         if zero_init_last and "frozen" in (self.norms[stage] for stage in self.stages[1:]):
-            raise ValueError(
-                "norms that zero_init_last sets to zero must learn, frozen ones cannot; take zero_init_last=false"
-            )
+            raise ValueError("frozen norms cannot learn away from zero; take zero_init_last=false or another norm")
 
         self.build_stem()
         self._build_stages(output_stride, checkpoint_blocks)

@@ -130,7 +130,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, tensors, metadata, messag
         (
             "resnet18",
             {"zero_init_last": True, "norm": "frozen"},
-            "zero_init_last sets to zero must learn, frozen ones cannot",
+            "frozen norms cannot learn away from zero; take zero",
         ),
         ("resnet18", {"outputs": ("c6",)}, "has no c6"),
         ("resnet18", {"output_stride": 4}, "may be 32, 16 or 8"),
