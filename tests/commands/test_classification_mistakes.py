@@ -56,7 +56,7 @@ def test_a_classifier_is_no_detector_and_the_other_way_round(
     message = refused("train_det", "--cfg", tiny.cfg, "--weights", trained_classifier, kind="WeightsError")
     assert "a classifier, not a detector" in message
     assert "model.backbone.weights=" in message
-    assert "a detection file" in refused(
+    assert "a detector, which eval_det" in refused(
         "train_cls", "--cfg", tiny_classes.cfg, "--weights", trained, kind="WeightsError"
     )
 
