@@ -11,14 +11,13 @@ Source: Apple, "Building an object detector data source", developer.apple.com/do
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox
 from detres.data.formats.format import Format, Recognized
-from detres.data.formats.labels.drawn import DrawnImage, Slips, label_name, load_drawn, quoted
+from detres.data.formats.labels.drawn import DrawnImage, Slips, label_name, loader_of, quoted
 from detres.data.formats.labels.json_files import ends_of, read_list
 from detres.data.formats.labels.recognizing import recognize_files
 from detres.data.formats.labels.shapes import numbers_of
@@ -32,29 +31,6 @@ _SIDES = ("x", "y", "width", "height")
 _BEGINS = re.compile(rb'\[\s*\{\s*"(image|imagefilename|imageFilename|annotations?)"\s*:')
 _COORDINATES = re.compile(rb'"coordinates"\s*:\s*\{\s*"(x|y|width|height)"\s*:')
 _NO_BOXES = re.compile(rb'"annotations?"\s*:\s*\[\s*\]')
-
-
-def load_createml(
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None = None,
-    exif: bool = True,
-    max_pixels: int | None = None,
-    strict: bool | None = False,
-    sibling_splits: Iterable[str] = (),
-) -> AnnotatedImages:
-    """The images of one file; `split` is its name below root, or NAME:FOLDER. Raises DataError as load_drawn does."""
-    return load_drawn(
-        _read,
-        root,
-        split,
-        classes=classes,
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        sibling_splits=sibling_splits,
-    )
 
 
 def recognize(place: Path) -> Recognized | None:
@@ -105,6 +81,9 @@ def _box(annotation: object) -> RawBox | str:
     x, y, width, height = numbers
     return RawBox(label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2))
 
+
+# One file; its split is the name below root, or NAME:FOLDER.
+load_createml = loader_of(_read)
 
 CREATEML = Format(
     load_createml,

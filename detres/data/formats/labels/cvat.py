@@ -18,14 +18,13 @@ Source: "XML annotation format", docs.cvat.ai/docs/other/xml_format, and cvat/ap
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox
 from detres.data.formats.format import Format, Recognized
 from detres.data.formats.labels.cvat_xml import CvatFile, Holder, Shape, read_cvat
-from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, load_drawn, quoted
+from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, loader_of, quoted
 from detres.data.formats.labels.json_files import ends_of
 from detres.data.formats.labels.recognizing import recognize_files
 from detres.data.formats.labels.shapes import (
@@ -49,30 +48,6 @@ _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _CUBOID = [f"{corner}{side}" for corner in ("tl", "bl", "tr", "br") for side in (1, 2)]
 _FRAME = re.compile(r"(?:.*/)?frame_(\d{6,9})\.\w+")
 _LAST_FRAME = 10**9 - 1
-
-
-def load_cvat(
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None = None,
-    exif: bool = True,
-    max_pixels: int | None = None,
-    strict: bool | None = False,
-    sibling_splits: Iterable[str] = (),
-) -> AnnotatedImages:
-    """The images of one file; `split` is its name below root, NAME:FOLDER or NAME#SUBSET. Raises DataError as
-    load_drawn does."""
-    return load_drawn(
-        _read,
-        root,
-        split,
-        classes=classes,
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        sibling_splits=sibling_splits,
-    )
 
 
 def recognize(place: Path) -> Recognized | None:
@@ -175,6 +150,9 @@ def _around(kind: str, values: Mapping[str, str]) -> Box | None:
         return box_of_sides(*(values.get(key) for key in ("left", "top", "width", "height")))
     return box_of_points(*([values.get(f"{axis}{corner}") for corner in _CUBOID] for axis in "xy"))
 
+
+# One file; its split is the name below root, NAME:FOLDER or NAME#SUBSET.
+load_cvat = loader_of(_read)
 
 CVAT = Format(
     load_cvat,

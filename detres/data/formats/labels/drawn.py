@@ -68,47 +68,49 @@ class Slips:
         self.found.append(Problem(kind, self.where, f"{what}; left out", costs_image))
 
 
-def load_drawn(
-    read: Read,
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None,
-    exif: bool,
-    max_pixels: int | None,
-    strict: bool | None,
-    sibling_splits: Iterable[str],
-    order: Callable[[SplitPlace], Sequence[str]] | None = None,
-) -> AnnotatedImages:
-    """The images of one split.
+def loader_of(read: Read, order: Callable[[SplitPlace], Sequence[str]] | None = None) -> Callable[..., AnnotatedImages]:
+    """The `load` of a format of this room, with (root, split) and the keys of the data section that all of it heed.
 
-    read: what the split's label file holds; what is wrong with it is added to the problems. sibling_splits: the other
-    splits, whose classes count, so that all agree on the labels. order: the classes that the set lists, which come
-    first and as they are listed; all others are sorted.
-    Raises DataError where the file cannot be read, names no class, or no image of it can be used.
+    read: what the split's label file holds; what is wrong with it is added to the problems. order: the classes that the
+    set lists, which come first and as they are listed; all others are sorted.
+    What it makes raises DataError where the file cannot be read, names no class, or no image of it can be used.
     """
-    found: list[Problem] = []
-    place = place_of_split(root, split)
-    drawn = read(place, found)
-    images = _raw_images(drawn, root, place, exif, max_pixels, found)
-    listed = list(order(place)) if order is not None else []
-    names = {box.name for image in drawn for box in image.boxes}
-    for sibling in dict.fromkeys(sibling_splits):
-        names |= _names_of(read, root, sibling) if sibling != split else set()
-    known = list(dict.fromkeys([*listed, *sorted(names)]))
-    if not known:
-        raise DataError(f"{place.file}: no annotation there names a class")
-    return index_images(
-        images,
-        name=f"{root.name}-{_split_name(place)}",
-        root=root,
-        known_classes=known,
-        classes=select_classes(classes, known, str(place.file)),
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        problems=found,
-    )
+
+    def load(
+        root: Path,
+        split: str,
+        *,
+        classes: Sequence[str] | None = None,
+        exif: bool = True,
+        max_pixels: int | None = None,
+        strict: bool | None = False,
+        sibling_splits: Iterable[str] = (),
+    ) -> AnnotatedImages:
+        """The images of one split. sibling_splits: others, whose classes count, so that all agree on the labels."""
+        found: list[Problem] = []
+        place = place_of_split(root, split)
+        drawn = read(place, found)
+        images = _raw_images(drawn, place, exif, max_pixels, found)
+        listed = list(order(place)) if order is not None else []
+        names = {box.name for image in drawn for box in image.boxes}
+        for sibling in dict.fromkeys(sibling_splits):
+            names |= _names_of(read, root, sibling) if sibling != split else set()
+        known = list(dict.fromkeys([*listed, *sorted(names)]))
+        if not known:
+            raise DataError(f"{place.file}: no annotation there names a class")
+        return index_images(
+            images,
+            name=f"{root.name}-{_split_name(place)}",
+            root=root,
+            known_classes=known,
+            classes=select_classes(classes, known, str(place.file)),
+            exif=exif,
+            max_pixels=max_pixels,
+            strict=strict,
+            problems=found,
+        )
+
+    return load
 
 
 def label_name(value: object) -> str | None:
@@ -154,14 +156,13 @@ def _split_name(place: SplitPlace) -> str:
 
 def _raw_images(
     drawn: Sequence[DrawnImage],
-    root: Path,
     place: SplitPlace,
     exif: bool,
     max_pixels: int | None,
     found: list[Problem],
 ) -> list[RawImage]:
     beside = place.file if os.path.isdir(place.file) else place.file.parent
-    pictures = Pictures(root, beside, place.images)
+    root, pictures = place.root, Pictures(place.root, beside, place.images)
     by_file: dict[str, DrawnImage] = {}
     absent = 0
     for image in drawn:

@@ -15,14 +15,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox
 from detres.data.formats.format import Format, Recognized
-from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, load_drawn, quoted
+from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, loader_of, quoted
 from detres.data.formats.labels.json_files import ends_of, read_json
 from detres.data.formats.labels.recognizing import recognized
 from detres.data.formats.labels.shapes import Box, box_of_points, numbers_of
@@ -49,31 +48,6 @@ _FEWEST = {
 }
 # Folders beside the images that label files lie in.
 _LABEL_FOLDERS = ("annotations", "labels", "ann", "json", "labelme")
-
-
-def load_labelme(
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None = None,
-    exif: bool = True,
-    max_pixels: int | None = None,
-    strict: bool | None = False,
-    sibling_splits: Iterable[str] = (),
-) -> AnnotatedImages:
-    """The pictures that the JSON files of a folder name; `split` is the folder below root, "." the root itself, or
-    FOLDER:IMAGES where the pictures lie elsewhere. Raises DataError as load_drawn does, and where there is no folder.
-    """
-    return load_drawn(
-        _read,
-        root,
-        split,
-        classes=classes,
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        sibling_splits=sibling_splits,
-    )
 
 
 def recognize(place: Path) -> Recognized | None:
@@ -246,6 +220,10 @@ def _marked(shape: Mapping[str, Any], mark: str) -> bool:
     stated = shape.get(mark, flags.get(mark) if isinstance(flags, dict) else None)
     return bool(flag(stated))
 
+
+# The JSON files of a folder; the split is the folder below root, "." the root itself, or FOLDER:IMAGES where the
+# pictures lie elsewhere.
+load_labelme = loader_of(_read)
 
 LABELME = Format(
     load_labelme,

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox
 from detres.data.formats.format import Format, Recognized
-from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, load_drawn, quoted
+from detres.data.formats.labels.drawn import DrawnImage, Slips, image_size, label_name, loader_of, quoted
 from detres.data.formats.labels.json_files import ends_of, read_list
 from detres.data.formats.labels.recognizing import recognize_files
 from detres.data.formats.labels.shapes import Box, box_of_ellipse, box_of_points, box_of_sides, box_of_turned
@@ -41,32 +40,6 @@ _TASK = re.compile(rb'\[\s*\{\s*"')
 _DRAWN = re.compile(rb'"(rectanglelabels|polygonlabels|ellipselabels)"\s*:\s*\[')
 _EMPTY_TASK = re.compile(rb'"(annotations|completions)"\s*:\s*\[\s*\{[^\[\]]*"result"\s*:\s*\[')
 _LONGEST_URL = 4096
-
-
-def load_labelstudio(
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None = None,
-    exif: bool = True,
-    max_pixels: int | None = None,
-    strict: bool | None = False,
-    sibling_splits: Iterable[str] = (),
-) -> AnnotatedImages:
-    """The images of one export; `split` is its name below root, or NAME:FOLDER. Raises DataError as load_drawn does.
-
-    A task that nobody annotated is left out and told; one that was submitted without a box is an image of nothing.
-    """
-    return load_drawn(
-        _read,
-        root,
-        split,
-        classes=classes,
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        sibling_splits=sibling_splits,
-    )
 
 
 def recognize(place: Path) -> Recognized | None:
@@ -210,6 +183,10 @@ def _scaled(value: Mapping[str, Any], keys: Sequence[str], scale: tuple[float, f
     numbers = [finite_number(value.get(key)) for key in keys]
     return [None if number is None else number * scale[place % 2] for place, number in enumerate(numbers)]
 
+
+# One export; its split is the name below root, or NAME:FOLDER. A task that nobody annotated is left out and told; one
+# that was submitted without a box is an image of nothing.
+load_labelstudio = loader_of(_read)
 
 LABELSTUDIO = Format(
     load_labelstudio,

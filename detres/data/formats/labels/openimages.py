@@ -13,14 +13,13 @@ Source: storage.googleapis.com/openimages/web/download_v7.html, "Data formats".
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox
 from detres.data.formats.format import Format, Recognized
 from detres.data.formats.labels.csv.tables import MOST_BYTES, first_rows, read_rows
-from detres.data.formats.labels.drawn import DrawnImage, Slips, label_name, load_drawn, quoted
+from detres.data.formats.labels.drawn import DrawnImage, Slips, label_name, loader_of, quoted
 from detres.data.formats.labels.recognizing import recognize_files
 from detres.data.formats.labels.shapes import numbers_of
 from detres.data.formats.labels.splits import SplitPlace, existing_file, has_split
@@ -34,36 +33,6 @@ _NEEDED = ("imageid", "labelname", "xmin", "xmax", "ymin", "ymax")
 _MOST_BYTES = 4 * MOST_BYTES
 _MOST_CLASSES = 100_000
 _NAMED_IN = ("", "annotations", "metadata", "csv_folder", "../metadata", "../../metadata")
-
-
-def load_openimages(
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None = None,
-    exif: bool = True,
-    max_pixels: int | None = None,
-    strict: bool | None = False,
-    sibling_splits: Iterable[str] = (),
-) -> AnnotatedImages:
-    """The images of one table; `split` is its name below root, such as train-annotations-bbox.csv, or NAME:FOLDER.
-
-    Raises DataError as load_drawn does.
-    """
-
-    def read(place: SplitPlace, found: list[Problem]) -> list[DrawnImage]:
-        return _read(place, find_descriptions(place.file, root), found)
-
-    return load_drawn(
-        read,
-        root,
-        split,
-        classes=classes,
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        sibling_splits=sibling_splits,
-    )
 
 
 def recognize(place: Path) -> Recognized | None:
@@ -129,6 +98,9 @@ def _read(place: SplitPlace, names: Mapping[str, str], found: list[Problem]) -> 
         found.append(Problem("written otherwise", place.shown, detail))
     return list(images.values())
 
+
+# One table; its split is the name below root, such as train-annotations-bbox.csv, or NAME:FOLDER.
+load_openimages = loader_of(lambda place, found: _read(place, find_descriptions(place.file, place.root), found))
 
 OPENIMAGES = Format(
     load_openimages,

@@ -15,11 +15,13 @@ from detres.errors import DataError
 
 @dataclass(frozen=True)
 class SplitPlace:
-    """file: of the labels. images: the folder named for the images, if any. subset: the part meant, in small letters.
+    """root: of the set. file: of the labels. images: the folder named for the images, if any. subset: the part meant, in
+    small letters.
 
     shown: what problems call the file.
     """
 
+    root: Path
     file: Path
     shown: str
     images: Path | None = None
@@ -32,7 +34,7 @@ def place_of_split(root: Path, split: str) -> SplitPlace:
     there = (reading for reading in readings if os.path.exists(root / reading[0]))
     file, images, subset = next(there, readings[0])
     folder = root / images if images else None
-    return SplitPlace(root / file, file, folder, subset.lower() if subset else None)
+    return SplitPlace(root, root / file, file, folder, subset.lower() if subset else None)
 
 
 def existing_file(place: SplitPlace) -> Path:

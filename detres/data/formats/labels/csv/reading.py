@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from detres.data.detection.annotations import AnnotatedImages
 from detres.data.formats.format import Format, Recognized
 from detres.data.formats.labels.csv.class_map import find_class_map
 from detres.data.formats.labels.csv.columns import header_form, is_prediction
@@ -16,7 +15,7 @@ from detres.data.formats.labels.csv.forms import Entry, Form, NoBox
 from detres.data.formats.labels.csv.headerless import headerless_form, refuse_sides
 from detres.data.formats.labels.csv.tables import Row, first_rows, read_rows
 from detres.data.formats.labels.csv.via import via_form
-from detres.data.formats.labels.drawn import DrawnImage, Slips, load_drawn
+from detres.data.formats.labels.drawn import DrawnImage, Slips, loader_of
 from detres.data.formats.labels.recognizing import recognize_files
 from detres.data.formats.labels.splits import SplitPlace, existing_file, has_split
 from detres.data.problems import Problem
@@ -24,35 +23,6 @@ from detres.errors import DataError
 
 # To tell what rows without a header are: the first that has a box may stand behind many images of nothing.
 _FIRST_ROWS = 1000
-
-
-def load_csv(
-    root: Path,
-    split: str,
-    *,
-    classes: Sequence[str] | None = None,
-    exif: bool = True,
-    max_pixels: int | None = None,
-    strict: bool | None = False,
-    sibling_splits: Iterable[str] = (),
-) -> AnnotatedImages:
-    """The images of one table; `split` is its name below root, NAME:FOLDER, or NAME#SUBSET where a column says which
-    split each row is of. Raises DataError as load_drawn does, and where it cannot be told what the columns are."""
-
-    def read(place: SplitPlace, found: list[Problem]) -> list[DrawnImage]:
-        return _read(place, find_class_map(place.file, root), found)
-
-    return load_drawn(
-        read,
-        root,
-        split,
-        classes=classes,
-        exif=exif,
-        max_pixels=max_pixels,
-        strict=strict,
-        sibling_splits=sibling_splits,
-        order=lambda place: list(find_class_map(place.file, root).values()),
-    )
 
 
 def recognize(place: Path) -> Recognized | None:
@@ -138,6 +108,13 @@ def _named(name: str, class_map: Mapping[int, str]) -> str:
     """A number that the list of classes names, by that name."""
     return class_map.get(int(name), name) if name.isascii() and name.isdigit() and len(name) < 10 else name
 
+
+# One table; its split is the name below root, NAME:FOLDER, or NAME#SUBSET where a column says which split each row is
+# of. Where it cannot be told what the columns are, it is refused.
+load_csv = loader_of(
+    lambda place, found: _read(place, find_class_map(place.file, place.root), found),
+    order=lambda place: list(find_class_map(place.file, place.root).values()),
+)
 
 CSV = Format(
     load_csv,
