@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from shlex import quote
 
-from detres.commands.completing.words import Command, Option, Words
+from detres.commands.completing.words import Command, Option, Words, list_name
 
 _SCRIPT = """\
 # Completion of detres for bash: source <(detres completion bash)
@@ -70,11 +70,10 @@ complete -F _detres detres
 
 
 def bash_script(words: Words) -> str:
-    values = {key: spelled for keys in words.keys.values() for key, spelled in keys.items() if spelled}
     return _SCRIPT.format(
         configs=_quoted(words.configs),
-        keys="\n".join(f"{_list(tasks)}={_quoted(keys)}" for tasks, keys in words.keys.items()),
-        values="\n".join(f"        {key}) echo {_quoted(spelled)} ;;" for key, spelled in values.items()),
+        keys="\n".join(f"{list_name(tasks)}={_quoted(keys)}" for tasks, keys in words.keys.items()),
+        values="\n".join(f"        {key}) echo {_quoted(spelled)} ;;" for key, spelled in words.spelled().items()),
         commands=_quoted(command.name for command in words.commands),
         behind_options="\n".join(
             f"            '{command.name} {option.flag}') {_behind(option)}; _detres_offer; return ;;"
@@ -104,14 +103,10 @@ def _of(command: Command) -> str:
     elif command.words:
         parts.append(f"plain={_quoted(command.words)}")
     if command.tasks:
-        parts.append(f'keys="${_list(command.tasks)}"')
+        parts.append(f'keys="${list_name(command.tasks)}"')
     if command.bare_keys:
         parts.append("bare=yes")
     return " ".join([*parts, 'files=""'] if command.bare_keys or command.name == "completion" else parts)
-
-
-def _list(tasks: tuple[str, ...]) -> str:
-    return f"_detres_keys_{'_'.join(tasks)}"
 
 
 def _quoted(words: Iterable[str]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from detres.commands.completing.words import Command, Option, Words
+from detres.commands.completing.words import Command, Option, Words, list_name
 
 
 def fish_script(words: Words) -> str:
     lines = ["# Completion of detres for fish: detres completion fish | source"]
-    lines += [f"set -g {_list(tasks)} {_quoted(_with_values(keys))}" for tasks, keys in words.keys.items()]
+    lines += [f"set -g {list_name(tasks)} {_quoted(_with_values(keys))}" for tasks, keys in words.keys.items()]
     lines += [
         f"set -g __detres_configs {_quoted(words.configs)}",
         "function __detres_is",
@@ -37,7 +37,7 @@ def _of(command: Command) -> Iterator[str]:
         yield f"{start} -a {_quote(' '.join(command.words))}"
     if command.tasks:
         bare = r" | string replace -r '=.*' '' | uniq" if command.bare_keys else ""
-        listed = f"(string join -- \\n ${_list(command.tasks)}{bare})"
+        listed = f"(string join -- \\n ${list_name(command.tasks)}{bare})"
         yield f"{start} -a {_quote(listed)}"
     if command.bare_keys or command.name == "completion":
         yield f"{start} -f"
@@ -60,10 +60,6 @@ def _with_values(keys: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     for key, values in keys.items():
         yield f"{key}="
         yield from (f"{key}={value}" for value in values)
-
-
-def _list(tasks: tuple[str, ...]) -> str:
-    return f"__detres_keys_{'_'.join(tasks)}"
 
 
 def _quoted(words: Iterable[str]) -> str:

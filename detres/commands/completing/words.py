@@ -51,6 +51,15 @@ class Words:
     configs: tuple[str, ...]
     keys: Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
+    def spelled(self) -> dict[str, tuple[str, ...]]:
+        """The values of each key, of whatever task, that has any."""
+        return {key: values for keys in self.keys.values() for key, values in keys.items() if values}
+
+
+def list_name(tasks: tuple[str, ...]) -> str:
+    """What a script calls its list of the keys of some tasks."""
+    return f"_detres_keys_{'_'.join(tasks)}"
+
 
 def all_words(commands: Mapping[str, str]) -> Words:
     """commands: what each does, by its name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from shlex import quote
 
-from detres.commands.completing.words import Command, Option, Words
+from detres.commands.completing.words import Command, Option, Words, list_name
 
 _SCRIPT = """\
 #compdef detres
@@ -45,12 +45,13 @@ if [[ "$funcstack[1]" == _detres ]]; then _detres "$@"; else compdef _detres det
 
 
 def zsh_script(words: Words) -> str:
-    values = {key: spelled for keys in words.keys.values() for key, spelled in keys.items() if spelled}
     return _SCRIPT.format(
-        values="\n".join(f"        {key}) echo {quote(' '.join(spelled))} ;;" for key, spelled in values.items()),
+        values="\n".join(
+            f"        {key}) echo {quote(' '.join(values))} ;;" for key, values in words.spelled().items()
+        ),
         configs=_quoted(words.configs),
         commands=_described((command.name, command.what) for command in words.commands),
-        keys="\n".join(f"{_list(tasks)}=({_quoted(keys)})" for tasks, keys in words.keys.items()),
+        keys="\n".join(f"{list_name(tasks)}=({_quoted(keys)})" for tasks, keys in words.keys.items()),
         behind_options="\n".join(
             f"        '{command.name} {option.flag}') {_behind(option)}; return ;;"
             for command in words.commands
@@ -79,14 +80,10 @@ def _of(command: Command) -> str:
     elif command.words:
         parts.append(f"plain=({_quoted(command.words)})")
     if command.tasks:
-        parts.append(f"keys=(${_list(command.tasks)})")
+        parts.append(f"keys=(${list_name(command.tasks)})")
     if command.bare_keys:
         parts.append("bare=yes")
     return "; ".join([*parts, "files="] if command.bare_keys or command.name == "completion" else parts)
-
-
-def _list(tasks: tuple[str, ...]) -> str:
-    return f"_detres_keys_{'_'.join(tasks)}"
 
 
 def _described(pairs: Iterable[tuple[str, str]]) -> str:

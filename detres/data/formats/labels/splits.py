@@ -15,10 +15,8 @@ from detres.errors import DataError
 
 @dataclass(frozen=True)
 class SplitPlace:
-    """root: of the set. file: of the labels. images: the folder named for the images, if any. subset: the part meant, in
-    small letters.
-
-    shown: what problems call the file.
+    """root: of the set. file: of the labels. images: the folder named for the images, if any. subset: the part meant,
+    in small letters. shown: what problems call the file.
     """
 
     root: Path
