@@ -29,7 +29,7 @@ _ANSWER = 5.0
 class Beginning:
     """weights: of a whole detector, for --weights. backbone: for model.backbone.weights, where recipe chooses it.
 
-    patience: how many times as many steps it takes as a detector of COCO does. rate: SGD's for 16 images a step.
+    patience: how many times as many steps it is given as a detector of COCO. rate: SGD's for 16 images a step.
     """
 
     in_words: str
@@ -72,7 +72,7 @@ def choose_beginning(
         return of_backbone(PRETRAINED)
     reporter.say(f"{PRETRAINED} of {backbone.name}: {why_not}")
     reporter.say(
-        "warning: it begins with random weights, which takes eight times as many steps as from a detector and finds "
+        "warning: it begins with random weights, which are given eight times as many steps as a detector's, and find "
         f"less on few photos; weights of any detector help: --weights W, or {DETECTOR} once it can be had"
     )
     return of_nothing()

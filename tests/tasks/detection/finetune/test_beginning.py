@@ -70,7 +70,7 @@ def test_with_nothing_at_hand_it_says_what_random_weights_cost(cache):
     made, lines = chosen()
     assert made.in_words == "from random weights"
     assert not made.has_trunk
-    assert lines[-1].startswith("warning: it begins with random weights, which takes eight times as many steps")
+    assert lines[-1].startswith("warning: it begins with random weights, which are given eight times as many steps")
     assert len(lines) == 3
 
 
