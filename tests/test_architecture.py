@@ -257,6 +257,7 @@ def contributed_sources() -> dict[str, str]:
     return {name: (folder / f"{name.rpartition('.')[2]}.py").read_text(encoding="utf-8") for name in modules}
 
 
+@pytest.mark.slow
 def test_what_contributing_tells_to_add_passes_here(sources: dict[str, str], config_names: set[str]) -> None:
     added = contributed_sources()
     assert len(added) == 5

@@ -322,6 +322,7 @@ def test_nothing_behind_the_last_output_is_computed():
     assert net.specs == {"c1": FeatureSpec(64, 2), "c4": FeatureSpec(256, 16)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "torch_size", "caffe_size"), [(64, 16, 16), (66, 17, 16), (67, 17, 17)])
 def test_caffes_pool_takes_whole_windows_from_the_first_cell(size, torch_size, caffe_size):
     sizes = []
@@ -395,6 +396,7 @@ def test_a_stage_needs_a_width():
         ResNet(Architecture("basic", (1, 1), widths=(4, 4, 4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "frozen", "sync", "group"])
 def test_every_norm_trains_on_one_process(norm):
     net = build_backbone("resnet18", norm=norm).train()

@@ -50,6 +50,7 @@ def test_windows_take_any_size_and_channels_come_second():
     assert net(torch.randn(1, 3, 64, 96))["c2"].shape == (1, 96, 16, 24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [

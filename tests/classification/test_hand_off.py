@@ -62,6 +62,7 @@ def test_torchvision_and_timm_load_it_strictly_and_compute_the_same(name: str, t
         torch.testing.assert_close(theirs.eval()(images), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
 def test_every_depth_has_torchvisions_names_and_shapes(name: str) -> None:
     with torch.device("meta"):

@@ -70,6 +70,7 @@ def softmax(net: Classifier, rgb: NDArray[np.uint8]) -> NDArray:
         return net.predict(torch.from_numpy(rgb.copy())[None]).softmax(1)[0].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels_at_once", [1, 64 * 64 * 3, 1 << 20])
 def test_ten_crops_are_the_mean_of_the_softmaxes_of_torchvisions_ten(pixels_at_once: int) -> None:
     net = small_net()

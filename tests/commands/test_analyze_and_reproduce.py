@@ -33,6 +33,7 @@ def test_table_1_is_printed_and_written(done: Callable[..., str], tmp_path: Path
     assert sorted(file.name for file in tmp_path.iterdir()) == ["table1.json", "table1.md", "table1.png"]
 
 
+@pytest.mark.slow
 def test_costs_are_said_stage_by_stage(done: Callable[..., str], tmp_path: Path) -> None:
     text = done("analyze", "complexity", "cifar10_resnet20", "shortcut=C", "crop=64", "--out", tmp_path / "c.png")
     assert "cifar10_resnet20: 283,962 parameters" in text

@@ -130,6 +130,7 @@ def test_checkpoints_of_trainings_are_read_whatever_they_are_called(done: Done, 
     assert build_backbone("resnet18", weights=out).load_report.missing == ()
 
 
+@pytest.mark.slow
 def test_stages_that_are_missing_as_a_whole_are_told(done: Done, tmp_path: Path) -> None:
     state = get_model("resnet18", weights=None).state_dict()
     file, out = tmp_path / "half.pth", tmp_path / "out.safetensors"

@@ -140,6 +140,7 @@ def test_a_training_whose_files_find_no_room_is_one_message_and_leaves_no_half(
     assert load_checkpoint(run / "checkpoints" / "last").trainer["step"] == 3
 
 
+@pytest.mark.slow
 def test_a_training_whose_disk_fills_up_keeps_its_last_whole(
     tiny_classes, tmp_path, capsys, files_of, monkeypatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_every_config_loads_and_states_only_differences_that_survive_the_way_to_
     assert bool(config.data.val or config.data.test) == (stem not in FITTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", DETECTORS)
 def test_every_model_is_built_with_its_optimizer_and_schedule(stem: str) -> None:
     config, _ = with_steps(load_config(stem), images=1000)

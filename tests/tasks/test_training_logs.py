@@ -58,6 +58,7 @@ def test_a_run_by_default_leaves_what_it_always_left(trained_classifier: Path) -
     assert "metrics.csv" not in left
 
 
+@pytest.mark.slow
 def test_ones_own_logger_is_called_in_order_and_again_when_the_run_goes_on(
     tiny_classes: Any, run_folder: Path, own: Any
 ) -> None:

@@ -30,6 +30,7 @@ def test_what_is_written_is_read_back_with_its_metadata(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["w.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_saved_backbone_says_what_it_is(tmp_path):
     net = ResNet(BACKBONES["resnet18"], "resnet18", shortcut="A", pool="caffe", norm_eps=1e-3, pixel_stats=BGR)
     save_backbone(tmp_path / "b.safetensors", net, recipe="none")

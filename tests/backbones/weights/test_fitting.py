@@ -32,6 +32,7 @@ def test_torchvisions_networks_fit_themselves_and_no_other(name: str) -> None:
             fit(tensors, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wide_resnet50_2", "resnext50_32x4d", "vgg19", "mobilenet_v2", "densenet121"])
 def test_networks_that_are_not_ours_fit_none(name: str) -> None:
     tensors = theirs(name)

@@ -18,6 +18,7 @@ State = dict[str, Tensor]
 Read = Callable[..., ConvertedDetector]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
@@ -109,6 +110,7 @@ def test_a_config_in_python_is_never_run(tmp_path: Path, drawn: dict[str, State]
     assert not (tmp_path / "here").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "said", "kind"),
     [

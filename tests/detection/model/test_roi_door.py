@@ -160,12 +160,14 @@ def test_training_learns_by_what_the_head_says() -> None:
     assert not torch.allclose(found["loss_roi_class"], unmoving(detector())(batch)["loss_roi_class"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", [use for use in TESTS if use in UnfitHeads.unfit_for])
 def test_a_test_names_the_head_that_takes_no_part_in_it(use: str) -> None:
     with pytest.raises(ConfigError, match=rf"{use} is asked for.*UnfitHeads.*because it draws masks; test\.\w+="):
         found_by([detector(UnfitHeads)], TESTS[use])
 
 
+@pytest.mark.slow
 def test_an_ensemble_an_export_and_a_training_name_the_head_as_well() -> None:
     unfit, plain = detector(UnfitHeads), detector()
     with pytest.raises(ConfigError, match=r"ensemble is asked for.*UnfitHeads.*because it draws masks"):

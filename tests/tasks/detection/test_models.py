@@ -80,6 +80,7 @@ def test_new_classes_on_old_weights_depend_on_the_seed_alone(tmp_path: Path) -> 
     assert not torch.equal(first.roi.class_logits.weight[1], old.roi.class_logits.weight[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "frozen"])
 def test_a_timm_trunk_comes_back_with_its_norms_and_pixel_statistics(norm: str, tmp_path: Path) -> None:
     config = config_of({"name": "timm/resnet10t"})

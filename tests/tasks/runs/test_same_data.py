@@ -98,6 +98,7 @@ def test_other_classes_are_refused_and_the_way_by_weights_is_named(
     assert load_checkpoint(copied / "run/checkpoints/last").trainer["step"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [drop_images, move_a_box])
 def test_other_images_are_refused_unless_they_are_allowed_and_then_told(
     copied: Path, begun: Path, edit: Callable[..., None]

@@ -128,6 +128,7 @@ def test_a_declared_document_type_alone_does_no_harm(parse: Parse) -> None:
     assert [box.name for box in found.boxes] == ["cat"]
 
 
+@pytest.mark.slow
 def test_depth_is_no_matter(parse: Parse) -> None:
     depth = 30_000
     assert len(parse(f"<annotation>{'<object>' * depth}{'</object>' * depth}</annotation>").boxes) == depth
