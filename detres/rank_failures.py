@@ -1,7 +1,8 @@
 """One rank of several that fails ends the others within seconds, and one rank says why.
 
-A rank that raises leaves a note in the group's store before it leaves. One that was killed cannot: every rank holds a
-connection to the main one, which the system closes with the process. Ranks that wait for the failed one in a collective
+A rank that raises leaves a note in the group's store before it leaves. The store goes with the main rank, so that one tells
+every other of the failure when it leaves, by the connection each holds to it. A rank that was killed tells nothing: the
+system closes its connection. Ranks that wait for the failed one in a collective
 call get an error of the call, whose words help nobody; ranks that compute on, or wait in a device's queue, are ended by
 their watch.
 """
@@ -24,8 +25,9 @@ from torch.distributed import DistError, Store
 from detres.errors import UserError
 
 _NOTE, _PLACE = "detres/failed", "detres/watch"
-_BYE = b"bye!"
 _RANK = struct.Struct("<I")
+# What a rank says when it leaves: whose failure ended it (-1: nobody's), whether that one says why, its exit status.
+_BYE = struct.Struct("<i?i")
 # Seconds: how often the note is looked for, how long it is waited for after an error of a collective call, and how
 # long a rank has to leave by itself.
 _EVERY, _PATIENCE, _GRACE = 1.0, 5.0, 5.0
@@ -47,6 +49,15 @@ class _Failure:
     rank: int
     told: bool
     exit_status: int = 2
+
+    @staticmethod
+    def bye(failure: _Failure | None) -> bytes:
+        return _BYE.pack(failure.rank, failure.told, failure.exit_status) if failure else _BYE.pack(-1, False, 0)
+
+    @staticmethod
+    def from_bye(word: bytes) -> _Failure | None:
+        rank, told, exit_status = _BYE.unpack(word)
+        return _Failure(rank, told, exit_status) if rank >= 0 else None
 
     def error(self) -> UserError:
         return UserError(
@@ -89,7 +100,9 @@ class _Watch(threading.Thread):
     def __init__(self, store: Store, rank: int, world: int) -> None:
         super().__init__(daemon=True, name="detres rank watch")
         self._store, self._rank = store, rank
+        # What this thread learnt of, and what this rank raised (the first of all, where others failed before).
         self._failure: _Failure | None = None
+        self._own: _Failure | None = None
         self._known, self._leaving = threading.Event(), threading.Event()
         self._peers: dict[socket.socket, int] = _connect(store, rank, world)
 
@@ -101,7 +114,8 @@ class _Watch(threading.Thread):
         if isinstance(error, SystemExit | GeneratorExit):
             return None
         status = getattr(error, "exit_status", 130 if isinstance(error, KeyboardInterrupt) else 1)
-        return self._note(_Failure(self._rank, told=True, exit_status=status))
+        self._own = self._note(_Failure(self._rank, told=True, exit_status=status))
+        return self._own
 
     def is_teller(self, failure: _Failure) -> bool:
         return self._rank == (0 if failure.rank else 1)
@@ -110,7 +124,7 @@ class _Watch(threading.Thread):
         self._leaving.set()
         for peer in list(self._peers):
             with suppress(OSError):
-                peer.sendall(_BYE)
+                peer.sendall(_Failure.bye(self._own or self._failure))
         self.join(timeout=2 * _EVERY)
         for peer in list(self._peers):
             peer.close()
@@ -134,12 +148,14 @@ class _Watch(threading.Thread):
             return
         for peer in select.select(list(self._peers), [], [], _EVERY)[0]:
             try:
-                word = peer.recv(len(_BYE))
+                word = peer.recv(_BYE.size, socket.MSG_WAITALL)
             except OSError:
                 word = b""
             rank = self._peers.pop(peer)
             peer.close()
-            if not word and not self._leaving.is_set():
+            if len(word) == _BYE.size:
+                self._failure = self._failure or _Failure.from_bye(word)
+            elif not self._leaving.is_set():
                 silent = _Failure(rank, told=False)
                 # The main rank's end is seen by all, and the store may have gone with it.
                 self._failure = self._note(silent) if rank else silent

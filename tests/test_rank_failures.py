@@ -2,9 +2,14 @@
 
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
+
+from detres.errors import DataError
+from detres.rank_failures import EndedElsewhere, failures_told_once
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +62,39 @@ def test_a_signal_to_one_rank_stops_all(ran):
     result = ran[1, "stopped", "wait"]
     assert result["statuses"] == [130, 130, 130]
     assert result["told"] == ["", "interrupted by SIGTERM\n", ""]
+
+
+class ClosedStore:
+    """A store of which nothing more is learnt once the rank that keeps it has gone."""
+
+    def __init__(self, store: dist.Store) -> None:
+        self._store = store
+
+    def get(self, key: str) -> bytes:
+        return self._store.get(key)
+
+    def check(self, keys: list[str]) -> bool:
+        raise RuntimeError("Broken pipe")
+
+    def compare_set(self, *arguments: str) -> bytes:
+        raise RuntimeError("Broken pipe")
+
+
+def test_the_main_ranks_mistake_is_known_where_its_store_went_with_it(monkeypatch):
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    store = dist.HashStore()
+
+    def mistaken() -> None:
+        with failures_told_once(store, 0, 2):
+            raise DataError("a.jpg: bad")
+
+    def waiting() -> None:
+        with failures_told_once(ClosedStore(store), 1, 2):
+            raise RuntimeError("gloo: Connection closed by peer")
+
+    with ThreadPoolExecutor(2) as pool:
+        main, other = pool.submit(mistaken), pool.submit(waiting)
+        assert isinstance(main.exception(timeout=30), DataError)
+        ended = other.exception(timeout=30)
+    assert isinstance(ended, EndedElsewhere)
+    assert ended.exit_status == 2
