@@ -1,10 +1,9 @@
 """One rank of several that fails ends the others within seconds, and one rank says why.
 
-A rank that raises leaves a note in the group's store before it leaves. The store goes with the main rank, so that one tells
-every other of the failure when it leaves, by the connection each holds to it. A rank that was killed tells nothing: the
-system closes its connection. Ranks that wait for the failed one in a collective
-call get an error of the call, whose words help nobody; ranks that compute on, or wait in a device's queue, are ended by
-their watch.
+A rank that raises leaves a note in the group's store before it leaves. The store goes with the main rank, so that one
+tells every other of the failure when it leaves, by the connection each holds to it. A rank that was killed tells
+nothing: the system closes its connection. Ranks that wait for the failed one in a collective call get an error of the
+call, whose words help nobody; ranks that compute on, or wait in a device's queue, are ended by their watch.
 """
 
 from __future__ import annotations
