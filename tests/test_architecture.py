@@ -223,7 +223,7 @@ WRITERS = {
     "detres.training.logging.csv_log": "lines are added to a file",
     "detres.benchmarks.annotations": "in a folder of its own that goes with the process",
     "detres.benchmarks.data": "in a folder of its own that goes with the process",
-    "detres.benchmarks.memory": "a switch of the system's",
+    "detres.peak_memory": "a switch of the system's",
     "detres.commands.parts.output": "nothing: the process's streams where it was given none",
 }
 _WRITING = re.compile(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from detres.benchmarks.timing import Call
-from detres.peak_memory import high_water_mark
+from detres.peak_memory import forget_high_water_mark, high_water_mark
 
 _MIB = 2**20
 
@@ -42,16 +38,6 @@ def _run(make: Callable[[], Call], threads: int) -> float:
     if held is None:
         raise RuntimeError(f"{sys.platform} does not tell how much memory a process held")
     return held
-
-
-def forget_high_water_mark() -> None:
-    """Give freed memory back, and let the mark start again from what is held now; without effect beside Linux."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # the C library is glibc
-        trim(0)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_of_device(call: Call, own: Iterable[Tensor], device: torch.device) -> float:

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from detres.benchmarks.memory import forget_high_water_mark, peak_of_process
-from detres.peak_memory import high_water_mark
+from detres.benchmarks.memory import peak_of_process
+from detres.peak_memory import forget_high_water_mark, high_water_mark
 
 MIB = 2**20
 

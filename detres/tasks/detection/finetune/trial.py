@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch.optim import Optimizer
 
 from detres.config.detection_schema import Config
 from detres.data.detection.annotations import AnnotatedImages
 from detres.detection.model.faster_rcnn import FasterRCNN
-from detres.peak_memory import high_water_mark
+from detres.peak_memory import forget_high_water_mark, high_water_mark
 from detres.structures import DetectionBatch
 from detres.system_errors import out_of_memory
 from detres.tasks.detection.data import training_batches, training_set
@@ -23,8 +25,8 @@ Precision = Literal["float32", "bf16"]
 
 _MARGIN = 0.7
 """Share of the free memory that a step may take: pictures differ, and others use the machine."""
-_ENOUGH, _MOST_STEPS = 1.0, 10
-"""Seconds of steps that are timed, and how many steps at most."""
+_ENOUGH, _LEAST_ROUNDS, _MOST_ROUNDS = 2.0, 3, 10
+"""Seconds of steps that are timed, and how many of each precision at least and at most."""
 _MIB = 2**20
 
 
@@ -53,9 +55,10 @@ def try_steps(make: Callable[[], FasterRCNN], config: Config, images: AnnotatedI
         model = make()
         one, two = (_batch_of(config, images, count, device) for count in (1, 2))
         precisions: tuple[Precision, ...] = ("float32", "bf16") if _has_bf16(device) else ("float32",)
-        seconds = {precision: _seconds(model, config, one, device, precision) for precision in precisions}
+        step = partial(_step, model, _resting_optimizer(model, config), device)
+        seconds = _seconds(step, one, precisions)
         precision: Precision = Trial(seconds, 0.0, None).faster
-        at_once = _at_once(model, config, one, two, device, precision)
+        at_once = _at_once(partial(step, precision), one, two, device)
         return Trial(seconds, _test_seconds(model, one, device, precision), at_once)
 
 
@@ -68,25 +71,40 @@ def _batch_of(config: Config, images: AnnotatedImages, count: int, device: torch
     return next(batches(0)).to(device)
 
 
-def _seconds(
-    model: FasterRCNN, config: Config, batch: DetectionBatch, device: torch.device, precision: Precision
-) -> float:
-    """A picture's share of the steps after the first, which prepares kernels and memory; a second of them will do."""
+def _resting_optimizer(model: FasterRCNN, config: Config) -> Optimizer:
+    """A rate of nothing: random layers would drive the weights to infinity, and what is measured is the same."""
     optimizer = optimizer_of(model, config)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    return optimizer
+
+
+def _step(
+    model: FasterRCNN, optimizer: Optimizer, device: torch.device, precision: Precision, batch: DetectionBatch
+) -> float:
+    """Seconds that it takes."""
     model.train()
-    times: list[float] = []
-    while len(times) < 2 or (sum(times[1:]) < _ENOUGH and len(times) < _MOST_STEPS):
-        start = _now(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            losses = model(batch)
-        sum(loss for name, loss in losses.items() if name.startswith("loss")).backward()
-        # A rate of nothing: random layers would drive the weights to infinity, and what is timed is the same.
-        for group in optimizer.param_groups:
-            group["lr"] = 0.0
-        optimizer.step()
-        optimizer.zero_grad()
-        times.append(_now(device) - start)
-    return sum(times[1:]) / (len(times[1:]) * len(batch.image_ids))
+    start = _now(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        losses = model(batch)
+    sum(loss for name, loss in losses.items() if name.startswith("loss")).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return _now(device) - start
+
+
+def _seconds(
+    step: Callable[[Precision, DetectionBatch], float], one: DetectionBatch, precisions: tuple[Precision, ...]
+) -> dict[Precision, float]:
+    """Of the fastest step, by precision, for what else the machine does only adds to one.
+
+    The precisions take turns, so that a busy moment meets all. Their first steps prepare kernels and memory.
+    """
+    rounds: list[dict[Precision, float]] = []
+    begin = time.perf_counter()
+    while len(rounds) <= _LEAST_ROUNDS or (time.perf_counter() - begin < _ENOUGH and len(rounds) <= _MOST_ROUNDS):
+        rounds.append({precision: step(precision, one) for precision in precisions})
+    return {precision: min(times[precision] for times in rounds[1:]) for precision in precisions}
 
 
 def _test_seconds(model: FasterRCNN, batch: DetectionBatch, device: torch.device, precision: Precision) -> float:
@@ -98,28 +116,34 @@ def _test_seconds(model: FasterRCNN, batch: DetectionBatch, device: torch.device
 
 
 def _at_once(
-    model: FasterRCNN,
-    config: Config,
-    one: DetectionBatch,
-    two: DetectionBatch,
-    device: torch.device,
-    precision: Precision,
+    step: Callable[[DetectionBatch], float], one: DetectionBatch, two: DetectionBatch, device: torch.device
 ) -> int | None:
     """By what a second picture takes besides the first."""
-    free = _free(device)
-    with_one = _peak(device)
-    if free is None or with_one is None:
+    _forget_peak(device)
+    free, held = _free(device), _peak(device)
+    if free is None or held is None:
         return None
-    try:
-        _seconds(model, config, two, device, precision)
-    except RuntimeError as error:
-        if not out_of_memory(error) and not isinstance(error, torch.OutOfMemoryError):
-            raise
-        return 1
-    with_two = _peak(device)
-    assert with_two is not None, "it was there a moment ago"
-    each = max(with_two - with_one, 32.0)  # What the allocator had left over would look like nothing.
-    return 1 + max(0, int((_MARGIN * (free + with_one) - with_one) / each))
+    peaks: list[float] = []
+    for batch in (one, two):
+        _forget_peak(device)
+        try:
+            step(batch)
+        except RuntimeError as error:
+            if batch is one or not (out_of_memory(error) or isinstance(error, torch.OutOfMemoryError)):
+                raise
+            return 1
+        peaks.append(_peak(device) or 0.0)
+    each = max(peaks[1] - peaks[0], 32.0)  # What the allocator had left over would look like nothing.
+    return 1 + max(0, int((_MARGIN * (free + held) - peaks[0]) / each))
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Else a step in float32 that came before would hide what one in bf16 takes."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        forget_high_water_mark()
 
 
 def _has_bf16(device: torch.device) -> bool:
@@ -133,7 +157,7 @@ def _now(device: torch.device) -> float:
 
 
 def _peak(device: torch.device) -> float | None:
-    """MiB that were held at most so far."""
+    """MiB that were held at most since the last _forget_peak."""
     return torch.cuda.max_memory_reserved(device) / _MIB if device.type == "cuda" else high_water_mark()
 
 
