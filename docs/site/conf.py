@@ -29,6 +29,9 @@ python_maximum_signature_line_length = 90
 # Types of others are not documented here, and nothing is fetched to link to where they are; nor are our inner ones.
 nitpick_ignore_regex = [(r"py:.*", r"(?!detres\.\w+$).*")]
 
+# An option, --out, keeps its two dashes.
+smartquotes = False
+
 html_theme = "furo"
 html_title = f"detres {__version__}"
 html_static_path = ["static"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -27,4 +28,12 @@ def _read_page(app: Sphinx, docname: str, content: list[str]) -> None:
 
 
 def _rewrite_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = as_rst(lines)
+    lines[:] = as_rst(lines, _names_of(obj))
+
+
+def _names_of(obj: Any) -> list[str]:
+    """The arguments of a function, or the fields and arguments of a class; of what has none, none."""
+    try:
+        return [*getattr(obj, "__annotations__", ()), *inspect.signature(obj).parameters]
+    except (TypeError, ValueError):
+        return []

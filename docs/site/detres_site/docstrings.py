@@ -1,48 +1,62 @@
 """Our docstrings as the reStructuredText that autodoc reads.
 
-They are plain text: a sentence, then `name: what it is` for arguments, what is raised, and code that is indented.
+They are plain text: a sentence, then `name: what it is` of arguments, several in a line, what is raised, and code that
+is indented.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-_FIELD = re.compile(r"([a-z_]\w*(?:, [a-z_]\w*)*): (?=\S)")
 _CODE = re.compile(r"`([^`]+)`")
 _MARKUP = re.compile(r"([\\*|]|_(?=\W|$))")
 # A line that is shorter than this by more than the next word was broken off on purpose.
 _FULL = 100
+_INDENT = "    "
 
 
-def as_rst(lines: Sequence[str]) -> list[str]:
-    """Arguments become a list, code a literal block, and what means something to reStructuredText alone is escaped."""
+def as_rst(lines: Sequence[str], names: Collection[str]) -> list[str]:
+    """Arguments become a list, code a literal block, and what means something to reStructuredText alone is escaped.
+
+    names: what may stand before a colon: the arguments, or the fields of a class.
+    """
     found: list[str] = []
-    in_field, before = False, ""
+    for paragraph in _paragraphs(lines):
+        if paragraph[0].startswith(_INDENT):
+            found += ["::", "", *paragraph, ""]
+            continue
+        head, fields = _split(" ".join(paragraph), names)
+        found += [_escaped(head), ""] if head else []
+        found += [f"- **{name}**: {_escaped(text)}" for name, text in fields]
+        found += [""] if fields else []
+    return found
+
+
+def _paragraphs(lines: Sequence[str]) -> Iterator[list[str]]:
+    """Lines that belong together: up to an empty one, a change of indent, or one that was broken off."""
+    current: list[str] = []
     for line in lines:
-        if line.startswith("    "):
-            found += ["::", ""] if not before.strip() else []
-            found.append(line)
-        elif not line.strip():
-            found.append("")
-            in_field = False
-        else:
-            field = _FIELD.match(line)
-            if before and (field or _begins(before, line)):
-                found.append("")
-                in_field = False
-            if field:
-                found.append(f"- **{field[1]}**: {_escaped(line[field.end() :])}")
-                in_field = True
-            else:
-                found += [""] if before.startswith("    ") else []
-                found.append(f"{'  ' if in_field else ''}{_escaped(line)}")
-        before = line
-    return [*found, ""]
+        if current and (not line.strip() or _begins(current[-1], line)):
+            yield current
+            current = []
+        if line.strip():
+            current.append(line)
+    if current:
+        yield current
 
 
 def _begins(before: str, line: str) -> bool:
+    if line.startswith(_INDENT) != before.startswith(_INDENT):
+        return True
     return before.endswith(".") and len(before) + len(line.split()[0]) < _FULL
+
+
+def _split(text: str, names: Collection[str]) -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the first field, and (names, text) of each."""
+    name = "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or "(?!)"
+    parts = re.split(rf"(?:^|(?<=[.;)] ))((?:{name})(?:, (?:{name}))*): ", text)
+    return parts[0].strip(), list(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))
 
 
 def _escaped(text: str) -> str:

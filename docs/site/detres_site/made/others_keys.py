@@ -11,7 +11,9 @@ def list_detectron2_keys() -> str:
     """A row a key of detectron2's that is read from a config.yaml."""
     rows = [(code(theirs), code(ours), "as it stands") for theirs, ours in SAME.items()]
     for theirs, (ours, values) in NAMED.items():
-        rows.append((code(theirs), code(ours), ", ".join(f"{code(str(a))} is {code(_yaml(b))}" for a, b in values.items())))
+        rows.append(
+            (code(theirs), code(ours), ", ".join(f"{code(str(a))} is {code(_yaml(b))}" for a, b in values.items()))
+        )
     return table(("detectron2", "detres", "value"), sorted(rows))
 
 
