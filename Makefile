@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 RUN := runs/shapes_r18
 
-.PHONY: demo test fast lint clean
+.PHONY: demo test fast lint docs clean
 
 # The environment is made once, and again when the dependencies change.
 $(STAMP): pyproject.toml setup.py
@@ -30,6 +30,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, from docs/ into build/docs; warnings are errors, and nothing is fetched.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -c docs/site -d build/doctrees -E -n -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
 
 clean:
 	rm -rf runs datasets/shapes build *.egg-info .mypy_cache

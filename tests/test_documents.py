@@ -24,6 +24,23 @@ _NAMED = re.compile(r"(?<![\w/.-])((?:[\w-]+/)*[a-z]\w*\.py)\b")
 FOREIGN = {
     *("pickletools.py", "datasets/prepare_SET.py", "user/configs/_base_/models/faster_rcnn_r50_fpn.py"),
     "user/configs/faster_rcnn/faster_rcnn_r101_caffe_fpn_1x_coco.py",
+    "demo/demo.py",
+    "demo/image_demo.py",
+    "faster_rcnn_r50_fpn_1x_coco.py",
+    "references/classification/train.py",
+    "references/detection/train.py",
+    "tools/analysis_tools/analyze_logs.py",
+    "tools/analysis_tools/analyze_results.py",
+    "tools/analysis_tools/browse_dataset.py",
+    "tools/analyze_model.py",
+    "tools/dataset_converters/pascal_voc.py",
+    "tools/misc/print_config.py",
+    "tools/test.py",
+    "tools/train.py",
+    "tools/train_net.py",
+    "tools/visualize_data.py",
+    "train.py",
+    "train_net.py",
 }
 
 

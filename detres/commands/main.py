@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from detres.commands.parts.output import forgiving_output
@@ -90,17 +91,23 @@ def _run(argv: list[str]) -> int:
     if name not in COMMANDS:
         print(f"detres: no command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    command = importlib.import_module(f"detres.commands.{name}")
-    parser = argparse.ArgumentParser(
-        prog=f"detres {name}", description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    command.configure(parser)
+    command, parser = load_command(name)
     # Intermixed, so that `key=value` may stand before, between and behind the options.
     arguments = parser.parse_intermixed_args(rest)
     try:
         return command.run(arguments) or 0
     except SystemExit as error:  # No command of ours leaves so; code that a config names may, wherever it is called.
         raise UserError(f"{name} ended by {raised_in(error, __file__)}; mend the code that says so") from error
+
+
+def load_command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
+    """The module of one of COMMANDS, and the parser of what may stand behind its name."""
+    command = importlib.import_module(f"detres.commands.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"detres {name}", description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.configure(parser)
+    return command, parser
 
 
 def _fail(error: UserError) -> int:

@@ -23,7 +23,7 @@ _MOST_BASES = 8
 _ABSENT = object()
 
 # Their keys whose values are ours as they stand.
-_SAME = {
+SAME = {
     "MODEL.ANCHOR_GENERATOR.OFFSET": "model.anchors.offset",
     "MODEL.PROPOSAL_GENERATOR.MIN_SIZE": "model.rpn.min_size",
     "MODEL.RPN.PRE_NMS_TOPK_TRAIN": "model.rpn.pre_nms_train",
@@ -43,7 +43,7 @@ _SAME = {
     "INPUT.MAX_SIZE_TEST": "data.longest_side",
 }
 # Their keys whose values have other names here: the key, and ours by theirs.
-_NAMED: Mapping[str, tuple[str, Mapping[Any, Any]]] = {
+NAMED: Mapping[str, tuple[str, Mapping[Any, Any]]] = {
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": ("model.roi.aligned", {"ROIAlignV2": True, "ROIAlign": False}),
     "MODEL.RESNETS.STRIDE_IN_1X1": ("model.backbone.stride_in", {True: "1x1", False: "3x3"}),
     "INPUT.FORMAT": ("model.backbone.pixel_stats.order", {"BGR": "bgr", "RGB": "rgb"}),
@@ -152,9 +152,9 @@ class Detectron2Config:
         ]
 
     def _layers(self, layout: LayoutName) -> Iterator[Layer | None]:
-        for theirs, ours in _SAME.items():
+        for theirs, ours in SAME.items():
             yield self._layer(theirs, ours, self._number(theirs))
-        for theirs, (ours, values) in _NAMED.items():
+        for theirs, (ours, values) in NAMED.items():
             stated = self.get(theirs)
             if stated is not None and (not isinstance(stated, str | bool) or stated not in values):
                 raise ConfigError(

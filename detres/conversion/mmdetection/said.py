@@ -27,7 +27,7 @@ def _below(roots: tuple[str, ...], *keys: str) -> tuple[str, ...]:
 
 
 # Ours, and the paths that say it.
-_PATHS: Mapping[str, tuple[str, ...]] = {
+PATHS: Mapping[str, tuple[str, ...]] = {
     "model.anchors.sizes": (
         *_below((_GENERATOR,), "scales", "octave_base_scale", "base_sizes"),
         *_below(("model.rpn_head",), "anchor_scales", "anchor_base_sizes"),
@@ -66,8 +66,8 @@ def without_stated(config: StatedConfig, layers: Sequence[Layer]) -> StatedConfi
 
     The style stays, which decides more than the stride, and must not be contradicted.
     """
-    stated = [key for key in _PATHS if key != "model.backbone.stride_in" and asked(layers, key) is not None]
-    return config.without(*(path for key in stated for path in _PATHS[key]))
+    stated = [key for key in PATHS if key != "model.backbone.stride_in" and asked(layers, key) is not None]
+    return config.without(*(path for key in stated for path in PATHS[key]))
 
 
 def unusable(error: ValidationError, config: StatedConfig) -> str:
@@ -75,17 +75,17 @@ def unusable(error: ValidationError, config: StatedConfig) -> str:
     group, problems = _GROUPS.get(error.title), []
     for details in error.errors(include_url=False):
         name = ".".join(map(str, (*([group] if group else [error.title]), *details["loc"])))
-        key = next((key for key in _PATHS if name == key or name.startswith(f"{key}.")), name)
-        theirs = next((path for path in _PATHS.get(key, ()) if config.get(path) is not None), None)
+        key = next((key for key in PATHS if name == key or name.startswith(f"{key}.")), name)
+        theirs = next((path for path in PATHS.get(key, ()) if config.get(path) is not None), None)
         said = f"{theirs}=" if theirs else f"what {name} is here, "
-        mend = f" say another with {key}=…" if key in _PATHS else " give another config"
+        mend = f" say another with {key}=…" if key in PATHS else " give another config"
         problems.append(f"{said}{shown(details['input'])}, which detres cannot use: {details['msg']};{mend}")
     return f"its config says {'; '.join(problems[:3])}"
 
 
 def said_by(reading: Reading, values: Mapping[str, Any], *, has_bottlenecks: bool) -> dict[str, Any]:
     """Of `values`, by detres's keys, those that the config says."""
-    said = {key for key, paths in _PATHS.items() if reading.get(*paths) is not None}
+    said = {key for key, paths in PATHS.items() if reading.get(*paths) is not None}
     if sides_of(reading.stated):
         said |= {"data.shortest_side", "data.longest_side"}
     steps = [*stats_steps(reading.stated), *reading.stated.below("img_norm_cfg")]
