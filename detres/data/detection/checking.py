@@ -81,7 +81,7 @@ def check(
     train: AnnotatedImages | None = None
     resize: Resize | None = None
     cleaned = {}
-    for split in _named_splits(data):
+    for split in named_splits(data):
         try:
             dataset = load_split(lenient, split, base=base)
         except DataError as error:
@@ -234,7 +234,8 @@ def _seen_from(folder: Path, place: str) -> str:
     return way if os.path.samefile(folder / way, place) else place
 
 
-def _named_splits(data: DataConfig) -> list[SplitName]:
+def named_splits(data: DataConfig) -> list[SplitName]:
+    """The splits that a config has, in the order train, val, test; one that is set apart is one of them."""
     splits: list[SplitName] = ["train"] if data.train else []
     if data.val or (data.train and data.val_fraction):
         splits.append("val")
