@@ -37,6 +37,7 @@ def _number(is_number: bool) -> str:
 
 def _cell(cell: Cell, first: bool) -> str:
     if isinstance(cell, Bar):
-        return f'<td aria-hidden="true"><span class="bar"><i style="width: {100 * cell.share:.1f}%"></i></span></td>'
+        inside = f'<i style="width: {100 * cell.share:.1f}%"></i>' if cell.share > 0 else ""
+        return f'<td aria-hidden="true"><span class="bar">{inside}</span></td>'
     text = f"{cell:,}" if isinstance(cell, int) else html.escape(cell)
     return f'<th scope="row">{text}</th>' if first else f"<td{_number(isinstance(cell, int))}>{text}</td>"

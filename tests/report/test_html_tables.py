@@ -10,6 +10,7 @@ def test_a_table_escapes_what_stands_in_it_and_knows_numbers() -> None:
     assert '<th scope="col" class="number">n</th>' in table
     assert '<td class="number">1,234</td>' in table
     assert 'style="width: 50.0%"' in table
+    assert "width" not in html_table(("a", "share"), [("a", Bar(0.0))]), "a bar of nothing is none"
 
 
 def test_a_table_and_a_list_of_nothing() -> None:

@@ -17,8 +17,8 @@ from detres.data.detection.annotations import AnnotatedImages
 from detres.evaluation.box_pairs import overlaps
 
 OF_BOXES = {
-    "smallest boxes": "the smallest of every hundred boxes of the split",
-    "largest boxes": "the largest of every hundred",
+    "smallest boxes": "the smallest hundredth of the split's boxes",
+    "largest boxes": "the largest hundredth",
     "very thin": "boxes at least five times as long as wide",
     "at the border": "boxes that touch an edge of their image, within a pixel",
     "fills the image": "boxes that cover 95 % of their image, as those do that stand for a label without a place",

@@ -119,7 +119,7 @@ def _pictured(splits: Sequence[Split], chosen: Sequence[Place]) -> tuple[dict[Pl
             part = chosen[begin : begin + 32]
             made = list(pool.map(lambda place: thumbnail(splits[place[0]].images, place[1], longest), part))
             for place, (picture, why) in zip(part, made, strict=True):
-                row = {"boxes": _box_rows(splits[place[0]], place[1]), "why": why}
+                row: dict[str, Any] = {"boxes": _box_rows(splits[place[0]], place[1]), "why": why}
                 row |= scaled_size(splits[place[0]].images.size(place[1]), longest)
                 room -= len(picture) * 4 // 3 + len(json.dumps(row, separators=(",", ":"))) + 400
                 if room < 0 and shown:

@@ -10,7 +10,7 @@ import numpy as np
 
 from detres.data.detection.annotations import AnnotatedImages
 from detres.errors import readable
-from detres.report.html_tables import Bar, html_table
+from detres.report.html_tables import Bar, Cell, html_table
 from detres.tasks.detection.browsing.oddities import ODDITIES, Oddities
 
 
@@ -24,7 +24,7 @@ class Split:
 
 
 def split_table(splits: Sequence[Split]) -> str:
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             each.name,
             readable(each.images.name),
@@ -44,7 +44,9 @@ def class_table(splits: Sequence[Split], classes: Sequence[str]) -> str:
     sums = {name: sum(count.get(name, 0) for count in counts) for name in classes}
     most = max(sums.values(), default=0) or 1
     ordered = sorted(classes, key=lambda name: -sums[name])
-    rows = [(readable(name), Bar(sums[name] / most), *(count.get(name, 0) for count in counts)) for name in ordered]
+    rows: list[tuple[Cell, ...]] = [
+        (readable(name), Bar(sums[name] / most), *(count.get(name, 0) for count in counts)) for name in ordered
+    ]
     return html_table(("class", "", *(split.name for split in splits)), rows)
 
 
@@ -60,12 +62,14 @@ def size_table(splits: Sequence[Split]) -> str:
     sums = [sum(column) for column in zip(*counts, strict=True)]
     words = [f"{low} to {high}" for low, high in pairwise(edges)] + [f"{edges[-1]} and more"]
     most = max(sums) or 1
-    rows = [(word, Bar(sums[n] / most), *(count[n] for count in counts)) for n, word in enumerate(words)]
+    rows: list[tuple[Cell, ...]] = [
+        (word, Bar(sums[n] / most), *(count[n] for count in counts)) for n, word in enumerate(words)
+    ]
     return html_table(("side", "", *(split.name for split in splits)), rows)
 
 
 def oddity_table(splits: Sequence[Split]) -> str:
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (name, *(int((split.oddities.images[name] > 0).sum()) for split in splits), what)
         for name, what in ODDITIES.items()
     ]
