@@ -22,8 +22,10 @@ from detres.commands.parts.telling import on_terminal
 
 if TYPE_CHECKING:
     from detres.config.detection_schema import Config
+    from detres.config.loading import Layer
     from detres.config.localization_schema import LocalizationDataConfig
     from detres.data.classification.checking import ClassificationReport
+    from detres.data.detection.anchor_fit import AnchorFit
     from detres.data.detection.checking import DataReport
     from detres.data.detection.unusable_splits import UnusableSplit
     from detres.data.problems import Problem
@@ -51,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     # Boxes are held against the anchors that a detector has.
     use = on_data_alone(*(("model.layout", "model.anchors", "model.rpn.negative_iou") if task == "detection" else ()))
     layers = layers_of(arguments, task, on_terminal())
+    overrides = [read_override(text) for text in arguments.overrides]
     if arguments.cfg:
         config = load_config(arguments.cfg, arguments.overrides, layers=layers, use=use)
     else:
-        config = resolve([*layers, *(read_override(text) for text in arguments.overrides)], use=use)
+        config = resolve([*layers, *overrides], use=use)
     if isinstance(config, ClassificationConfig | LocalizationConfig) and arguments.fix:
         raise ConfigError(
             f"--fix writes annotations of boxes for detection; of a {config.task} set, mend or remove the files named"
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif isinstance(config, LocalizationConfig):
         reports = _check_localization(config.data)
     else:
-        reports = _check_detection(config, arguments.fix)
+        reports = _check_detection(config, arguments.fix, None if arguments.cfg else [*layers, *overrides])
     return 2 if any(isinstance(report, UnusableSplit) and report.split != "test" for report in reports) else 0
 
 
@@ -109,15 +112,18 @@ def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:
     return reports
 
 
-def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
+def _check_detection(config: Config, fix: Path | None, alone: Sequence[Layer] | None) -> Sequence[Any]:
+    """alone: what the user stated where no config was named, so that the recipe of train_det --data is meant."""
     from detres.config.detection_schema import DataConfig
     from detres.data.detection.checking import check
-    from detres.tasks.detection.anchor_shapes import anchor_shapes
+    from detres.tasks.detection.anchor_shapes import anchor_shapes, finetunes_resize
+    from detres.tasks.detection.finetune.fitting import stated_paths
     from detres.tasks.detection.transforms import transform_of
 
     if config.data.augment != DataConfig.model_fields["augment"].default:
         transform_of(config.data, training=True)  # One that was stated is tried.
-    reports = check(config.data, anchors=anchor_shapes(config.model), fix=fix)
+    resized = None if alone is None else finetunes_resize(config, {*stated_paths(alone)})
+    reports = check(config.data, anchors=anchor_shapes(config.model), resized=resized, fix=fix)
     for report in reports:
         print("\n".join(lines_of(report)))
     if fix:
@@ -126,7 +132,7 @@ def _check_detection(config: Config, fix: Path | None) -> Sequence[Any]:
 
 
 def lines_of(report: DataReport | UnusableSplit) -> list[str]:
-    """What a split holds in five lines or fewer, then a line for each problem."""
+    """What a split holds in a few lines, then a line for each problem."""
     from detres.data.detection.unusable_splits import UnusableSplit
 
     if isinstance(report, UnusableSplit):
@@ -141,13 +147,33 @@ def lines_of(report: DataReport | UnusableSplit) -> list[str]:
         f"  sizes: {_counted(report.boxes_by_size)}; sides from {shortest:.0f} to {longest:.0f} pixels, half of them "
         f"below {median:.0f}",
     ]
-    if report.uncovered:
-        share = report.uncovered / (report.boxes - report.ignored)
-        lines.append(
-            f"  {report.uncovered} boxes ({share:.1%}) overlap so little with every anchor that they look like "
-            "background; should these be found, change model.anchors.sizes, or data.shortest_side for larger images"
-        )
+    if report.fit is not None:
+        lines += lines_of_fit(report.fit)
+    lines += [f"  {remark}" for remark in report.remarks]
     return lines + _problem_lines(report.problems)
+
+
+def lines_of_fit(fit: AnchorFit) -> list[str]:
+    """How well anchors fit in a line, and another where it hurts."""
+    from detres.data.detection.anchor_fit import HALF
+
+    sides = fit.resize.shortest_sides
+    drawn = f"{sides[0]}" if len(sides) == 1 else f"{min(sides)} to {max(sides)}"
+    poor = f" (most of {', '.join(fit.poor)})" if fit.poor else ""
+    lines = [
+        f"  best anchor of each box, in images with a shorter side of {drawn} (the longer up to "
+        f"{fit.resize.longest_side}): median IoU {fit.median:.2f}, below {HALF} in {fit.below_half:.1%}, below "
+        f"{fit.negative_iou:g} in {fit.below_negative:.1%}{poor}"
+    ]
+    if fit.hurts:
+        never = f", and {fit.untouched:.1%} touch no anchor and are never learned" if fit.untouched else ""
+        lines.append(
+            f"  anchors fit badly: {fit.below_negative:.1%} of the boxes look like background to every anchor. "
+            "Each is still learned from the one anchor that overlaps it most (Ren et al. 2015), moved far, while all "
+            f"others on it learn background{never}; change model.anchors.sizes or model.anchors.ratios, or "
+            "data.shortest_side where boxes are small"
+        )
+    return lines
 
 
 def line_of_unusable(report: UnusableSplit) -> str:

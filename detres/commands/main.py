@@ -28,6 +28,7 @@ COMMANDS = {
     "visualize": "draw ground truth beside predictions",
     "prepare": "check and unpack COCO, PASCAL VOC, ImageNet or CIFAR-10, or fetch them",
     "check_data": "say what is wrong with a data set",
+    "browse": "write a page to look through a data set by class, size and oddity",
     "convert_data": "write a data set in the form of COCO, VOC or YOLO",
     "convert_weights": "turn weights of other projects into detres's",
     "analyze": "error curves, responses of layers, what nets cost",

@@ -41,6 +41,13 @@ _SET_APART = 0.1  # of a folder of images that has neither val nor test
 D = TypeVar("D", DataConfig, ClassificationDataConfig)
 
 
+class ClassificationDataFile(NamedTuple):
+    """A data section of classes that --data names; said as DataFile has it."""
+
+    data: ClassificationDataConfig
+    said: tuple[str, ...] = ()
+
+
 class DataFile(NamedTuple):
     """A data section that --data names.
 
@@ -77,11 +84,15 @@ def read_data_file(path: str | Path) -> DataFile:
         return _read_yaml(place)
     else:
         found = _read_file(place)
-    where = f"--data {given}" + ("" if place == given else f", unpacked to {place}")
-    return found._replace(said=tuple(f"{where}: {line}" for line in found.said))
+    return found._replace(said=tuple(f"{_where(given, place)}: {line}" for line in found.said))
 
 
 def load_classification_file(path: str | Path) -> ClassificationDataConfig:
+    """read_classification_file, without what is to be said."""
+    return read_classification_file(path).data
+
+
+def read_classification_file(path: str | Path) -> ClassificationDataFile:
     """The data section of a classification set that a file or a folder states.
 
     path: a yaml of ours (format, root, train, val, test, and any other key of the data section), or a folder, or an
@@ -89,12 +100,14 @@ def load_classification_file(path: str | Path) -> ClassificationDataConfig:
     nor test, a tenth of it is set apart. A yaml that names no split means train and val.
     Raises ConfigError with every wrong key at once, DataError where there is no such file.
     """
-    path = _unpacked(local_place(path, f"--data {path}"))
-    if os.path.isdir(path):
-        return _from_class_folders(path)
-    if not os.path.isfile(path):
-        raise DataError(f"--data {path}: there is no such file or folder")
-    return _from_ours(path, ClassificationDataConfig)
+    given = local_place(path, f"--data {path}")
+    place = _unpacked(given)
+    if os.path.isdir(place):
+        data = _from_class_folders(place)
+        return ClassificationDataFile(data, (f"{_where(given, place)}: {_as_class_folders(data)}",))
+    if not os.path.isfile(place):
+        raise DataError(f"--data {place}: there is no such file or folder")
+    return ClassificationDataFile(_from_ours(place, ClassificationDataConfig))
 
 
 def task_of_data_file(path: str | Path) -> Literal["detection", "classification"]:
@@ -109,6 +122,20 @@ def task_of_data_file(path: str | Path) -> Literal["detection", "classification"
     stated = content.get("format") if isinstance(content, Mapping) else None
     ours = stated in CLASSIFICATION_FORMATS and stated not in DETECTION_FORMATS
     return "classification" if ours else "detection"
+
+
+def _where(given: Path, place: Path) -> str:
+    return f"--data {given}" + ("" if place == given else f", unpacked to {place}")
+
+
+def _as_class_folders(data: ClassificationDataConfig) -> str:
+    """How folders of classes were understood, for people."""
+    (train,) = data.train
+    classes = list_folders(Path(data.root or ".") / train)
+    said = [f"{split}: {' + '.join(names)}" for split in _SPLITS if (names := getattr(data, split))]
+    if data.val_fraction:
+        said.append(f"val: {data.val_fraction:g} of it, set apart")
+    return f"read as folder ({len(classes)} class folders in {train if train != '.' else 'it'}); {', '.join(said)}"
 
 
 def _unpacked(place: Path) -> Path:

@@ -75,6 +75,12 @@ def test_an_absent_split_of_classes_hides_nothing_either(
     assert "absent" in refused("check_data", "--data", tmp_path / "mine.yaml", kind="DataError")
 
 
+def test_a_folder_of_classes_is_told_as_what_it_is_read(done: Done, tiny_classes: Any) -> None:
+    told = done("check_data", "--data", tiny_classes.root)
+    root = tiny_classes.root
+    assert told.startswith(f"--data {root}: read as folder (2 class folders in train); train: train, val: val\n")
+
+
 def test_a_set_of_crowds_is_refused_by_training_and_explained_by_check_data(
     done: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
 ) -> None:
@@ -119,12 +125,34 @@ def test_a_folder_of_coco_files_is_checked_as_what_it_is(done: Done, tiny_copy: 
     assert "test: coco-test, 5 images" in told
 
 
-def test_anchors_are_spoken_of_where_boxes_look_like_background(done: Done, tiny_copy: Path) -> None:
+def test_anchors_are_spoken_of_and_complained_of_where_it_hurts(done: Done, tiny_copy: Path) -> None:
     small = ("data.shortest_side=64", "data.longest_side=96", "model.layout=c4")
     for sizes, alarmed in (("[[16, 32]]", False), ("[[512]]", True)):
         told = done("check_data", "--data", tiny_copy / "coco.yaml", *small, f"model.anchors.sizes={sizes}")
-        assert ("look like background" in told) == alarmed
-    assert "boxes (100.0%) overlap so little" in told
+        assert "best anchor of each box, in images with a shorter side of 64 (the longer up to 96): median IoU" in told
+        assert ("anchors fit badly" in told) == alarmed
+    assert "100.0% of the boxes look like background" in told
+    assert "learned from the one anchor that overlaps it most (Ren et al. 2015)" in told
+
+
+def test_without_a_config_boxes_are_held_against_the_recipe_that_would_be_fitted(done: Done, tiny_copy: Path) -> None:
+    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    assert "in images with a shorter side of 77 to 96 (the longer up to" in told
+    assert "in images with a shorter side of 96 (the longer up to" in told, "tests take the last"
+
+
+def test_what_stands_twice_and_what_is_spelled_twice_is_told(done: Done, tiny_copy: Path) -> None:
+    def spoil(content: dict[str, Any]) -> None:
+        content["annotations"].append({**content["annotations"][3], "id": 900})
+        content["annotations"][0]["category_id"] = 9
+        content["categories"].append({"id": 9, "name": "Square "})
+
+    _spoil(tiny_copy, "train", spoil)
+    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    assert "box stands twice 1" in told
+    assert "class names look alike" in told
+    assert "classes are in 10 images or fewer" in told
+    assert "no problems" not in told.partition("test: ")[0]
 
 
 @pytest.mark.slow

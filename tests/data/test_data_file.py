@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detres.data.data_file import load_classification_file, load_data_file
+from detres.data.data_file import load_classification_file, load_data_file, read_classification_file
 from detres.data.detection.datasets import load_dataset, load_split
 from detres.data.formats.voc.reading import load_voc
 from detres.errors import ConfigError, DataError, UserError
@@ -119,6 +119,19 @@ def test_a_folder_of_class_folders_is_a_set_with_a_tenth_set_apart(tmp_path: Pat
 def test_class_folders_in_splits_are_found_by_their_usual_names(tmp_path: Path, val: str, write_picture) -> None:
     data = load_classification_file(write_classes(tmp_path, "train", val, "test", write_picture=write_picture))
     assert (data.train, data.val, data.test, data.val_fraction) == (("train",), (val,), ("test",), 0.0)
+
+
+def test_what_class_folders_are_read_as_is_said(tmp_path: Path, write_picture) -> None:
+    write_classes(tmp_path / "a", ".", write_picture=write_picture)
+    write_classes(tmp_path / "b", "train", "valid", write_picture=write_picture)
+    assert read_classification_file(tmp_path / "a").said == (
+        f"--data {tmp_path / 'a'}: read as folder (2 class folders in it); train: ., val: 0.1 of it, set apart",
+    )
+    assert read_classification_file(tmp_path / "b").said == (
+        f"--data {tmp_path / 'b'}: read as folder (2 class folders in train); train: train, val: valid",
+    )
+    (tmp_path / "mine.yaml").write_text("format: folder\nroot: a\n")
+    assert read_classification_file(tmp_path / "mine.yaml").said == (), "it says so itself"
 
 
 def test_a_classification_yaml_means_the_usual_splits_unless_it_names_some(tmp_path: Path) -> None:

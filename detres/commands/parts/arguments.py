@@ -59,7 +59,7 @@ def layers_of(arguments: argparse.Namespace, task: str, reporter: Reporter) -> l
     if not arguments.data:
         return []
     from detres.config.loading import Layer
-    from detres.data.data_file import load_classification_file, read_data_file
+    from detres.data.data_file import read_classification_file, read_data_file
     from detres.errors import ConfigError
 
     if task == "localization":
@@ -69,10 +69,11 @@ def layers_of(arguments: argparse.Namespace, task: str, reporter: Reporter) -> l
     data: DataConfig | ClassificationDataConfig
     if task == "detection":
         data, said, described = read_data_file(arguments.data)
-        for line in said:
-            reporter.say(line)
     else:
-        data, described = load_classification_file(arguments.data), True
+        data, said = read_classification_file(arguments.data)
+        described = True  # No recipe chooses anything for it.
+    for line in said:
+        reporter.say(line)
     stated = data.model_dump(mode="json", exclude_unset=True)
     # The file decides which data: splits and classes that only the config's own set has would not be found in it.
     stated |= {"format": data.format}

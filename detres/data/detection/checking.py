@@ -1,29 +1,29 @@
 """All that is wrong with a data set, what it holds, and a copy of its annotations without the mistakes.
 
-I images, T boxes, K classes, A anchor shapes of a level.
+I images, T boxes, K classes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detres.config.detection_schema import DataConfig
 from detres.config.yaml_dialect import write_yaml
+from detres.data.detection.anchor_fit import AnchorFit, AnchorShapes, Resize, fit_of_anchors
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.datasets import load_split, nothing_to_learn, nothing_to_measure
 from detres.data.detection.near_duplicates import looking_alike
+from detres.data.detection.rare_classes import rare_but_measured, rare_in_training
 from detres.data.detection.shared_images import shared_images
 from detres.data.detection.unusable_splits import UnusableSplit, refuse_useless
 from detres.data.formats.coco.reading import coco_ground_truth, write_instances
 from detres.data.images.reading import is_whole
-from detres.data.images.sizes import resized_size
 from detres.data.places import SplitName
 from detres.data.problems import Problem
 from detres.errors import DataError
@@ -34,24 +34,11 @@ _MEDIUM, _LARGE = 32.0**2, 96.0**2
 
 
 @dataclass(frozen=True)
-class AnchorShapes:
-    """What the RPN lays out: for each level the (A, 2) widths and heights of its anchors, and its stride, in pixels.
-
-    negative_iou: anchors that overlap no box as much are background.
-    """
-
-    sides: tuple[NDArray[np.float64], ...]
-    strides: tuple[int, ...]
-    negative_iou: float
-
-
-@dataclass(frozen=True)
 class DataReport:
     """What one split holds. boxes_per_class: without ignored ones; box_sides: shortest, median and longest, pixels.
 
-    uncovered: boxes, not ignored ones, that every anchor overlaps so little that it would be background for them, after
-    the resize of tests (None: not asked for). Each box is learned by the anchor that overlaps it most, so that sets
-    train well of which most boxes are below what makes an anchor positive by itself; these few look like background.
+    fit: how well anchors fit the boxes (None: not asked for, or no box is to be found). remarks: what is no mistake of
+    the files, and worth knowing before a training.
     """
 
     split: str
@@ -66,7 +53,8 @@ class DataReport:
     box_sides: tuple[float, float, float]
     most_boxes: int
     image_sizes: tuple[tuple[int, int], tuple[int, int]]
-    uncovered: int | None
+    fit: AnchorFit | None
+    remarks: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
@@ -75,11 +63,14 @@ def check(
     *,
     base: Path | None = None,
     anchors: AnchorShapes | None = None,
+    resized: Callable[[AnnotatedImages], Resize] | None = None,
     decode: bool = True,
     fix: Path | None = None,
 ) -> list[DataReport | UnusableSplit]:
     """A report of every split the config names, in the order train, val, test.
 
+    anchors: what the boxes are held against, in images of the sizes that resized chooses for the first split that can
+    be used, or that the config states: in train at every scale that is drawn, elsewhere at that of tests.
     decode: read every image to its last byte, not its header alone. fix: a folder, where COCO files of what is good and
     a data.yaml that names them are written, ready for --data; images stay where they are.
     A split that cannot be used at all is an UnusableSplit in its place; the rest is reported.
@@ -88,8 +79,9 @@ def check(
     lenient = data.model_copy(update={"strict": False})
     reports: list[DataReport | UnusableSplit] = []
     train: AnnotatedImages | None = None
+    resize: Resize | None = None
     cleaned = {}
-    for split in _named_splits(data):
+    for split in named_splits(data):
         try:
             dataset = load_split(lenient, split, base=base)
         except DataError as error:
@@ -97,7 +89,10 @@ def check(
             continue
         train = dataset if split == "train" else train
         unreadable, breaking_off = damaged(dataset) if decode else ([], [])
-        uncovered = None if anchors is None else count_uncovered(dataset, anchors, data)
+        fit = None
+        if anchors is not None:
+            resize = resize or (resized(dataset) if resized else Resize.of(data))
+            fit = fit_of_anchors(dataset, anchors, resize if split == "train" else resize.of_tests())
         more = [*dataset.breaking_off(breaking_off), *(_unreadable_problem(dataset, i) for i in unreadable)]
         if split == "train" and (nothing := nothing_to_learn(dataset, data)) is not None:
             more.append(Problem("nothing to learn from", dataset.name, f"{nothing}; training refuses it"))
@@ -108,7 +103,7 @@ def check(
             more += [*shared, *unlearned_classes(train, dataset)]
             if decode:
                 more += resembling(train, dataset, {problem.file for problem in shared})
-        reports.append(describe(dataset, split, uncovered, more))
+        reports.append(describe(dataset, split, fit, more, _remarks(train, dataset)))
         kept = np.setdiff1d(np.arange(len(dataset)), unreadable)
         cleaned[split] = dataset.subset(kept) if unreadable else dataset
     refuse_useless(reports)
@@ -143,8 +138,18 @@ def unlearned_classes(learned: AnnotatedImages, measured: AnnotatedImages) -> li
     return [Problem("class not learned", measured.name, detail)]
 
 
+def _remarks(train: AnnotatedImages | None, dataset: AnnotatedImages) -> Sequence[str]:
+    if train is None:
+        return ()
+    return list(rare_in_training(train) if train is dataset else rare_but_measured(train, dataset))
+
+
 def describe(
-    dataset: AnnotatedImages, split: str, uncovered: int | None = None, more: Sequence[Problem] = ()
+    dataset: AnnotatedImages,
+    split: str,
+    fit: AnchorFit | None = None,
+    more: Sequence[Problem] = (),
+    remarks: Sequence[str] = (),
 ) -> DataReport:
     """Count what a set holds."""
     counted = dataset.labels[~dataset.ignore]
@@ -167,42 +172,10 @@ def describe(
         box_sides=(least, usual, most),
         most_boxes=int(per_image.max(initial=0)),
         image_sizes=(dataset.size(int(pixels.argmin())), dataset.size(int(pixels.argmax()))),
-        uncovered=uncovered,
+        fit=fit,
+        remarks=tuple(remarks),
         problems=(*dataset.problems, *more),
     )
-
-
-def count_uncovered(dataset: AnnotatedImages, anchors: AnchorShapes, data: DataConfig) -> int:
-    """How many boxes, ignored ones aside, no anchor reaches negative_iou with, in images resized as in tests."""
-    sizes = np.array(
-        [
-            resized_size(dataset.size(i), data.shortest_side[-1], data.longest_side, data.rounding)
-            for i in range(len(dataset))
-        ]
-    )
-    owner = dataset.box_images()[~dataset.ignore]
-    scale = (sizes / dataset.sizes)[owner][:, [1, 0, 1, 0]]
-    best = best_anchor_iou(dataset.boxes[~dataset.ignore] * scale, sizes[owner], anchors)
-    return int((best < anchors.negative_iou).sum())
-
-
-def best_anchor_iou(boxes: NDArray, image_sizes: NDArray, anchors: AnchorShapes) -> NDArray[np.float64]:
-    """The highest overlap (T,) of each box (T, 4) with any anchor laid on its image, (T, 2) height and width.
-
-    Anchors are centred on whole multiples of the stride. Of anchors with equal sides the one whose centre is nearest
-    overlaps most, on each axis by itself, so that only that one is looked at.
-    """
-    best = np.zeros(len(boxes))
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    for sides, stride in zip(anchors.sides, anchors.strides, strict=True):
-        cells = np.ceil(image_sizes[:, ::-1] / stride) - 1
-        nearest = np.clip(np.round(centres / stride), 0, cells) * stride
-        low = np.maximum(boxes[:, None, :2], nearest[:, None] - sides / 2)
-        high = np.minimum(boxes[:, None, 2:], nearest[:, None] + sides / 2)
-        shared = np.clip(high - low, 0, None).prod(axis=2)
-        union = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None] + sides.prod(axis=1) - shared
-        best = np.maximum(best, (shared / union).max(axis=1, initial=0.0))
-    return best
 
 
 def damaged(dataset: AnnotatedImages) -> tuple[list[int], list[int]]:
@@ -228,7 +201,8 @@ def _unreadable_problem(dataset: AnnotatedImages, i: int) -> Problem:
 
 
 def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> None:
-    """COCO files with the clipped boxes, one a split, and a data.yaml for --data, which names the images' folder.
+    """COCO files with the clipped boxes, one a split, and a data.yaml for --data, which names the images' folder as it
+    is seen from its own, so that both can be moved together.
 
     Raises DataError where the folder holds a data.yaml already, UserError where it cannot be written.
     """
@@ -249,12 +223,19 @@ def write_cleaned(splits: dict[SplitName, AnnotatedImages], folder: Path) -> Non
         for image, path in zip(content["images"], paths, strict=True):
             image["file_name"] = os.path.relpath(path, images_folder)
         write_instances(content, folder / f"{split}.json")
-        named[split] = f"{split}.json:{images_folder}"
+        named[split] = f"{split}.json:{_seen_from(folder, images_folder)}"
     classes = list(next(iter(splits.values())).class_names)
     write_whole(description, write_yaml({"format": "coco", "root": ".", **named, "classes": classes}))
 
 
-def _named_splits(data: DataConfig) -> list[SplitName]:
+def _seen_from(folder: Path, place: str) -> str:
+    """The way from one folder to another; the place itself where links on the way make `..` lead elsewhere."""
+    way = os.path.relpath(place, os.path.abspath(folder))
+    return way if os.path.samefile(folder / way, place) else place
+
+
+def named_splits(data: DataConfig) -> list[SplitName]:
+    """The splits that a config has, in the order train, val, test; one that is set apart is one of them."""
     splits: list[SplitName] = ["train"] if data.train else []
     if data.val or (data.train and data.val_fraction):
         splits.append("val")

@@ -1,29 +1,19 @@
 // The worst images: objects beside detections as boxes on the picture, and the filters that choose among them.
 
-const [LABEL, LEFT, TOP, WIDTH, HEIGHT, SCORE, KIND, OVERLAP] = [0, 1, 2, 3, 4, 5, 6, 7];
+const [SCORE, KIND, OVERLAP] = [5, 6, 7];
 const [UNFOUND, IGNORED] = [-1, -2]; // what an object has instead of a score
 const [FOUND, NOT_COUNTED] = [-1, -2]; // what a detection has instead of a kind
-const PAGE = 10;
-const LABELS = 15; // More on one picture hide each other.
 
-class Gallery {
+class Gallery extends Cards {
   constructor(report, pictures) {
+    super(report.images, pictures);
     this.report = report;
-    this.pictures = pictures;
     this.kinds = report.errors.rows.map((row) => row.kind);
-    this.shown = PAGE;
     this.fill("filter-class", [["", "all classes"], ...report.classes.slice(1).map((row, label) => [label, row.name])]);
     const kinds = this.kinds.map((kind) => [kind, kind]);
     this.fill("filter-kind", [["", "everything"], ["error", "images with errors"], ...kinds]);
-    byId("filters").addEventListener("submit", (event) => event.preventDefault());
-    byId("filters").addEventListener("input", () => this.restart());
-    byId("more").addEventListener("click", () => this.grow());
     this.legend();
     this.restart();
-  }
-
-  fill(id, options) {
-    byId(id).replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
   }
 
   legend() {
@@ -41,26 +31,17 @@ class Gallery {
       score: 1000 * Number(byId("filter-score").value),
     };
     byId("filter-score-value").textContent = Number(byId("filter-score").value).toFixed(2);
-    this.places = this.report.images.map((_, place) => place).filter((place) => this.isShown(this.boxes(place)));
-    this.shown = 0;
-    byId("gallery").replaceChildren();
-    const boxes = this.places.reduce((sum, place) => sum + this.boxes(place).detections.length, 0);
+    const places = this.images.map((_, place) => place).filter((place) => this.isShown(this.boxes(place)));
+    const boxes = places.reduce((sum, place) => sum + this.boxes(place).detections.length, 0);
     byId("filter-count").textContent =
-      `${this.places.length} of ${counted(this.report.images.length, "image")}, ${counted(boxes, "detection")} shown`;
-    this.grow();
-  }
-
-  grow() {
-    const next = this.places.slice(this.shown, this.shown + PAGE);
-    byId("gallery").append(...next.map((place) => this.card(place)));
-    this.shown += next.length;
-    byId("more").hidden = this.shown >= this.places.length;
+      `${places.length} of ${counted(this.images.length, "image")}, ${counted(boxes, "detection")} shown`;
+    this.show(places);
   }
 
   /** What the filters leave of an image's objects and detections. */
   boxes(place) {
     const { label, kind, score } = this.wanted;
-    const image = this.report.images[place];
+    const image = this.images[place];
     const ofClass = (row) => label === null || row[LABEL] === label;
     const detections = image.detections.filter(
       (row) => row[SCORE] >= score && ofClass(row) && this.isWanted(row[KIND], kind));
@@ -86,7 +67,7 @@ class Gallery {
   }
 
   card(place) {
-    const image = this.report.images[place];
+    const image = this.images[place];
     const { objects, detections } = this.boxes(place);
     const missed = objects.filter((row) => this.isUnfound(row)).length;
     const wrong = detections.filter((row) => row[KIND] >= 0).length;
@@ -97,29 +78,7 @@ class Gallery {
       make("div", { class: "panes" },
         this.pane(place, `ground truth: ${counted(objects.length, "object")}, ${missed} not found`, things),
         this.pane(place, `predictions: ${counted(detections.length, "detection")}, ${wrong} wrong`, found)),
-      this.words(things, found));
-  }
-
-  /** The same in words, for those who cannot see the boxes or point at them; written when it is opened. */
-  words(things, found) {
-    const list = make("div", { class: "panes" });
-    const fill = () => list.replaceChildren(...[things, found.slice().reverse()].map((boxes) =>
-      make("ul", {}, ...boxes.map((box) => make("li", {}, box.told)))));
-    return make("details", { class: "words", ontoggle: fill }, make("summary", {}, "In words"), list);
-  }
-
-  pane(place, caption, boxes) {
-    const { width, height, name } = this.report.images[place];
-    const picture = draw("image", { href: "data:image/jpeg;base64," + this.pictures[place], width, height,
-      preserveAspectRatio: "none" });
-    const told = make("figcaption", {}, caption);
-    // Where nothing can be pointed at, a tap tells what a box is.
-    const tell = (text) => told.replaceChildren(text);
-    const texts = boxes.filter((box) => box.text);
-    const labelled = new Set(texts.slice(-LABELS));
-    return make("figure", {}, told,
-      draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${name}, ${caption}` },
-        picture, ...boxes.map((box) => this.paint(box, width, height, labelled.has(box), tell))));
+      this.words(things, found.slice().reverse()));
   }
 
   object(row) {
@@ -138,30 +97,5 @@ class Gallery {
     if (row[KIND] === NOT_COUNTED) return this.box(row, IGNORED_COLOUR, "3 3", "", `${text}, ignored`);
     const kind = this.kinds[row[KIND]];
     return this.box(row, KIND_COLOURS[kind], "7 3", text, `${text}, ${kind}${row[OVERLAP] ? `, ${overlap}` : ""}`);
-  }
-
-  /** text: beside the box. told: when it is pointed at or tapped. */
-  box(row, stroke, dashes, text, told) {
-    return { row, stroke, dashes, text, told };
-  }
-
-  /** A box on a picture of this width and height. */
-  paint({ row, stroke, dashes, text, told }, width, height, labelled, tell) {
-    const [x, y] = [(row[LEFT] * width) / 1000, (row[TOP] * height) / 1000];
-    const outline = { x, y, width: (row[WIDTH] * width) / 1000, height: (row[HEIGHT] * height) / 1000 };
-    const rim = { class: "hit-area", stroke: "rgba(0, 0, 0, 0.55)", "stroke-width": 4, "stroke-dasharray": dashes };
-    const parts = [
-      draw("title", {}, told),
-      draw("rect", { ...outline, ...rim }),
-      draw("rect", { ...outline, stroke, "stroke-width": 2, "stroke-dasharray": dashes }),
-    ];
-    if (labelled) {
-      const size = Math.max(width, height) / 42;
-      const inside = Math.max(0, Math.min(x, width - 0.66 * size * text.length));
-      const above = y > 1.2 * size ? y - 0.3 * size : y + size;
-      parts.push(
-        draw("text", { x: inside, y: above, fill: stroke, "font-size": size, "stroke-width": size / 5 }, text));
-    }
-    return draw("g", { onclick: () => tell(told) }, ...parts);
   }
 }

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.config.detection_schema import Config
-from detres.config.key_effects import on_data_alone
-from detres.config.loading import Layer, load_config, of_schema, read_override, resolve_by
+from detres.config.loading import Layer
 from detres.conversion.published import locate_detector
 from detres.data.places import SplitName
 from detres.detection.files import DetectorSettings
 from detres.errors import ConfigError, DataError
-from detres.files.names import safe_name
 from detres.prediction import Detector
 from detres.report.drawing import draw_comparison, draw_objects, picture_sheet
 from detres.report.fonts import illegible
@@ -25,6 +23,7 @@ from detres.tasks.detection.evaluated_sets import load_measured, split_to_measur
 from detres.tasks.detection.evaluation import evaluation_config
 from detres.tasks.detection.measuring import map_classes
 from detres.tasks.detection.predicting import write_picture
+from detres.tasks.detection.set_configs import config_of_set
 from detres.tasks.runs.evaluation_places import Asked, config_of_data, default_place
 from detres.tasks.runs.output_folders import make_folder, renamed_lines, unique_names
 from detres.tasks.runs.own_code import stated_code
@@ -114,12 +113,5 @@ def _what(
         folder = default_place(file) / "pictures"
         base = config_of_data(file, Asked(cfg=cfg, layers=layers), Config())
         return evaluation_config(DetectorSettings.stated(file), file, base, layers, overrides), folder
-    use = on_data_alone()
-    if cfg is not None:
-        config = of_schema(load_config(cfg, overrides, layers=layers, use=use), Config)
-        return config, Path("runs/pictures") / safe_name(Path(cfg).stem)
-    if layers:
-        source = safe_name(Path(layers[0].source).resolve().stem)  # a folder may be called as ..
-        config = resolve_by(Config, [*layers, *map(read_override, overrides)], use=use)
-        return config, Path("runs/pictures") / source
-    raise ConfigError("nothing to draw: name a set with --cfg or --data, or a detector with --weights")
+    config, name = config_of_set(cfg, layers, overrides, "a set with --cfg or --data, or a detector with --weights")
+    return config, Path("runs/pictures") / name

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
 
 from detres.config.detection_schema import Config
 from detres.data.detection.annotations import AnnotatedImages
 from detres.environment import device_name, versions
-from detres.errors import DataError
 from detres.evaluation.error_analysis import analyze_errors
 from detres.evaluation.flat_boxes import FlatDetections, FlatObjects, flat_detections, flat_objects
 from detres.evaluation.image_errors import image_badness
@@ -23,10 +20,9 @@ from detres.report.html_data import class_data, confusion_data, curve_axes, erro
 from detres.report.html_page import html_page
 from detres.report.html_pictures import picture_data
 from detres.tasks.detection.measuring import Measured
+from detres.tasks.detection.thumbnails import scaled_size, thumbnail
 
 PICTURES = 200
-# With these, 200 photographs are 10 MB of the page.
-_LONGEST_SIDE, _JPEG_QUALITY = 512, 72
 # Of metrics.json, by the words the page has for it.
 _STATED = {
     "set": "set",
@@ -69,7 +65,7 @@ def write_report(
         "imageCount": len(images),
         "images": [
             {"name": images.file_name(i), "badness": round(float(badness[i]), 2)}
-            | _scaled_size(images.size(i))
+            | scaled_size(images.size(i))
             | picture_data(i, images.size(i), objects, found, errors.judged)
             for i in worst
         ],
@@ -77,7 +73,7 @@ def write_report(
         "config": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     }
     score = "undefined" if metrics["mAP50"] is None else f"{100 * metrics['mAP50']:.1f}"
-    page = html_page(f"{images.name}: mAP@0.5 {score}", data, [_thumbnail(images, i) for i in worst])
+    page = html_page(f"{images.name}: mAP@0.5 {score}", data, [thumbnail(images, i)[0] for i in worst])
     return write_whole(folder / "report.html", page)
 
 
@@ -93,25 +89,6 @@ def _wrong(metrics: dict[str, Any]) -> str:
     told = f"; {left_out:,} image{'s' if left_out != 1 else ''} of the set left out" if left_out else ""
     problems = ", ".join(f"{count:,} × {kind}" for kind, count in metrics.get("problems", {}).items())
     return told + (f"; problems of the set: {problems}" if problems else "")
-
-
-def _scaled_size(size: tuple[int, int]) -> dict[str, int]:
-    """Width and height of an image's picture on the page."""
-    shrink = min(1.0, _LONGEST_SIDE / max(size))
-    return {"width": max(1, round(size[1] * shrink)), "height": max(1, round(size[0] * shrink))}
-
-
-def _thumbnail(images: AnnotatedImages, i: int) -> bytes:
-    """The image as a small JPEG file."""
-    size = _scaled_size(images.size(i))
-    rgb: NDArray[Any]
-    try:
-        rgb = images.pixels(i)
-    except DataError:
-        rgb = np.full((size["height"], size["width"], 3), 128, np.uint8)
-    small = cv2.resize(rgb, (size["width"], size["height"]), interpolation=cv2.INTER_AREA)
-    bgr = np.ascontiguousarray(small[..., ::-1])
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def _environment(metrics: dict[str, Any], device: torch.device | None) -> list[tuple[str, str]]:

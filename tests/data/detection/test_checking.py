@@ -1,23 +1,18 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
-import torch
-from torchvision.ops import box_iou
 
 from detres.config.detection_schema import DataConfig
 from detres.data.data_file import load_data_file
 from detres.data.detection import checking
-from detres.data.detection.checking import AnchorShapes, DataReport, best_anchor_iou, check, count_uncovered
+from detres.data.detection.checking import DataReport, check
 from detres.data.detection.datasets import load_dataset, load_split
 from detres.data.detection.unusable_splits import UnusableSplit
 from detres.data.formats.voc.writing import VocObject, write_annotation
 from detres.errors import DataError
-
-SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
 
 
 def _config(root: Path, **more) -> DataConfig:
@@ -68,37 +63,6 @@ def test_difficult_stays_difficult_in_the_cleaned_copy(voc_root: Path, tmp_path:
     check(DataConfig(format="voc", root=str(voc_root), train=("train",)), fix=tmp_path / "fixed")
     dataset = load_dataset(load_data_file(tmp_path / "fixed"), "train")
     assert (dataset.ignore.tolist(), dataset.crowd.tolist()) == ([False, True], [False, False])
-
-
-def test_the_best_anchor_is_the_one_a_full_search_finds() -> None:
-    draw = np.random.default_rng(0)
-    sides = (np.array([[16.0, 16], [23, 11], [11, 23]]), np.array([[32.0, 32], [45, 23]]))
-    anchors = AnchorShapes(sides, (8, 16), negative_iou=0.7)
-    corner = draw.uniform(0, 60, size=(50, 2))
-    boxes = np.concatenate([corner, corner + draw.uniform(3, 40, size=(50, 2))], axis=1)
-    every = []
-    for shapes, stride in zip(sides, anchors.strides, strict=True):
-        y, x = np.meshgrid(np.arange(0, 100, stride), np.arange(0, 110, stride), indexing="ij")
-        centres = np.stack([x.ravel(), y.ravel()], axis=1)
-        every.append(np.concatenate([np.concatenate([centres - s / 2, centres + s / 2], axis=1) for s in shapes]))
-    oracle = box_iou(torch.from_numpy(boxes), torch.from_numpy(np.concatenate(every))).amax(dim=1)
-    ours = best_anchor_iou(boxes, np.tile([100, 110], (50, 1)), anchors)
-    np.testing.assert_allclose(ours, oracle.numpy(), atol=1e-12)
-
-
-def test_boxes_no_anchor_covers_are_counted_after_the_resize(coco_root: Path) -> None:
-    fitting = AnchorShapes((np.array([[20.0, 40.0]]),), (1,), negative_iou=0.7)
-    # Images become twice as large: the car of 10 by 20 fits the anchor, the clipped one of 10 by 10 does not, nor the
-    # toothbrush of 4 by 5.
-    (report,) = check(_config(coco_root, shortest_side=(80,)), anchors=fitting, decode=False)
-    assert report.uncovered == 2
-    (report,) = check(_config(coco_root), decode=False)
-    assert report.uncovered is None
-
-
-def test_an_empty_set_of_boxes_is_covered() -> None:
-    anchors = AnchorShapes((np.array([[20.0, 40.0]]),), (1,), negative_iou=0.7)
-    assert len(best_anchor_iou(np.zeros((0, 4)), np.zeros((0, 2)), anchors)) == 0
 
 
 @pytest.fixture
@@ -176,6 +140,34 @@ def test_images_of_several_folders_are_found_by_the_cleaned_copy(
     assert not fixed.problems
 
 
+def test_the_cleaned_copy_can_be_moved_along_with_its_pictures(
+    write_split: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_split("train")
+    check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "fixed")
+    assert str(tmp_path) not in (tmp_path / "fixed" / "data.yaml").read_text()
+    moved = tmp_path.parent / f"{tmp_path.name}-moved"
+    tmp_path.rename(moved)
+    fixed = load_dataset(load_data_file(moved / "fixed" / "data.yaml"), "train")
+    assert (len(fixed), fixed.problems) == (1, ())
+    assert fixed.path(0).samefile(moved / "train.png")
+    monkeypatch.chdir(moved)
+    check(DataConfig(root=".", train=("train.json",)), fix=Path("again"))
+    assert load_dataset(load_data_file("again"), "train").path(0).is_file()
+
+
+def test_a_cleaned_copy_behind_a_link_still_finds_its_pictures(
+    write_split: Callable[..., None], tmp_path: Path
+) -> None:
+    """From behind it `..` would lead to where the link leads."""
+    write_split("train")
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "link" / "fixed")
+    for folder in (tmp_path / "link" / "fixed", tmp_path / "far" / "away" / "fixed"):
+        assert load_dataset(load_data_file(folder), "train").path(0).is_file()
+
+
 def test_a_set_whose_images_are_all_broken_is_not_written(write_split: Callable[..., None], tmp_path: Path) -> None:
     write_split("train")
     file = tmp_path / "train.png"
@@ -183,24 +175,6 @@ def test_a_set_whose_images_are_all_broken_is_not_written(write_split: Callable[
     file.write_bytes(data[: data.index(b"IDAT") + 4])
     with pytest.raises(DataError, match="nothing to write"):
         check(DataConfig(root=str(tmp_path), train=("train.json",)), fix=tmp_path / "fixed")
-
-
-@pytest.mark.parametrize(
-    ("layout", "real", "most"),
-    [("fpn", "bccd", 0.0), ("c4", "bccd", 0.01), ("fpn", "voc", 0.01), ("c4", "voc", 0.02)],
-)
-def test_anchors_raise_no_alarm_on_sets_that_train_well(
-    real_data: Path, layout: Literal["fpn", "c4"], real: str, most: float
-) -> None:
-    sides = tuple(np.array([[size / ratio**0.5, size * ratio**0.5] for ratio in (0.5, 1, 2)]) for size in SIZES)
-    if layout == "c4":
-        anchors = AnchorShapes((np.concatenate(sides),), (16,), negative_iou=0.3)
-    else:
-        anchors = AnchorShapes(sides, (4, 8, 16, 32, 64), negative_iou=0.3)
-    roots = {"bccd": ("bccd", "train"), "voc": ("voc2007", "2007/trainval")}
-    data = DataConfig(format="voc", root=str(real_data / roots[real][0]), train=(roots[real][1],))
-    dataset = load_dataset(data, "train")
-    assert count_uncovered(dataset, anchors, data) <= most * len(dataset.boxes)
 
 
 def test_a_config_without_splits_is_refused() -> None:
