@@ -30,7 +30,6 @@ PACKAGES = (
     "packaging",
     "rich",
     "matplotlib",
-    "tensorboard",
     "pillow",
     "numpy",
 )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detres.training.logging.event_records import picture_event, record, scalar_event, start_event, version_event
 from detres.training.logging.waiting_file import WaitingFile
 
 
@@ -24,30 +23,21 @@ class EventFile:
         now = time.time()
         name = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
         self.file = WaitingFile(folder / name)
-        self._add(wall_time=now, file_version="brain.Event:2")
+        self._add(version_event(now))
         if step:
-            # SessionLog.START, which tells readers to drop what they have from this step on.
-            self._add(wall_time=now, step=step + 1, session_log={"status": 1})
+            self._add(start_event(now, step + 1))
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
-            summary = {"value": [{"tag": name, "simple_value": value}]}
-            self._add(wall_time=time.time(), step=step, summary=summary)
+            self._add(scalar_event(time.time(), step, name, value))
 
     def write_picture(self, name: str, rgb: NDArray[np.uint8], step: int) -> None:
         """rgb: (H, W, 3)."""
         png = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
-        image = {"height": rgb.shape[0], "width": rgb.shape[1], "colorspace": 3, "encoded_image_string": png}
-        self._add(wall_time=time.time(), step=step, summary={"value": [{"tag": name, "image": image}]})
+        self._add(picture_event(time.time(), step, name, png, rgb.shape[0], rgb.shape[1]))
 
     def close(self) -> None:
         self.file.close()
 
-    def _add(self, **event: Any) -> None:
-        # Their imports take a while, and only a run needs them.
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        record = io.BytesIO()
-        RecordWriter(record).write(Event(**event).SerializeToString())
-        self.file.write(record.getvalue())
+    def _add(self, event: bytes) -> None:
+        self.file.write(record(event))
