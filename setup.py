@@ -1,4 +1,4 @@
-"""The wheel carries configs/ as detres/_configs, and README.md as its long description, without what leads into a clone;
+"""The wheel carries configs/ as detres/_configs, and README.md as its long description, without links into a clone;
 everything else is declared in pyproject.toml.
 """
 

@@ -122,7 +122,7 @@ def test_the_long_description_leads_nowhere_that_an_index_does_not_have(wheel: P
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         told = message_from_bytes(archive.read(name))
-    text = str(told.get_payload())
+    text = told.get_payload(decode=True).decode()
     assert told["Description-Content-Type"] == "text/markdown"
     assert re.findall(r"\]\((?!https?:)[^)]*\)", text) == []
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
