@@ -75,7 +75,7 @@ def test_there_are_notebooks_and_they_are_kept_without_outputs() -> None:
 @pytest.mark.slow
 def test_a_set_of_ones_own_is_checked_trained_on_measured_and_looked_at(shown) -> None:
     text, pictures = shown("finetune_and_look", steps=40)
-    assert re.search(r"60 images", text), text
+    assert "54 images" in text, "all but the tenth"
     assert "disc" in text
     assert "the network was asked for" not in text
     measured = re.search(r"mAP50 (\d\.\d+)   AP (\d\.\d+)   on (\d+) images", text)
