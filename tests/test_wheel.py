@@ -4,12 +4,14 @@ folder.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from email import message_from_bytes
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -81,6 +83,11 @@ def test_an_unpacked_wheel_dry_runs_from_an_empty_folder(
     done = run_python("-m", "detres", "train_det", "--cfg", "shapes_r18", "--dry-run", **options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("dry run done")
+    assert "coco_r101" in run_python("-m", "detres", "configs", **options).stdout
+    doctor = run_python("-m", "detres", "doctor", **options)
+    # 2 where this machine lacks something, which is then told.
+    assert doctor.returncode == (2 if "PROBLEM" in doctor.stdout else 0), doctor.stderr
+    assert doctor.stdout.startswith("detres ")
     assert list(empty.iterdir()) == []
 
 
@@ -96,3 +103,31 @@ def test_the_sdist_holds_what_builds_tests_and_explains_it(built: Path) -> None:
                 assert each.relative_to(ROOT).as_posix() in names
     assert {"setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "Makefile"} <= names
     assert not any("__pycache__" in name for name in names)
+
+
+@pytest.mark.slow
+def test_an_index_would_take_both_archives(built: Path) -> None:
+    pytest.importorskip("twine")
+    archives = sorted(map(str, built.iterdir()))
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *archives], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == len(archives)
+
+
+@pytest.mark.slow
+def test_the_long_description_leads_nowhere_that_an_index_does_not_have(wheel: Path) -> None:
+    """Neither pictures nor files of a clone; code, where [ and ( may stand together, is as it is in README.md."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = message_from_bytes(archive.read(name))
+    text = told.get_payload(decode=True).decode()
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert re.findall(r"\]\((?!https?:)[^)]*\)", text) == []
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# detres\n")
+    blocks = re.compile(r"^```.*?^```", flags=re.M | re.S)
+    assert blocks.findall(text) == blocks.findall(readme)
+    assert len(blocks.findall(readme)) > 4
+    assert re.findall(r"^## .*", text, flags=re.M) == re.findall(r"^## .*", readme, flags=re.M)

@@ -24,6 +24,7 @@ from detres.data.places import SplitName, describe_missing_split
 from detres.data.problems import HARMLESS
 from detres.errors import DataError
 from detres.files.shard_names import is_streamed
+from detres.optional_package import optional_package
 from detres.tables import CLASSIFICATION_FORMATS
 
 
@@ -63,10 +64,13 @@ def load_training_set(data: ClassificationDataConfig, *, base: Path | None = Non
 
     The shards' images are counted where they lie on a disk and data.images does not say their number.
     Raises DataError as load_classified does, where piped shards come without data.images, and where data.val_fraction
-    asks to set images of a stream apart.
+    asks to set images of a stream apart; ConfigError where the package webdataset is absent.
     """
     if data.format != "webdataset":
         return load_classified(data, "train", base=base)
+    # Now, since it is the loader's workers who read with it.
+    otherwise = "unpack the shards into folders of classes (data.format=folder)"
+    optional_package("webdataset", where="data.format=webdataset: training", otherwise=otherwise)
     if not data.train:
         raise DataError(describe_missing_split(data, "train"))
     if data.val_fraction:

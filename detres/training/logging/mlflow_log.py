@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.files.whole import write_whole
+from detres.optional_package import optional_package
 from detres.training.logging.logger import Kind, RunStart, finite_numbers
-from detres.training.logging.optional_package import optional_package
 
 # What stores take: parameters at once, characters of one.
 _MOST_PARAMETERS, _LONGEST_PARAMETER = 100, 500
@@ -26,7 +26,7 @@ class MlflowLog:
     """Numbers as KIND/NAME, the config as parameters, and pictures. A run that goes on goes on there, too."""
 
     def __init__(self) -> None:
-        self._mlflow = optional_package("mlflow")
+        self._mlflow = optional_package("mlflow", where="training.logs: mlflow", otherwise="leave mlflow out")
 
     def start(self, run: RunStart) -> None:
         # A client, not mlflow.start_run: whoever calls detres.train may have a run of their own open.

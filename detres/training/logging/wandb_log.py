@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detres.files.whole import write_whole
+from detres.optional_package import optional_package
 from detres.training.logging.logger import Kind, RunStart, finite_numbers
-from detres.training.logging.optional_package import optional_package
 
 
 class WandbLog:
     """Numbers as KIND/NAME over the step, and pictures. A run that goes on goes on there, too."""
 
     def __init__(self) -> None:
-        self._wandb = optional_package("wandb")
+        self._wandb = optional_package("wandb", where="training.logs: wandb", otherwise="leave wandb out")
 
     def start(self, run: RunStart) -> None:
         id_file = run.folder / "wandb_id.txt"

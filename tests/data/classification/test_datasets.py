@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from detres.config.classification_schema import ClassificationDataConfig
 from detres.data.classification.classified import ClassifiedImages
 from detres.data.classification.datasets import load_classified, load_training_set
 from detres.data.classification.shard_stream import ShardedImages
-from detres.errors import DataError
+from detres.errors import ConfigError, DataError
 from detres.tables import CLASSIFICATION_FORMATS
 
 
@@ -114,3 +115,15 @@ def test_what_a_stream_cannot_do_is_told(shards: Path) -> None:
 
 def test_other_sets_are_trained_on_as_they_are_read(folder: Path) -> None:
     assert isinstance(load_training_set(_config(folder)), ClassifiedImages)
+
+
+def test_a_stream_without_its_package_is_told_with_the_mend_and_its_val_is_read(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "webdataset", None)
+    config = _config(shards, format="webdataset", train=("{0..1}.tar",), val=("1.tar",))
+    with pytest.raises(
+        ConfigError, match=r"data.format=webdataset: training needs .* pip install 'detres\[webdataset\]', or"
+    ):
+        load_training_set(config)
+    assert len(load_classified(config, "val")) == 2
