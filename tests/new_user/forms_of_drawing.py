@@ -61,9 +61,10 @@ def cvat(root: Path, photos: Photos) -> None:
     )
     (root / "annotations.xml").write_text(
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n    <job>\n'
-        f"      <id>1</id>\n      <size>{len(photos)}</size>\n      <mode>annotation</mode>\n      <overlap>0</overlap>\n"
-        "      <bugtracker></bugtracker>\n      <subset>default</subset>\n      <start_frame>0</start_frame>\n"
-        f"      <stop_frame>{len(photos) - 1}</stop_frame>\n      <labels>{labels}</labels>\n    </job>\n"
+        f"      <id>1</id>\n      <size>{len(photos)}</size>\n      <mode>annotation</mode>\n"
+        "      <overlap>0</overlap>\n      <bugtracker></bugtracker>\n      <subset>default</subset>\n"
+        f"      <start_frame>0</start_frame>\n      <stop_frame>{len(photos) - 1}</stop_frame>\n"
+        f"      <labels>{labels}</labels>\n    </job>\n"
         f"    <dumped>2024-05-01 10:00:00.000000+00:00</dumped>\n  </meta>\n{images}</annotations>\n"
     )
 
@@ -77,7 +78,7 @@ def _cvat_box(thing: Thing) -> str:
 
 
 def labelstudio(root: Path, photos: Photos) -> None:
-    """Label Studio's JSON: percents of the sides, and photos under the names that an upload gives them on its server."""
+    """Label Studio's JSON: percents of the sides, and photos under the names that an upload gives them."""
     tasks = [
         {
             "id": number,

@@ -21,7 +21,12 @@ Label = Callable[[str], Path]
 Capture = pytest.CaptureFixture[str]
 Described = dict[str, list[tuple[str, Corners]]]
 
-TINY = ("model.backbone.name=resnet18", "data.shortest_side=96", "data.longest_side=128", "--device", "cpu")
+# Small pictures, and few looks at them.
+TINY = (
+    *("model.backbone.name=resnet18", "data.shortest_side=64", "data.longest_side=96", "model.fpn.channels=32"),
+    *("model.rpn.pre_nms_train=60", "model.rpn.post_nms_train=20", "model.roi.batch_per_image=16"),
+    *("model.rpn.pre_nms_test=60", "model.rpn.post_nms_test=20", "model.roi.head_fc_channels=32", "--device", "cpu"),
+)
 SPLIT_BY_THEMSELVES = ("roboflow", "voc", "yolo", "createml")
 
 
@@ -30,7 +35,7 @@ def expected(form: str, photos: list[Photo]) -> Described:
 
 
 def read(place: Path) -> Described:
-    """What detres makes of a place, of train and val together; edges to the nearest pixel, as shares have six digits."""
+    """What detres makes of a place, of train and val together; edges are rounded, as shares have six digits."""
     data = read_data_file(place).data
     found: Described = {}
     for split in ("train", "val"):
@@ -109,7 +114,9 @@ def test_the_training_begins_with_its_zip(
 
 
 def begin(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr(trial, "_ENOUGH", 0.0)  # Seconds in which a real run finds out how fast the machine is.
+    # A real run takes its time to find out how fast the machine is.
+    monkeypatch.setattr(trial, "_ENOUGH", 0.0)
+    monkeypatch.setattr(trial, "_LEAST_ROUNDS", 1)
     assert main(["train_det", "--data", str(place), "--dry-run", *TINY]) == 0
     told = capsys.readouterr().out
     assert "data: " in told
