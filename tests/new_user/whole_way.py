@@ -26,9 +26,13 @@ class Stage:
 
 @dataclass
 class WholeWay:
-    """What became of a new user's run, in `folder`, which was empty. metrics: of eval_det."""
+    """What became of a new user's run, in `folder`, which was empty. installed_at: where the commands came from.
+
+    metrics: of eval_det.
+    """
 
     folder: Path
+    installed_at: str
     stages: list[Stage] = field(default_factory=list)
 
     @property
@@ -65,8 +69,10 @@ def go(
 
     stop_after: seconds that a command may take.
     """
-    way = WholeWay(folder)
     environment = os.environ | {"PYTHONPATH": str(site)}
+    where = [sys.executable, "-c", "import detres; print(detres.__file__)"]
+    at = subprocess.run(where, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    way = WholeWay(folder, at.stdout.strip())
 
     def run(*words: str | Path) -> None:
         begin = time.perf_counter()
