@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,28 @@ def test_a_val_without_boxes_is_told_before_hours_of_training(done: Done, birds:
             xml(tmp_path / "set" / split / f"p{number}.xml", ("cat",) if split == "train" else ())
     told = done("check_data", "--data", tmp_path / "set")
     assert "nothing to measure: set-val: none of its images has a box, so that no figure is defined" in told
+
+
+def test_yolo_s_classes_that_are_counted_from_1(done: Done, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    for number in range(3):
+        picture(tmp_path / f"p{number}.jpg", number)
+        (tmp_path / f"p{number}.txt").write_text("1 0.5 0.5 0.2 0.3\n2 0.2 0.2 0.1 0.1\n")
+    assert "no label is of class 0, and some are of class 2, as if they were counted from 1" in whole(done, tmp_path)
+    (tmp_path / "p0.txt").write_text("0 0.5 0.5 0.2 0.3\n")
+    assert "counted from 1" not in whole(done, tmp_path)
+
+
+def test_two_formats_at_once_are_refused_with_the_keys_of_each(
+    refused: Refused, done: Done, birds: Path, tmp_path: Path
+) -> None:
+    rows = "".join(f"p{number}.jpg,1,2,30,40,dog\n" for number in range(6))
+    (birds / "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{rows}")
+    lines = refused("check_data", "--data", birds, kind="DataError").splitlines()
+    assert "it can be read in several ways; take away what is not meant" in lines[0]
+    keys = {line.strip().split(":")[0]: shlex.split(keys) for line, keys in zip(lines[1::2], lines[2::2], strict=True)}
+    assert set(keys) == {"voc", "csv"}
+    assert "in an image: dog " in done("check_data", *keys["csv"])
 
 
 def test_blanks_around_a_class_are_none_of_its_name(done: Done, birds: Path) -> None:

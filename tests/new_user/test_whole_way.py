@@ -28,19 +28,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["labelimg", "tensorflow_csv"])
 def test_training_measuring_and_predicting_with_the_wheel(
-    form: str, site: Path, labelled: Callable[[str], Path], tmp_path: Path
+    site: Path, labelled: Callable[[str], Path], tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
     work.mkdir()
     (new,) = draw_photos(tmp_path / "new", count=1, seed=1)
-    way = go(site, work, labelled(form), tmp_path / "new" / new.file, QUICK, stop_after=240)
+    way = go(site, work, labelled("labelimg"), tmp_path / "new" / new.file, QUICK, stop_after=600)
     assert [stage.command for stage in way.stages] == ["check_data", "train_det", "eval_det", "predict"]
     assert str(site) in way.installed_at
-    first, last = way.losses[:3], way.losses[-3:]
-    assert sum(last) < 0.8 * sum(first)
-    assert 0.0 <= way.metrics["mAP50"] <= 1.0
+    # What objects are is learned within a minute; the loss of all else first grows with what is found.
+    assert way.objectness[-1] < 0.5 * way.objectness[0]
+    assert 0.05 < way.metrics["mAP50"] <= 1.0
     assert set(way.metrics["per_class"]) == set(CLASSES)
     (found,) = way.predictions
     assert found["size"] == [HEIGHT, WIDTH]

@@ -41,10 +41,11 @@ class WholeWay:
         return json.loads(file.read_text())
 
     @property
-    def losses(self) -> list[float]:
+    def objectness(self) -> list[float]:
+        """The loss of it, through the training."""
         lines = (self.folder / "run" / "metrics.jsonl").read_text().splitlines()
         entries = [json.loads(line) for line in lines]
-        return [entry["loss"] for entry in entries if entry["kind"] == "train"]
+        return [entry["loss_rpn_objectness"] for entry in entries if entry["kind"] == "train"]
 
     @property
     def predictions(self) -> list[Mapping[str, Any]]:
