@@ -42,7 +42,7 @@ def test_training_measuring_and_predicting_with_the_wheel(
     assert 0.05 < way.metrics["mAP50"] <= 1.0
     assert set(way.metrics["per_class"]) == set(CLASSES)
     (found,) = way.predictions
-    assert found["size"] == [HEIGHT, WIDTH]
+    assert found["size"] == [WIDTH, HEIGHT]
     assert all(0 <= x1 <= x2 <= WIDTH and 0 <= y1 <= y2 <= HEIGHT for x1, y1, x2, y2 in found["boxes"])
     for file in ("run/config.yaml", "run/checkpoints/last/model.safetensors", "evaluated/report.html"):
         assert (work / file).stat().st_size > 0

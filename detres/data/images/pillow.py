@@ -44,8 +44,11 @@ def open_image(source: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
 
 def why_no_image(path: str | os.PathLike[str], error: Exception) -> str:
     """What is wrong with a file that open_image raised an error for, and what to do where that is known."""
-    with open(path, "rb") as stream:
-        head = stream.read(12)
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(12)
+    except (OSError, ValueError):  # Which is what the error is of.
+        head = b""
     if head[4:8] == b"ftyp" and head[8:] in _HEIF:
         return "this is an HEIC image, which is not read here; save it as JPEG (phones can be set to)"
     known = "none that is read here" if isinstance(error, UnidentifiedImageError) else str(error)
