@@ -5,7 +5,6 @@ folder.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,31 +16,17 @@ from subprocess import CompletedProcess
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-# Of a clone; what is not there (the tests' own data, environments) belongs to neither archive.
-INGREDIENTS = (
-    *("detres", "configs", "docs", "examples", "tests", "tools", "MANIFEST.in", "pyproject.toml", "setup.py"),
-    *("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "hubconf.py"),
-)
+from tests.built_wheel import ROOT, build
+
 # How packagers build: straight from a clone, and (`python -m build` alone) the wheel from the sdist.
 BUILDS = {"from a clone": ("--wheel",), "from the sdist": ()}
 
 
 @pytest.fixture(scope="module", params=BUILDS)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what was built, from a copy, because building leaves folders behind."""
+    """The folder of what was built."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in INGREDIENTS:
-        place = ROOT / name
-        if place.is_dir():
-            shutil.copytree(place, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(place, source / name)
-    options = [*BUILDS[request.param], "--no-isolation", "--outdir", str(out)]
-    done = subprocess.run(
-        [sys.executable, "-m", "build", *options, str(source)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    build(source, out, BUILDS[request.param])
     return out
 
 

@@ -26,6 +26,11 @@ VOC_CLASSES = (
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
+# Of annotations that are there: a set of nothing but images of nothing.
+NO_CLASS = (
+    "no annotation there names a class, so that there is nothing to find; draw boxes on some of its images, or name "
+    "the label file or folder that has them"
+)
 
 # Characters that take no room: joiners, marks of direction, soft hyphens.
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")

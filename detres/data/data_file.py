@@ -6,6 +6,7 @@ None of them is ever written to, and nothing in them is downloaded or run.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -29,13 +30,14 @@ from detres.data.recognition import is_recognized, levels, looked_for, recognize
 from detres.data.split_words import SPLIT_WORDS, split_of
 from detres.data.unpacked import is_archive, unpacked
 from detres.errors import ConfigError, DataError, UserError
-from detres.files.places import local_place
+from detres.files.places import local_place, nothing_there
 from detres.files.text import read_text
 from detres.tables import CLASSIFICATION_FORMATS, DETECTION_FORMATS
 
 _DATA_YAMLS = ("data.yaml", "data.yml")
 _SPLITS = ("train", "val", "test")
 _MOST_YAMLS = 20
+_OTHER_ARCHIVES = (".rar", ".7z", ".zipx", ".xz", ".bz2", ".zst")
 _SET_APART = 0.1  # of a folder of images that has neither val nor test
 
 D = TypeVar("D", DataConfig, ClassificationDataConfig)
@@ -79,7 +81,7 @@ def read_data_file(path: str | Path) -> DataFile:
     if os.path.isdir(place):
         found = _read_folder(place)
     elif not os.path.isfile(place):
-        raise DataError(f"--data {given}: there is no such file or folder")
+        raise DataError(f"--data {given}: {nothing_there(given)}")
     elif place.suffix.lower() in (".yaml", ".yml"):
         return _read_yaml(place)
     else:
@@ -106,7 +108,7 @@ def read_classification_file(path: str | Path) -> ClassificationDataFile:
         data = _from_class_folders(place)
         return ClassificationDataFile(data, (f"{_where(given, place)}: {_as_class_folders(data)}",))
     if not os.path.isfile(place):
-        raise DataError(f"--data {place}: there is no such file or folder")
+        raise DataError(f"--data {place}: {nothing_there(place)}")
     return ClassificationDataFile(_from_ours(place, ClassificationDataConfig))
 
 
@@ -206,7 +208,22 @@ def _read_file(path: Path) -> DataFile:
             f"--data {path}: no format knows this annotation file; write a yaml that says what it is, such as\n"
             f"  format: coco\n  root: {path.parent}\n  train: {path.name}\n  val_fraction: 0.1"
         )
+    if (why_not := _why_no_description(path)) is not None:
+        raise DataError(f"--data {path}: {why_not}")
     return _read_yaml(path)
+
+
+def _why_no_description(path: Path) -> str | None:
+    """What a file is instead of a set or a description of one, as far as its ending tells."""
+    ending = path.suffix.lower()
+    if ending in _OTHER_ARCHIVES:
+        return "archives of this kind are not unpacked here; unpack it, and give its folder"
+    if ending in (".xml", ".txt", ".csv", ".names"):
+        return (
+            "no format knows this file as a whole set; give the folder that the labels and their pictures lie in, as "
+            f"--data {shlex.quote(str(path.parent))}, which says what is missing"
+        )
+    return None
 
 
 def _from_class_folders(folder: Path) -> ClassificationDataConfig:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from detres.data.looking import Look
 from detres.data.places import SplitName
+
+_MOST_PARTS = 50
 
 SPLIT_WORDS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -33,3 +36,10 @@ def splits_among(names: Iterable[str]) -> dict[SplitName, str]:
         if exact or len(alike) == 1:
             found[split] = (exact or alike)[0]
     return found
+
+
+def parts_of(top: Look) -> tuple[str, ...]:
+    """The folders of a set that is kept in several, such as one a day; none where a name tells a split, or there are
+    hundreds."""
+    several = 1 < len(top.folders) <= _MOST_PARTS
+    return top.folders if several and not any(map(split_of, top.folders)) else ()

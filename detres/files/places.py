@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from itertools import islice
 from pathlib import Path
 
 from detres.errors import UserError
+from detres.lookup import nearest
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,3}[^/]")  # one letter is a disk of Windows
 _MOST_BYTES = 4095
 _MOST_OF_A_NAME = 255
+_MOST_LOOKED_AT = 10_000
 
 
 def what_is_wrong_with(place: str) -> str | None:
@@ -44,3 +48,20 @@ def local_place(text: str | Path, shown: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:  # ~nobody
         raise UserError(f"{shown}: whose home {text.partition('/')[0]} is, is not known; write the path out") from None
+
+
+def nothing_there(place: Path) -> str:
+    """That there is no such file or folder, for people, with the nearest that there is."""
+    inside = [place, *place.parents]
+    above = next((at for at, folder in enumerate(inside) if os.path.isdir(folder)), None)
+    close: list[str] = []
+    if above:  # 0: the place itself
+        folder, missing = inside[above], inside[above - 1].name
+        try:
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in islice(entries, _MOST_LOOKED_AT)]
+        except OSError:
+            names = []
+        same = [name for name in names if name.lower() == missing.lower()]
+        close = [str(folder / name) for name in same or nearest(missing, names, 1)]
+    return "there is no such file or folder" + (f"; did you mean {close[0]}?" if close else "")

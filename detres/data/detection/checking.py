@@ -58,6 +58,13 @@ class DataReport:
     problems: tuple[Problem, ...]
 
 
+# No server has the boxes of a val, as one may have a test's.
+_NO_BOX_IN_VAL = (
+    "none of its images has a box, so that no figure is defined, and no checkpoint the best; move some with boxes "
+    "there, or have some set apart: data.val=[] data.val_fraction=0.1"
+)
+
+
 def check(
     data: DataConfig,
     *,
@@ -98,6 +105,8 @@ def check(
             more.append(Problem("nothing to learn from", dataset.name, f"{nothing}; training refuses it"))
         if split != "train" and (wanting := nothing_to_measure(dataset)) is not None:
             more.append(wanting)
+        elif split == "val" and not len(dataset.boxes):
+            more.append(Problem("nothing to measure", dataset.name, _NO_BOX_IN_VAL))
         if split != "train" and train is not None:
             shared = shared_images(train, dataset, contents=decode)
             more += [*shared, *unlearned_classes(train, dataset)]

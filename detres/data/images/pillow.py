@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from detres.errors import DataError
 
@@ -28,6 +28,9 @@ _JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 # Read by Pillow's own decoders. Of others, PostScript would start a program on what a file holds.
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "SUN", "PCX")
 
+# The brands of the container that phones save HEVC's pictures in.
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
 
 def open_image(source: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
     """Pillow's Image.open, for files of any size and of formats that are decoded by a library and nothing else.
@@ -37,6 +40,19 @@ def open_image(source: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
     Image.init()
     with of_any_size():
         return Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
+def why_no_image(path: str | os.PathLike[str], error: Exception) -> str:
+    """What is wrong with a file that open_image raised an error for, and what to do where that is known."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(12)
+    except (OSError, ValueError):  # Which is what the error is of.
+        head = b""
+    if head[4:8] == b"ftyp" and head[8:] in _HEIF:
+        return "this is an HEIC image, which is not read here; save it as JPEG (phones can be set to)"
+    known = "none that is read here" if isinstance(error, UnidentifiedImageError) else str(error)
+    return f"this is no image: {known}"
 
 
 def rgb_of(image: Image.Image, source: str) -> NDArray[np.uint8]:

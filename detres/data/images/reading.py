@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from detres.data.images.chunks import PNG, ReadAt, png_breaks_off
 from detres.data.images.jpeg_segments import read_head
 from detres.data.images.orientation import file_orientation, read_at, tiff_orientation, turn
-from detres.data.images.pillow import filled_up, of_any_size, open_image
+from detres.data.images.pillow import filled_up, of_any_size, open_image, why_no_image
 from detres.errors import DataError
 
 # What an image may have unless the caller says otherwise. Photographs have a byte for two to twenty pixels; a few
@@ -153,7 +153,7 @@ def read_header(path: str | os.PathLike[str], *, max_pixels: int | None = None) 
     except Exception as error:  # Pillow's readers of some forty formats raise whatever damage leads to
         if isinstance(error, OSError) and error.errno in _SYSTEMS_OWN:
             raise _not_read(path, error) from None
-        raise DataError(f"{path}: this is no image: {error}") from None
+        raise DataError(f"{path}: {why_no_image(path, error)}") from None
     _refuse_too_many(header.size, status.st_size, max_pixels, str(path))
     return header
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detres.data.classes import class_name, select_classes
+from detres.data.classes import NO_CLASS, class_name, select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawBox, RawImage, index_images
 from detres.data.formats.labels.pictures import Pictures
@@ -97,7 +97,7 @@ def loader_of(read: Read, order: Callable[[SplitPlace], Sequence[str]] | None = 
             names |= _names_of(read, root, sibling) if sibling != split else set()
         known = list(dict.fromkeys([*listed, *sorted(names)]))
         if not known:
-            raise DataError(f"{place.file}: no annotation there names a class")
+            raise DataError(f"{place.file}: {NO_CLASS}")
         return index_images(
             images,
             name=f"{root.name}-{_split_name(place)}",

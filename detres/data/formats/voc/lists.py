@@ -66,8 +66,9 @@ class Pictures:
         return f"{self.folder}/{self.annotation_name(entry)}"
 
     def annotation_name(self, entry: str) -> str:
-        """An annotation's path below `folder`."""
-        return f"{self._annotations}{entry}.xml"
+        """An annotation's path below `folder`; cameras and old systems write endings in capitals."""
+        names = [f"{self._annotations}{entry}{ending}" for ending in (".xml", ".XML", ".Xml")]
+        return next((name for name in names if os.path.isfile(f"{self.folder}/{name}")), names[0])
 
     def relative(self, name: str) -> str:
         """What picture_name made of a picture, taken back."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from detres.data.classes import VOC_CLASSES, select_classes
+from detres.data.classes import NO_CLASS, VOC_CLASSES, select_classes
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.indexing import RawImage, index_images, read_all
 from detres.data.formats.voc import GET_VOC
@@ -59,7 +59,7 @@ def load_voc(
         known = sorted(_names(parsed) | _occurring_names(root, at, sibling_splits, parsed))
     chosen = select_classes(classes, known, str(at.folder))
     if not chosen:
-        raise DataError(f"{at.pictures.annotations}: no annotation there names a class")
+        raise DataError(f"{at.pictures.annotations}: {NO_CLASS}")
     return index_images(
         images,
         name=f"{at.folder.name.lower()}-{at.listed}"

@@ -12,7 +12,7 @@ from detres.data.formats.voc.folders import ANNOTATION_FOLDERS, pair_of
 from detres.data.formats.voc.lists import list_files
 from detres.data.looking import Look, look
 from detres.data.places import SplitName
-from detres.data.split_words import splits_among
+from detres.data.split_words import parts_of, splits_among
 from detres.errors import DataError
 
 _YEAR = re.compile(r"VOC\d{4}.*", re.IGNORECASE)
@@ -38,9 +38,17 @@ def recognize_voc(place: Path) -> Recognized | None:
         first = next(pairs[split] for split in splits)
         return Recognized(place, _why(place, first.annotations if first else "."), **splits)
     pair = pair_of(place, ".", top)
-    if pair is None or not _holds_voc(place / pair.annotations):
-        return None
-    return Recognized(place, _why(place, pair.annotations), train=(".",))
+    if pair is not None and _holds_voc(place / pair.annotations):
+        return Recognized(place, _why(place, pair.annotations), train=(".",))
+    parts = [name for name in parts_of(top) if _is_part(place, name, top)]
+    return (
+        Recognized(place, f"{' and '.join(parts)} hold XML files and pictures", train=tuple(parts)) if parts else None
+    )
+
+
+def _is_part(place: Path, name: str, top: Look) -> bool:
+    pair = pair_of(place, name, top)
+    return pair is not None and _holds_voc(place / pair.annotations)
 
 
 def _folders_of_splits(top: Look) -> Sequence[str]:

@@ -7,7 +7,7 @@ Other tools write other things there (meanings.py). What lines mean is the data.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +128,18 @@ def read_labels(
             else:
                 kept.append(label.box)
         boxes.append(kept if labels.whole else None)
+    if _seem_counted_from_one({box.name for each in boxes for box in each or ()}, form.names):
+        detail = (
+            f"no label is of class 0, and some are of class {len(form.names)}, as if they were counted from 1; YOLO's "
+            "are counted from 0, and each is read as the class behind its own: put a line before the first name"
+        )
+        found.append(Problem("unknown class", shown(files[0].parent, root), detail))
     return boxes
+
+
+def _seem_counted_from_one(occurring: Set[str], names: Sequence[str]) -> bool:
+    beyond = {name for name in occurring if name not in names}
+    return bool(names) and names[0] not in occurring and beyond == {f"class {len(names)}"}
 
 
 def shown(path: Path, root: Path) -> str:

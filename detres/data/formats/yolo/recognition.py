@@ -10,7 +10,7 @@ from detres.data.formats.yolo.class_lists import find_class_list
 from detres.data.formats.yolo.missing_images import holds_labels
 from detres.data.looking import Look, look
 from detres.data.places import SplitName
-from detres.data.split_words import splits_among
+from detres.data.split_words import parts_of, splits_among
 from detres.errors import DataError
 
 # Label files that are opened: many may be empty, of images without objects.
@@ -47,15 +47,20 @@ def recognize_yolo(place: Path) -> Recognized | None:
     whole = None if found else _in_folder(place, ".", top)
     if whole is not None:
         found["train"] = whole
-    if not found:
+    parts = {} if found else {name: each for name in parts_of(top) if (each := _in_folder(place, name)) is not None}
+    if not found and not parts:
         return None
+    labels_of = next(iter((*found.values(), *parts.values()))).labels
     if find_class_list(place) is None:
         raise DataError(
-            f"{next(iter(found.values())).labels}/ holds labels of YOLO's kind, and the names of their classes are "
+            f"{labels_of}/ holds labels of YOLO's kind, and the names of their classes are "
             f"nowhere: write them into {place / 'classes.txt'}, a line a class"
         )
+    if parts:
+        why = f"{' and '.join(parts)} hold text files of labels"
+        return Recognized(place, why, train=tuple(each.images for each in parts.values()))
     splits = {split: (each.images,) for split, each in found.items()}
-    return Recognized(place, _why(place, next(iter(found.values())).labels), **splits)
+    return Recognized(place, _why(place, labels_of), **splits)
 
 
 def _in_folder(place: Path, name: str, here: Look | None = None) -> _Found | None:

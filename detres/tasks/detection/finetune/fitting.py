@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _START = 30.0
 """Seconds that a run takes before its first step, and after its last."""
 _LONG = 6 * 3600.0
 """Seconds of a run that one would not wait for unasked."""
+_LEAST_SIDE = 128
+"""Pixels: pictures that are made smaller still show hardly any object."""
 _SLACK = 1.1
 """Of the time there is: pictures wait for disks, and machines for other work."""
 
@@ -179,9 +182,15 @@ def _affordable(config: Config, facts: Facts, trial: Trial | None, seconds: floa
         raise ConfigError(
             f"--time: {in_words(seconds)} are enough for {max(affordable, 0)} images here, at {each:.2g} s each with "
             f"their share of evaluations; a run that learns anything takes {in_words(least * each + _START)} at least. "
-            "Give it more, or make the pictures smaller, such as by data.shortest_side=320"
+            f"Give it more{_smaller(config, affordable / least)}"
         )
     return affordable
+
+
+def _smaller(config: Config, share: float) -> str:
+    """How to a run that takes this share of the time, if pictures can be made that small: it goes with their area."""
+    side = int(0.9 * max(config.data.shortest_side) * math.sqrt(max(share, 0.0))) // 32 * 32
+    return f", or make the pictures smaller, by data.shortest_side={side}" if side >= _LEAST_SIDE else ""
 
 
 def _seconds_a_picture(config: Config, facts: Facts, trial: Trial) -> float:

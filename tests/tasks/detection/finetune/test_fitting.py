@@ -98,6 +98,11 @@ def test_time_is_shared_by_training_and_evaluations(coco, quick):
     assert chosen(coco, seconds=600)["training.epochs"] == 450.0
     with pytest.raises(ConfigError, match=r"--time: 31 s are enough for 8 images .* takes 42 s at least"):
         chosen(coco, seconds=31)
+    # 52 of the 100 images at least: as much of the area, less a tenth of the side, in whole cells.
+    with pytest.raises(ConfigError, match=r"Give it more, or make the pictures smaller, by data.shortest_side=512$"):
+        chosen(coco, "data.shortest_side=800", seconds=36)
+    with pytest.raises(ConfigError, match=r"Give it more$"):
+        chosen(coco, "data.shortest_side=800", seconds=1)
 
 
 def test_ranks_choose_without_a_trial_and_refuse_a_time(coco, monkeypatch):

@@ -1,0 +1,250 @@
+"""Sets as strangers bring them: each is read as it is meant, or gets one message with its mend."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Done = Callable[..., str]
+Refused = Callable[..., str]
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+def picture(file: Path, seed: int = 0, **saved: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((120, 90)).save(file, **saved)
+
+
+def xml(file: Path, names: tuple[str, ...] = ("cat",), size: tuple[int, int] = (120, 90), of: str = "") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    box = "<bndbox><xmin>11</xmin><ymin>11</ymin><xmax>50</xmax><ymax>60</ymax></bndbox>"
+    objects = "".join(f"<object><name>{name}</name>{box}</object>" for name in names)
+    shape = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+    file.write_text(f"<annotation><filename>{of}</filename>{shape}{objects}</annotation>")
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Path:
+    """Six pictures with their XML beside them."""
+    for number in range(6):
+        picture(tmp_path / "birds" / f"p{number}.jpg", number)
+        xml(tmp_path / "birds" / f"p{number}.xml")
+    return tmp_path / "birds"
+
+
+def whole(done: Done, place: Path | str) -> str:
+    """What check_data says of a set of which nothing is set apart."""
+    return done("check_data", "--data", place, "data.val_fraction=0")
+
+
+# Where things lie, and what they are called.
+
+
+def test_names_with_spaces_umlauts_and_in_chinese_and_endings_in_capitals(done: Done, tmp_path: Path) -> None:
+    for number, name in enumerate(("my photo 1.jpg", "Käfer über.jpg", "照片.jpeg", "DSC_1.JPG")):
+        stem = name.rpartition(".")[0]
+        picture(tmp_path / name, number)
+        xml(tmp_path / f"{stem}{'.XML' if name.isupper() else '.xml'}")
+    told = whole(done, tmp_path)
+    assert ", 4 images of " in told
+    assert told.rstrip().endswith("no problems")
+
+
+@pytest.mark.parametrize("folder", ["Annotations", "annotations", "labels", "Labels", "xml"])
+def test_xml_in_a_folder_of_its_own(done: Done, tmp_path: Path, folder: str) -> None:
+    for number in range(3):
+        picture(tmp_path / "images" / f"p{number}.JPG", number)
+        xml(tmp_path / folder / f"p{number}.xml")
+    assert ", 3 images of " in whole(done, tmp_path)
+
+
+@pytest.mark.parametrize("above", ["", "photos"])
+def test_a_folder_a_day_is_one_set(done: Done, refused: Refused, tmp_path: Path, above: str) -> None:
+    for number in range(4):
+        picture(tmp_path / above / f"day{number % 2}" / f"p{number}.jpg", number)
+        xml(tmp_path / above / f"day{number % 2}" / f"p{number}.xml")
+    told = whole(done, tmp_path)
+    assert "read as voc (day0 and day1 hold XML files and pictures)" in told
+    assert ", 4 images of " in told
+    assert "4 boxes, " in told
+
+
+def test_yolo_in_a_folder_a_day_is_one_set(done: Done, refused: Refused, tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / f"day{number % 2}" / f"p{number}.jpg", number)
+        (tmp_path / f"day{number % 2}" / f"p{number}.txt").write_text("0 0.5 0.5 0.2 0.3\n")
+    assert "write them into " in refused("check_data", "--data", tmp_path, kind="DataError")
+    (tmp_path / "classes.txt").write_text("cat\n")
+    told = whole(done, tmp_path)
+    assert "read as yolo (day0 and day1 hold text files of labels)" in told
+    assert "4 boxes, " in told
+
+
+@pytest.mark.parametrize("names", [("train_a", "train_b", "val_a", "val_b"), ("only",)])
+def test_folders_that_tell_splits_are_not_thrown_together(
+    refused: Refused, done: Done, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for number, name in enumerate(names):
+        picture(tmp_path / name / f"p{number}.jpg", number)
+        xml(tmp_path / name / f"p{number}.xml")
+    if len(names) > 1:
+        assert "a folder needs a data.yaml" in refused("train_det", "--data", tmp_path, kind="DataError")
+    else:
+        assert "in only/, read as voc (only/ holds 1 XML file)" in whole(done, tmp_path)
+
+
+def test_a_slash_at_the_end_and_the_home(done: Done, birds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(birds.parent))
+    for place in (f"{birds}/", "~/birds"):
+        assert ", 6 images of " in whole(done, place)
+
+
+@pytest.mark.parametrize("mistyped", ["birs", "Birds", "brids"])
+@pytest.mark.parametrize("below", ["", "/train"])
+def test_a_folder_that_is_not_there_gets_the_nearest(
+    refused: Refused, birds: Path, monkeypatch: pytest.MonkeyPatch, mistyped: str, below: str
+) -> None:
+    wrong = f"{birds.parent / mistyped}{below}"
+    expected = f"DataError: --data {wrong}: there is no such file or folder; did you mean {birds}?\n"
+    assert refused("check_data", "--data", wrong, kind="DataError") == expected
+    monkeypatch.chdir(birds.parent)
+    assert refused("train_det", "--data", mistyped, kind="DataError").endswith("; did you mean birds?\n")
+
+
+def test_a_file_in_place_of_the_folder(refused: Refused, birds: Path) -> None:
+    (birds / "notes.txt").write_text("of June")
+    (birds / "set.rar").write_bytes(b"Rar!\x1a\7")
+    for name, mend in (
+        ("p0.xml", f"as --data {birds}, "),
+        ("notes.txt", f"as --data {birds}, "),
+        ("p0.jpg", "a set is a folder of pictures"),
+        ("set.rar", "unpack it, and give its folder"),
+    ):
+        message = refused("check_data", "--data", birds / name, kind="DataError")
+        assert message.startswith(f"DataError: --data {birds / name}: ")
+        assert mend in message
+        assert message.count("\n") == 1
+
+
+# What the pictures are.
+
+
+def test_pictures_of_other_kinds_are_read_and_heic_is_told_its_mend(done: Done, tmp_path: Path) -> None:
+    for number, ending in enumerate(("jpg", "webp", "gif", "bmp", "tiff", "png")):
+        picture(tmp_path / f"p{number}.{ending}", number)
+        xml(tmp_path / f"p{number}.xml", of=f"p{number}.{ending}")
+    (tmp_path / "phone.heic").write_bytes(HEIC)
+    xml(tmp_path / "phone.xml", of="phone.heic")
+    told = whole(done, tmp_path)
+    assert ", 6 images of " in told
+    assert "image unreadable: phone.heic: this is an HEIC image, which is not read here; save it as JPEG" in told
+
+
+def test_a_photo_that_a_camera_turned_is_as_it_was_labelled(done: Done, birds: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    picture(birds / "turned.jpg", 7, exif=exif)
+    xml(birds / "turned.xml", size=(90, 120))
+    told = whole(done, birds)
+    assert ", 7 images of " in told
+    assert told.rstrip().endswith("no problems")
+
+
+def test_a_damaged_photo_costs_itself_alone(done: Done, birds: Path) -> None:
+    (birds / "p2.jpg").write_bytes((birds / "p2.jpg").read_bytes()[:200])
+    (birds / "p3.jpg").write_bytes(b"no image")
+    told = whole(done, birds)
+    assert ", 4 images of " in told
+    assert "image unreadable 2" in told
+    assert "p3.jpg: this is no image: none that is read here; left out" in told
+
+
+def test_a_photo_without_labels_and_labels_without_their_photo_are_told(done: Done, birds: Path) -> None:
+    (birds / "p0.jpg").unlink()
+    (birds / "p1.xml").unlink()
+    (birds / "p2.xml").write_text("")
+    told = whole(done, birds)
+    assert ", 3 images of " in told
+    assert "image missing: p0.jpg: there is no such file" in told
+    assert "annotation missing: p1.jpg: no XML is of it" in told
+    assert "annotation malformed: p2.xml: this is no XML" in told
+
+
+# What is on them.
+
+
+def test_a_set_of_nothing_but_images_of_nothing(refused: Refused, birds: Path) -> None:
+    for file in birds.glob("*.xml"):
+        xml(file, ())
+    for command in (("check_data",), ("train_det", "--dry-run", "--device", "cpu")):
+        message = refused(*command, "--data", birds, kind="DataError")
+        assert message.endswith(
+            f"{birds}: no annotation there names a class, so that there is nothing to find; draw boxes on some of its "
+            "images, or name the label file or folder that has them\n"
+        )
+
+
+def test_a_val_without_boxes_is_told_before_hours_of_training(done: Done, birds: Path, tmp_path: Path) -> None:
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for number in numbers:
+            shutil.copy(birds / f"p{number}.jpg", tmp_path / "set" / split)
+            xml(tmp_path / "set" / split / f"p{number}.xml", ("cat",) if split == "train" else ())
+    told = done("check_data", "--data", tmp_path / "set")
+    assert "nothing to measure: set-val: none of its images has a box, so that no figure is defined" in told
+
+
+def test_yolo_s_classes_that_are_counted_from_1(done: Done, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    for number in range(3):
+        picture(tmp_path / f"p{number}.jpg", number)
+        (tmp_path / f"p{number}.txt").write_text("1 0.5 0.5 0.2 0.3\n2 0.2 0.2 0.1 0.1\n")
+    assert "no label is of class 0, and some are of class 2, as if they were counted from 1" in whole(done, tmp_path)
+    (tmp_path / "p0.txt").write_text("0 0.5 0.5 0.2 0.3\n")
+    assert "counted from 1" not in whole(done, tmp_path)
+
+
+def test_two_formats_at_once_are_refused_with_the_keys_of_each(
+    refused: Refused, done: Done, birds: Path, tmp_path: Path
+) -> None:
+    rows = "".join(f"p{number}.jpg,1,2,30,40,dog\n" for number in range(6))
+    (birds / "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{rows}")
+    lines = refused("check_data", "--data", birds, kind="DataError").splitlines()
+    assert "it can be read in several ways; take away what is not meant" in lines[0]
+    keys = {line.strip().split(":")[0]: shlex.split(keys) for line, keys in zip(lines[1::2], lines[2::2], strict=True)}
+    assert set(keys) == {"voc", "csv"}
+    assert "in an image: dog " in done("check_data", *keys["csv"])
+
+
+def test_blanks_around_a_class_are_none_of_its_name(done: Done, birds: Path) -> None:
+    xml(birds / "p0.xml", (" cat\t",))
+    assert "in an image: cat 6\n" in whole(done, birds)
+
+
+def test_one_photo_and_time_that_says_no_unit(refused: Refused, birds: Path) -> None:
+    assert refused("train_det", "--data", birds, "--time", "2").endswith(
+        "--time 2: expected a time such as 2h, 90m or 1h30m\n"
+    )
+    for number in range(1, 6):
+        (birds / f"p{number}.jpg").unlink()
+        (birds / f"p{number}.xml").unlink()
+    message = refused("train_det", "--data", birds, "--dry-run", "--device", "cpu", kind="DataError")
+    assert "of 1 image leaves none to train on; bring more" in message
+
+
+def test_epochs_beside_steps_and_patience_without_val(refused: Refused, birds: Path) -> None:
+    start = ("train_det", "--data", birds, "--dry-run", "--device", "cpu")
+    assert "both say how long the run is; leave one of them out" in refused(
+        *start, "training.epochs=3", "training.steps=5"
+    )
+    message = refused(*start, "training.patience=3", "data.val_fraction=0")
+    assert message.startswith("ConfigError: training.patience=3: training.patience changes nothing here")
