@@ -22,26 +22,26 @@ def box_area(boxes: Tensor) -> Tensor:
 
 
 def intersection_area(boxes: Tensor, others: Tensor) -> Tensor:
-    """(M, 4), (G, 4) -> (M, G), square pixels."""
-    top_left = torch.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    """(..., M, 4), (..., G, 4) -> (..., M, G), square pixels."""
+    top_left = torch.maximum(boxes[..., :, None, :2], others[..., None, :, :2])
+    bottom_right = torch.minimum(boxes[..., :, None, 2:], others[..., None, :, 2:])
     sides = (bottom_right - top_left).clamp(min=0)
     return sides[..., 0] * sides[..., 1]
 
 
 def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union, (M, 4), (G, 4) -> (M, G); 0 where the union has no area."""
+    """Intersection over union, (..., M, 4), (..., G, 4) -> (..., M, G); 0 where the union has no area."""
     intersection = intersection_area(boxes, others)
-    union = box_area(boxes)[:, None] + box_area(others)[None, :] - intersection
+    union = box_area(boxes)[..., :, None] + box_area(others)[..., None, :] - intersection
     return torch.where(union > 0, intersection / union, torch.zeros_like(union))
 
 
 def covered_share(boxes: Tensor, regions: Tensor) -> Tensor:
-    """Share of each box's own area inside each region, (M, 4), (G, 4) -> (M, G); 0 for a box without area.
+    """Share of each box's own area inside each region, (..., M, 4), (..., G, 4) -> (..., M, G); 0 without area.
 
     This is COCO's overlap with a crowd region.
     """
-    area = box_area(boxes)[:, None]
+    area = box_area(boxes)[..., :, None]
     intersection = intersection_area(boxes, regions)
     return torch.where(area > 0, intersection / area, torch.zeros_like(intersection))
 

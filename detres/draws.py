@@ -45,13 +45,14 @@ def numpy_generator(seed: int, purpose: Purpose, *place: int) -> np.random.Gener
 _MASK32 = 0xFFFFFFFF
 
 
-def random_ranks(sample_key: Tensor, count: int) -> Tensor:
-    """Pseudo-random 32-bit integers, `count` for each key, computed on the keys' device without a wait.
+def random_ranks(sample_key: Tensor, places: int | Tensor) -> Tensor:
+    """Pseudo-random 32-bit integers, one a place for each key, computed on the keys' device without a wait.
 
-    sample_key: int64, of any shape (...). Returns (..., count) int64 in 0..2^32-1; the same on every device.
+    sample_key: int64, of any shape (...). places: below 2^32, (..., A) int64, or a number A for all below it.
+    Returns (..., A) int64 in 0..2^32-1; the same on every device.
     Source: the finalizer of MurmurHash3 (Appleby, public domain), applied to the place and both halves of the key.
     """
-    place = torch.arange(count, device=sample_key.device, dtype=torch.int64)
+    place = torch.arange(places, device=sample_key.device) if isinstance(places, int) else places
     halves = sample_key[..., None] & _MASK32, (sample_key[..., None] >> 32) & _MASK32
     return _mix(_mix(place ^ halves[0]) ^ halves[1])
 
