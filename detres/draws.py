@@ -69,7 +69,7 @@ def random_normals(sample_key: Tensor, count: int) -> Tensor:
 
 
 def _mix(h: Tensor) -> Tensor:
-    # Products stay below 2^63 because both factors are kept to 32 and 31 bits.
+    # Products stay within int64, for h has 32 bits and the factors 31 and a sign.
     h = h ^ (h >> 16)
     h = _multiply32(h, 0x85EBCA6B)
     h = h ^ (h >> 13)
@@ -78,7 +78,5 @@ def _mix(h: Tensor) -> Tensor:
 
 
 def _multiply32(h: Tensor, factor: int) -> Tensor:
-    """The low 32 bits of h * factor, without overflowing int64: the factor is taken in two halves."""
-    low = h * (factor & 0xFFFF)
-    high = (h * (factor >> 16)) & 0xFFFF
-    return (low + (high << 16)) & _MASK32
+    """The low 32 bits of h * factor. Both factors are above 2^31; less 2^32 they have the same low bits."""
+    return (h * (factor - 2**32)) & _MASK32

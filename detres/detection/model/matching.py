@@ -90,7 +90,7 @@ def match_all(
     """
     boxes = truth.boxes.to(candidates.dtype)
     # Without area a box overlaps nothing by more than 0, and so it is nobody's.
-    iou = box_iou(boxes * truth.learned[..., None], candidates)  # (N, M, A)
+    iou = box_iou(boxes.masked_fill(truth.ignored[..., None], 0.0), candidates)  # (N, M, A)
     best_iou, best_box = iou.max(dim=-2)
     matched = torch.where(best_iou >= positive_iou, best_box, NEITHER)
     matched = torch.where((best_iou < negative_iou) & (best_iou >= negative_iou_low), NEGATIVE, matched)
@@ -99,15 +99,10 @@ def match_all(
         # A box that no candidate touches keeps none: an overlap of zero is nobody's best.
         kept = ((iou == best_of_box) & (best_of_box > 0)).any(dim=-2)
         matched = torch.where(kept, best_box, matched)
-    if _may_hold(truth.ignored):
-        inside = covered_share(candidates, boxes * truth.ignored[..., None]).amax(dim=-1)
+    if not truth.none_ignored:
+        inside = covered_share(candidates, boxes.masked_fill(truth.learned[..., None], 0.0)).amax(dim=-1)
         matched = torch.where((matched == NEGATIVE) & (inside >= IGNORED_SHARE), NEITHER, matched)
     return matched
-
-
-def _may_hold(mask: Tensor) -> bool:
-    """Whether any of it is True, where that is known without a wait; else True."""
-    return mask.device.type != "cpu" or bool(mask.any())
 
 
 def sample(matched: Tensor, sample_key: Tensor, *, count: int, positive_fraction: float) -> Sample:

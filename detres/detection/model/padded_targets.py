@@ -19,25 +19,29 @@ _OVERLAPS_ON_CPU, _OVERLAPS = 2**18, 2**26
 
 @dataclass(frozen=True)
 class PaddedTargets:
-    """boxes: (N, M, 4). learned: (N, M) bool, boxes that are learned from. ignored: (N, M) bool, those that are not.
+    """boxes: (N, M, 4), M at least 1; padding has no area. ignored: (N, M) bool, True for padding as well.
 
-    M is 1 at least; a row that is neither is padding.
+    none_ignored: the host knows that nothing but padding is ignored.
     """
 
     boxes: Tensor
-    learned: Tensor
     ignored: Tensor
+    none_ignored: bool
+
+    @property
+    def learned(self) -> Tensor:
+        """(N, M) bool: rows that are learned from."""
+        return ~self.ignored
 
     @classmethod
     def of(cls, targets: Sequence[DetectionTarget]) -> PaddedTargets:
         """One or more targets, on one device."""
         boxes = pad_sequence([target.boxes for target in targets], batch_first=True)
-        ignored = pad_sequence([target.ignore for target in targets], batch_first=True)
-        learned = pad_sequence([~target.ignore for target in targets], batch_first=True)
+        ignored = pad_sequence([target.ignore for target in targets], batch_first=True, padding_value=True)
+        none_ignored = all(target.with_ignored_counted().none_ignored for target in targets)
         if boxes.shape[1]:
-            return cls(boxes, learned, ignored)
-        nothing = learned.new_zeros(len(targets), 1)
-        return cls(boxes.new_zeros(len(targets), 1, 4), nothing, nothing)
+            return cls(boxes, ignored, none_ignored)
+        return cls(boxes.new_zeros(len(targets), 1, 4), ignored.new_ones(len(targets), 1), none_ignored)
 
 
 def images_at_once(targets: Sequence[DetectionTarget], candidates: int) -> Iterator[slice]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -249,7 +250,7 @@ class RoIHeads(nn.Module):
 
         logits: (R, K + 1). deltas: (R, 1 or K, 4). rois: N tensors (S, 4), R their sum; samples: row by row theirs.
         """
-        labels = torch.cat([_labels_of(s, t, self.num_classes) for s, t in zip(samples, targets, strict=True)])
+        labels = _labels_of(samples, targets, self.num_classes)
         goals = [t.boxes[s.of_positives(s.matched)] for s, t in zip(samples, targets, strict=True)]
         references = torch.cat([s.of_positives(r) for s, r in zip(samples, rois, strict=True)]).to(deltas.dtype)
         box = self.box_loss(
@@ -294,8 +295,12 @@ class RoIHeads(nn.Module):
         return boxes[keep], scores[keep], labels[keep]
 
 
-def _labels_of(samples: Sample, target: DetectionTarget, background: int) -> Tensor:
-    """(S,) int64: the label of the matched box, or background."""
-    if len(target) == 0:
-        return torch.full_like(samples.matched, background)
-    return torch.where(samples.positive, target.labels[samples.matched.clamp(min=0)], background)
+def _labels_of(samples: Sequence[Sample], targets: Sequence[DetectionTarget], background: int) -> Tensor:
+    """(R,) int64: the label of the matched box, or background."""
+    starts = accumulate((len(target) for target in targets), initial=0)
+    matched = [sample.matched + start for sample, _, start in zip(samples, targets, starts, strict=False)]
+    labels = torch.cat([target.labels for target in targets])
+    if len(labels) == 0:
+        return torch.full_like(torch.cat(matched), background)
+    positive = torch.cat([sample.matched for sample in samples]) >= 0
+    return torch.where(positive, labels[torch.cat(matched).clamp(min=0)], background)

@@ -91,14 +91,14 @@ def _kept_of_groups(boxes: Tensor, valid: Tensor, iou: float) -> tuple[Tensor, l
     all, for the first box of a group depends on none.
     """
     rivals = _overlapped(boxes.flatten(0, 1), iou).unflatten(0, boxes.shape[:2])
-    kept, rounds = valid, _ROUNDS
+    kept, rounds, done = valid, _ROUNDS, _ROUNDS
     while True:
         for _ in range(rounds):
-            before, kept = kept, valid & ~(rivals & kept[..., None, :]).any(dim=-1)
+            before, kept = kept, valid > (rivals & kept[..., None, :]).any(dim=-1)
         settled, *numbers = torch.cat([(before == kept).all()[None], kept.sum(dim=(1, 2))]).tolist()
         if settled:
             return kept, numbers
-        rounds *= 2
+        rounds, done = done, done + done
 
 
 def _overlapped(boxes: Tensor, iou: float) -> Tensor:
