@@ -28,6 +28,7 @@ from detres.detection.model.padded_targets import PaddedTargets
 from detres.detection.model.region_sources import BatchPyramid, RegionSource
 from detres.detection.model.roi_align import roi_align
 from detres.detection.model.suppression import candidates, suppress
+from detres.detection.model.suppression_at_once import suppress_classes, waits
 from detres.structures import DetectionTarget
 
 
@@ -85,7 +86,7 @@ class RoIPooler(nn.Module):
     def _rois_of_levels(self, levels: Tensor) -> list[Tensor]:
         """Which RoIs each level has: of (R,), L tensors. The device is waited for once, whatever L is."""
         numbers = range(len(self.strides))
-        if levels.device.type == "cpu" or torch.compiler.is_exporting():
+        if not waits(levels.device):
             return [(levels == level).nonzero().squeeze(1) for level in numbers]
         counts = torch.stack([(levels == level).sum() for level in numbers]).tolist()
         return list(levels.argsort(stable=True).split(counts))
@@ -278,6 +279,19 @@ class RoIHeads(nn.Module):
         """Boxes (D, 4) within the image, scores (D,) and labels (D,) of each image, best first, by one look."""
         counts = [p.shape[0] for p in proposals]
         boxes, scores = self.look(source, proposals)
+        if waits(boxes.device):
+            found = suppress_classes(
+                boxes,
+                scores,
+                counts,
+                source.sizes,
+                floor=self.score,
+                min_size=self.min_size,
+                iou=self.nms,
+                most=self.max_detections,
+            )
+            if found is not None:
+                return found
         return [
             self._suppress(of_boxes, of_scores, size)
             for of_boxes, of_scores, size in zip(boxes.split(counts), scores.split(counts), source.sizes, strict=True)

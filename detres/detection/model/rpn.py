@@ -15,7 +15,8 @@ from detres.boxes import CodecWeights, clip_boxes, decode_boxes
 from detres.detection.model.losses import BoxLoss, Normalizer, ObjectnessLoss, normalizer
 from detres.detection.model.matching import Sample, flat_index, match_all, sample_all
 from detres.detection.model.padded_targets import PaddedTargets, images_at_once
-from detres.detection.model.suppression import suppress, suppress_at_once
+from detres.detection.model.suppression import suppress
+from detres.detection.model.suppression_at_once import suppress_levels, waits
 from detres.structures import DetectionTarget
 
 
@@ -92,9 +93,9 @@ class RPN(nn.Module):
             # A box without area could be matched to nothing and encoded by nobody. An overflowed one compares false.
             valid = ((sides >= self.min_size) & (sides > 0)).all(dim=-1) & torch.isfinite(scores)
             most = self.post_nms[self.training]
-            if boxes.device.type != "cpu" and not torch.compiler.is_exporting():
-                return suppress_at_once(boxes, scores, valid, counts, self.nms, most)
-            levels = torch.cat([torch.full((count,), level) for level, count in enumerate(counts)]).to(boxes.device)
+            if waits(boxes.device):
+                return suppress_levels(boxes, scores, valid, counts, self.nms, most)
+            levels = torch.cat([torch.full((n,), i, device=boxes.device) for i, n in enumerate(counts)])
             return [self._suppress(*rows, levels, most) for rows in zip(boxes, scores, valid, strict=True)]
 
     def _best_of_each_level(self, output: RpnOutput, anchors: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[int]]:
