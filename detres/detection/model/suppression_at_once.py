@@ -18,7 +18,7 @@ from detres.boxes import box_iou, clip_boxes
 # Overlaps that are computed at once: 256 MiB of float32.
 _OVERLAPS = 2**26
 # Rounds before the device is asked whether all is settled; most chains of boxes that decide on each other are shorter.
-_ROUNDS = 8
+_ROUNDS = 16
 # Candidates of an image that are looked at; where there are more, all are, up to the second number.
 _CANDIDATES, _MOST_CANDIDATES = 1024, 8192
 
