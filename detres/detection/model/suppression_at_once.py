@@ -20,7 +20,7 @@ _OVERLAPS = 2**26
 # Rounds before the device is asked whether all is settled; most chains of boxes that decide on each other are shorter.
 _ROUNDS = 16
 # Candidates of an image that are looked at; where there are more, all are, up to the second number.
-_CANDIDATES, _MOST_CANDIDATES = 1024, 8192
+_CANDIDATES, _MOST_CANDIDATES = 2048, 8192
 
 
 def waits(device: torch.device) -> bool:

@@ -60,7 +60,7 @@ def alone(boxes: Tensor, scores: Tensor, size: Tensor, most: int) -> tuple[Tenso
     return boxes[keep], scores[keep], labels[keep]
 
 
-@pytest.mark.parametrize("looked_at", [1024, 16])
+@pytest.mark.parametrize("looked_at", [2048, 16])
 @pytest.mark.parametrize("most", [100, 7])
 def test_classes_together_are_what_each_image_keeps_alone(
     looked_at: int, most: int, monkeypatch: pytest.MonkeyPatch
