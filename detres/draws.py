@@ -45,13 +45,14 @@ def numpy_generator(seed: int, purpose: Purpose, *place: int) -> np.random.Gener
 _MASK32 = 0xFFFFFFFF
 
 
-def random_ranks(sample_key: Tensor, count: int) -> Tensor:
-    """Pseudo-random 32-bit integers, `count` for each key, computed on the keys' device without a wait.
+def random_ranks(sample_key: Tensor, places: int | Tensor) -> Tensor:
+    """Pseudo-random 32-bit integers, one a place for each key, computed on the keys' device without a wait.
 
-    sample_key: int64, of any shape (...). Returns (..., count) int64 in 0..2^32-1; the same on every device.
+    sample_key: int64, of any shape (...). places: below 2^32, (..., A) int64, or a number A for all below it.
+    Returns (..., A) int64 in 0..2^32-1; the same on every device.
     Source: the finalizer of MurmurHash3 (Appleby, public domain), applied to the place and both halves of the key.
     """
-    place = torch.arange(count, device=sample_key.device, dtype=torch.int64)
+    place = torch.arange(places, device=sample_key.device) if isinstance(places, int) else places
     halves = sample_key[..., None] & _MASK32, (sample_key[..., None] >> 32) & _MASK32
     return _mix(_mix(place ^ halves[0]) ^ halves[1])
 
@@ -68,7 +69,7 @@ def random_normals(sample_key: Tensor, count: int) -> Tensor:
 
 
 def _mix(h: Tensor) -> Tensor:
-    # Products stay below 2^63 because both factors are kept to 32 and 31 bits.
+    # Products stay within int64, for h has 32 bits and the factors 31 and a sign.
     h = h ^ (h >> 16)
     h = _multiply32(h, 0x85EBCA6B)
     h = h ^ (h >> 13)
@@ -77,7 +78,5 @@ def _mix(h: Tensor) -> Tensor:
 
 
 def _multiply32(h: Tensor, factor: int) -> Tensor:
-    """The low 32 bits of h * factor, without overflowing int64: the factor is taken in two halves."""
-    low = h * (factor & 0xFFFF)
-    high = (h * (factor >> 16)) & 0xFFFF
-    return (low + (high << 16)) & _MASK32
+    """The low 32 bits of h * factor. Both factors are above 2^31; less 2^32 they have the same low bits."""
+    return (h * (factor - 2**32)) & _MASK32

@@ -9,8 +9,8 @@ N images, M boxes of a target, D detections, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Self
 
 import torch
@@ -51,9 +51,12 @@ class _Rows:
         return len(getattr(self, self._tensor_names()[0]))
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
-        return replace(
-            self, **{n: getattr(self, n).to(device, non_blocking=non_blocking) for n in self._tensor_names()}
-        )
+        tensors = (getattr(self, name) for name in self._tensor_names())
+        return self._with_tensors(tensor.to(device, non_blocking=non_blocking) for tensor in tensors)
+
+    def _with_tensors(self, tensors: Iterator[Tensor]) -> Self:
+        """Its tensors replaced by the next ones, in their order."""
+        return replace(self, **{name: next(tensors) for name in self._tensor_names()})
 
     def select(self, index: Tensor) -> Self:
         """Rows by a bool mask (M,) or integer indices."""
@@ -71,15 +74,50 @@ class DetectionTarget(_Rows):
     """Ground truth of one image.
 
     boxes: (M, 4) float32. labels: (M,) int64. ignore: (M,) bool, COCO's crowd and VOC's difficult. M may be 0.
+    none_ignored: the host knows that no box is under `ignore`; False: it does not know.
     """
 
     boxes: Tensor
     labels: Tensor
     ignore: Tensor
+    none_ignored: bool = field(default=False, kw_only=True)
 
     @classmethod
     def empty(cls) -> DetectionTarget:
         return cls(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        return replace(super().concatenate(parts), none_ignored=all(part.none_ignored for part in parts))
+
+    def with_ignored_counted(self) -> Self:
+        """none_ignored as it is, where the boxes are on the host."""
+        return self if self.ignore.device.type != "cpu" else replace(self, none_ignored=not bool(self.ignore.any()))
+
+
+def move_together(tensors: Sequence[Tensor], device: torch.device | str, *, non_blocking: bool = False) -> list[Tensor]:
+    """The tensors on the device: from the host to an accelerator by one pinned copy for all of a dtype."""
+    target = torch.device(device)
+    if target.type != "cuda" or not non_blocking or any(tensor.device.type != "cpu" for tensor in tensors):
+        return [tensor.to(device, non_blocking=non_blocking) for tensor in tensors]
+    moved: dict[int, Tensor] = {}
+    for dtype in {tensor.dtype: None for tensor in tensors}:
+        places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        block = torch.cat([tensors[place].flatten() for place in places]).pin_memory().to(target, non_blocking=True)
+        parts = block.split([tensors[place].numel() for place in places])
+        moved |= {place: part.view(tensors[place].shape) for place, part in zip(places, parts, strict=True)}
+    return [moved[place] for place in range(len(tensors))]
+
+
+def _move_targets(
+    targets: Sequence[DetectionTarget], others: Sequence[Tensor], device: torch.device | str, non_blocking: bool
+) -> tuple[tuple[DetectionTarget, ...], list[Tensor]]:
+    """The targets, and whatever else is as small, together."""
+    known = [target.with_ignored_counted() for target in targets]
+    tensors = [*others, *(getattr(target, name) for target in known for name in target._tensor_names())]
+    moved = move_together(tensors, device, non_blocking=non_blocking)
+    rows = iter(moved[len(others) :])
+    return tuple(target._with_tensors(rows) for target in known), moved[: len(others)]
 
 
 @dataclass(frozen=True)
@@ -125,16 +163,15 @@ class DetectionBatch:
         return len(self.images)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> DetectionBatch:
-        def move(t: Tensor) -> Tensor:
-            return t.to(device, non_blocking=non_blocking)
-
+        small = (self.sizes, self.original_sizes, self.sample_keys)
+        targets, (sizes, original_sizes, sample_keys) = _move_targets(self.targets, small, device, non_blocking)
         return replace(
             self,
-            images=move(self.images),
-            sizes=move(self.sizes),
-            original_sizes=move(self.original_sizes),
-            sample_keys=move(self.sample_keys),
-            targets=tuple(t.to(device, non_blocking=non_blocking) for t in self.targets),
+            images=self.images.to(device, non_blocking=non_blocking),
+            sizes=sizes,
+            original_sizes=original_sizes,
+            sample_keys=sample_keys,
+            targets=targets,
         )
 
     def pin_memory(self) -> DetectionBatch:
@@ -190,13 +227,10 @@ class LocalizationBatch:
         return len(self.images)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> LocalizationBatch:
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=non_blocking),
-            labels=self.labels.to(device, non_blocking=non_blocking),
-            targets=tuple(target.to(device, non_blocking=non_blocking) for target in self.targets),
-            sample_keys=self.sample_keys.to(device, non_blocking=non_blocking),
-        )
+        small = (self.labels, self.sample_keys)
+        targets, (labels, sample_keys) = _move_targets(self.targets, small, device, non_blocking)
+        images = self.images.to(device, non_blocking=non_blocking)
+        return replace(self, images=images, labels=labels, targets=targets, sample_keys=sample_keys)
 
     def pin_memory(self) -> LocalizationBatch:
         return replace(self, images=self.images.pin_memory())

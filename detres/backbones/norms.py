@@ -6,6 +6,7 @@ N images, C channels, H×W cells.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeGuard, TypeVar
 
@@ -32,6 +33,21 @@ class FixedNorm(Protocol):
     eps: float
 
 
+@dataclass(frozen=True)
+class _KnownAffine:
+    """result: of `affine`, for buffers that were at these versions."""
+
+    buffers: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+    result: tuple[Tensor, Tensor]
+
+    def is_of(self, buffers: tuple[Tensor, ...]) -> bool:
+        return all(
+            now is then and now._version == version
+            for now, then, version in zip(buffers, self.buffers, self.versions, strict=True)
+        )
+
+
 class FrozenBatchNorm(nn.Module):
     """Batch normalization whose statistics and affine map are constants, stored under torchvision's names.
 
@@ -50,9 +66,24 @@ class FrozenBatchNorm(nn.Module):
         self.register_buffer("bias", torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        self._known: _KnownAffine | None = None
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Computed once for the values that the buffers have."""
+        buffers = (self.weight, self.bias, self.running_mean, self.running_var)
+        # A traced program holds its own constants, and tensors of inference mode do not count their versions.
+        if torch.compiler.is_compiling() or any(buffer.is_inference() for buffer in buffers):
+            return affine(self)
+        if self._known is None or not self._known.is_of(buffers):
+            with torch.inference_mode(False), torch.no_grad():
+                self._known = _KnownAffine(buffers, tuple(b._version for b in buffers), affine(self))
+        return self._known.result
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_known": None}
 
     def forward(self, x: Tensor) -> Tensor:
-        scale, shift = affine(self)
+        scale, shift = self.affine()
         return x * scale[:, None, None] + shift[:, None, None]
 
     def extra_repr(self) -> str:
@@ -91,7 +122,7 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     """
     if conv._forward_hooks or norm._forward_hooks or not _is_constant(norm):
         return norm(conv(x))
-    scale, shift = affine(norm)
+    scale, shift = norm.affine() if isinstance(norm, FrozenBatchNorm) else affine(norm)
     if conv.bias is not None:
         shift = shift + conv.bias * scale
     weight = conv.weight * scale[:, None, None, None]

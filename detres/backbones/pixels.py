@@ -35,9 +35,14 @@ def normalize_pixels(rgb: Tensor, stats: PixelStats, dtype: torch.dtype) -> Tens
     n, height, width, _ = rgb.shape
     # bf16 cannot hold 123.675, nor the difference to it.
     exact = torch.float64 if dtype == torch.float64 else torch.float32
-    mean, std = (torch.tensor(values, dtype=exact, device=rgb.device) for values in (stats.mean, stats.std))
+    mean, std = (_filled(values, exact, rgb.device) for values in (stats.mean, stats.std))
     pixels = rgb if stats.order == "rgb" else rgb.flip(-1)
     # One long row a line of pixels: a loop over rows of three channels would run several times slower.
     rows = pixels.reshape(n, height, width * 3).to(exact)
     rows = (rows - mean.repeat(width)).div_(std.repeat(width)).to(dtype)
     return rows.view(n, height, width, 3).permute(0, 3, 1, 2)
+
+
+def _filled(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of Python's numbers, without a copy that the host would wait for."""
+    return torch.stack([torch.full((), value, dtype=dtype, device=device) for value in values])

@@ -35,7 +35,7 @@ class AnchorsConfig(Section):
 class AnchorLearningConfig(Section):
     """What anchors are learned from and by, whatever they are of: objects (RPN), or objects of a class (ClassRPN)."""
 
-    positive_iou: float = Field(default=0.7, ge=0.0, le=1.0)
+    positive_iou: float = Field(default=0.7, gt=0.0, le=1.0)
     """Anchors that overlap an object by this IoU or more learn to find it; so does the best anchor of each
     object."""
     negative_iou: float = Field(default=0.3, ge=0.0, le=1.0)

@@ -74,7 +74,7 @@ class RoiConfig(Section):
     """Shift by half a cell, so that RoIAlign reads where the box lies; torchvision's models do not."""
     roi_align: Literal["auto", "rows", "torchvision"] = "auto"
     """The implementation; auto: by device."""
-    positive_iou: float = Field(default=0.5, ge=0.0, le=1.0)
+    positive_iou: float = Field(default=0.5, gt=0.0, le=1.0)
     """Proposals that overlap an object by this IoU or more learn its class and box; others may learn to be
     background."""
     negative_iou_low: float = Field(default=0.0, ge=0.0, le=1.0)

@@ -30,7 +30,7 @@ from detres.detection.told_otherwise import told_otherwise
 from detres.distributed import local_device
 from detres.errors import ConfigError
 from detres.prediction.pictures import check_batch, check_precision, read_picture
-from detres.structures import Detections, DetectionTarget
+from detres.structures import DetectionBatch, Detections, DetectionTarget
 
 if TYPE_CHECKING:
     from detres.prediction.pictures import Picture
@@ -212,10 +212,15 @@ class Detector:
 
     def _found(self, samples: Sequence[DetectionSample]) -> list[Detections]:
         if self._test is None:
-            return self.model.predict(collate(samples, self.model.pad_to).to(self.device))
+            batch = collate(samples, self.model.pad_to)
+            return self.model.predict(self._moved(batch))
         copies = [copies_of(sample, self._test.copies) for sample in samples]
-        found = [self._test([copy.to(self.device) for copy in of_image]) for of_image in copies]
+        found = [self._test([self._moved(copy) for copy in of_image]) for of_image in copies]
         return [detections.above(self._floor) for detections in found]
+
+    def _moved(self, batch: DetectionBatch) -> DetectionBatch:
+        pinned = batch.pin_memory() if self.device.type == "cuda" else batch
+        return pinned.to(self.device, non_blocking=True)
 
 
 def _as_layers(said: Mapping[str, Mapping[str, Any] | None]) -> list[Layer]:

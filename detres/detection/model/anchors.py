@@ -47,8 +47,10 @@ def grid_anchors(cell: Tensor, map_size: tuple[int, int], stride: tuple[int, int
 
     cell: (A, 4). map_size: (H, W). stride: pixels a cell, (vertical, horizontal). Returns (H*W*A, 4), pixels.
     """
-    rows = torch.arange(map_size[0], dtype=cell.dtype, device=cell.device) * stride[0]
-    columns = torch.arange(map_size[1], dtype=cell.dtype, device=cell.device) * stride[1]
+    rows, columns = (
+        torch.arange(0, cells * step, step, dtype=cell.dtype, device=cell.device)
+        for cells, step in zip(map_size, stride, strict=True)
+    )
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     shifts = torch.stack([x, y, x, y], dim=-1).view(-1, 1, 4)
     return (shifts + cell).view(-1, 4)

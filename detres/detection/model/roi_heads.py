@@ -10,21 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from detres.boxes import CodecWeights, box_area, decode_boxes
 from detres.detection.model.box_heads import RegionHead
 from detres.detection.model.context import with_context
 from detres.detection.model.head_uses import HeadUse, check_uses
 from detres.detection.model.losses import BoxLoss, Normalizer, normalizer
-from detres.detection.model.matching import Sample, match, sample
+from detres.detection.model.matching import NEITHER, Sample, flat_index, match_all, sample_all
+from detres.detection.model.padded_targets import PaddedTargets
 from detres.detection.model.region_sources import BatchPyramid, RegionSource
 from detres.detection.model.roi_align import roi_align
 from detres.detection.model.suppression import candidates, suppress
+from detres.detection.model.suppression_at_once import suppress_classes, waits
 from detres.structures import DetectionTarget
 
 
@@ -67,8 +71,7 @@ class RoIPooler(nn.Module):
         """
         if len(self.strides) == 1:
             return self._align(pyramid[0], rois, image_index, self.strides[0])
-        levels = self.levels(rois)
-        indices = [(levels == level).nonzero().squeeze(1) for level in range(len(self.strides))]
+        indices = self._rois_of_levels(self.levels(rois))
         # Levels without RoIs are pooled too: every parameter is touched in every step, on every rank.
         parts = [
             self._align(features, rois[index], image_index[index], stride)
@@ -79,6 +82,14 @@ class RoIPooler(nn.Module):
         for index, part in zip(indices, parts, strict=True):
             pooled[index] = part
         return pooled
+
+    def _rois_of_levels(self, levels: Tensor) -> list[Tensor]:
+        """Which RoIs each level has: of (R,), L tensors. The device is waited for once, whatever L is."""
+        numbers = range(len(self.strides))
+        if not waits(levels.device):
+            return [(levels == level).nonzero().squeeze(1) for level in numbers]
+        counts = torch.stack([(levels == level).sum() for level in numbers]).tolist()
+        return list(levels.argsort(stable=True).split(counts))
 
     def _align(self, features: Tensor, rois: Tensor, image_index: Tensor, stride: int) -> Tensor:
         return roi_align(
@@ -202,23 +213,31 @@ class RoIHeads(nn.Module):
 
         Returns N tensors (S, 4), and N Samples whose matched belongs to them row by row.
         """
-        rois, samples = [], []
-        for boxes, target, sample_key in zip(proposals, targets, sample_keys, strict=True):
-            # Without its own boxes an untrained RPN would give the head nothing positive to learn from.
-            candidates = torch.cat([target.boxes[~target.ignore].to(boxes.dtype), boxes])
-            matched = match(
-                candidates,
-                target,
-                positive_iou=self.positive_iou,
-                negative_iou=self.positive_iou,
-                negative_iou_low=self.negative_iou_low,
-                keep_best=False,
-            )
-            # The key's complement: the RPN has drawn from the key itself.
-            drawn = sample(matched, ~sample_key, count=self.batch_per_image, positive_fraction=self.positive_fraction)
-            rois.append(candidates[drawn.index])
-            samples.append(drawn)
-        return rois, samples
+        if not len(proposals) == len(targets) == len(sample_keys):
+            raise ValueError(f"{len(proposals)} proposals, {len(targets)} targets and {len(sample_keys)} keys")
+        truth = PaddedTargets.of(targets)
+        boxes = pad_sequence(list(proposals), batch_first=True, padding_value=-1.0)
+        # Without its own boxes an untrained RPN would give the head nothing positive to learn from.
+        candidates = torch.cat([truth.boxes.to(boxes.dtype), boxes], dim=1)
+        real = torch.cat([truth.learned, boxes[..., 2] >= 0], dim=1)
+        matched = match_all(
+            candidates,
+            truth,
+            positive_iou=self.positive_iou,
+            negative_iou=self.positive_iou,
+            negative_iou_low=self.negative_iou_low,
+            keep_best=False,
+        )
+        samples = sample_all(
+            torch.where(real, matched, NEITHER),
+            ~sample_keys,  # The complements: the RPN has drawn from the keys themselves.
+            count=self.batch_per_image,
+            positive_fraction=self.positive_fraction,
+            # As if nothing were padded, lest a draw depend on the batch's other images.
+            places=real.cumsum(dim=1) - 1,
+        )
+        rois = candidates.flatten(0, 1)[flat_index([s.index for s in samples], candidates.shape[1])]
+        return list(rois.split([len(s.index) for s in samples])), samples
 
     def losses(
         self,
@@ -232,25 +251,47 @@ class RoIHeads(nn.Module):
 
         logits: (R, K + 1). deltas: (R, 1 or K, 4). rois: N tensors (S, 4), R their sum; samples: row by row theirs.
         """
-        labels = torch.cat([_labels_of(s, t, self.num_classes) for s, t in zip(samples, targets, strict=True)])
-        positive = (labels < self.num_classes).nonzero().squeeze(1)
-        column = torch.zeros_like(positive) if self.class_agnostic else labels[positive]
-        goals = torch.cat([t.boxes[s.matched[s.positive]] for s, t in zip(samples, targets, strict=True)])
-        references = torch.cat(list(rois))[positive].to(deltas.dtype)
-        box = self.box_loss(deltas[positive, column], references, goals.to(deltas.dtype), self.codec_weights)
+        labels = _labels_of(samples, targets, self.num_classes)
+        goals = [t.boxes[s.of_positives(s.matched)] for s, t in zip(samples, targets, strict=True)]
+        references = torch.cat([s.of_positives(r) for s, r in zip(samples, rois, strict=True)]).to(deltas.dtype)
+        box = self.box_loss(
+            self._of_their_class(deltas, labels, samples),
+            references,
+            torch.cat(goals).to(deltas.dtype),
+            self.codec_weights,
+        )
         divisor = normalizer(
             self.normalizer,
-            samples=torch.tensor(len(labels), device=logits.device),
+            samples=torch.full((), len(labels), device=logits.device),
             batch_per_image=self.batch_per_image,
             images=len(samples),
         )
         classes = F.cross_entropy(logits, labels, reduction="sum")
         return {"loss_roi_class": classes / divisor, "loss_roi_box": box / divisor}
 
+    def _of_their_class(self, deltas: Tensor, labels: Tensor, samples: Sequence[Sample]) -> Tensor:
+        """Of the positive samples' deltas (R, 1 or K, 4), those of each one's class: (P, 4)."""
+        places = torch.arange(len(labels), device=labels.device).split([len(s.index) for s in samples])
+        rows = torch.cat([s.of_positives(of_image) for s, of_image in zip(samples, places, strict=True)])
+        return deltas[rows, 0 if self.class_agnostic else labels[rows]]
+
     def detections(self, source: RegionSource, proposals: Sequence[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (D, 4) within the image, scores (D,) and labels (D,) of each image, best first, by one look."""
         counts = [p.shape[0] for p in proposals]
         boxes, scores = self.look(source, proposals)
+        if waits(boxes.device):
+            found = suppress_classes(
+                boxes,
+                scores,
+                counts,
+                source.sizes,
+                floor=self.score,
+                min_size=self.min_size,
+                iou=self.nms,
+                most=self.max_detections,
+            )
+            if found is not None:
+                return found
         return [
             self._suppress(of_boxes, of_scores, size)
             for of_boxes, of_scores, size in zip(boxes.split(counts), scores.split(counts), source.sizes, strict=True)
@@ -268,8 +309,12 @@ class RoIHeads(nn.Module):
         return boxes[keep], scores[keep], labels[keep]
 
 
-def _labels_of(samples: Sample, target: DetectionTarget, background: int) -> Tensor:
-    """(S,) int64: the label of the matched box, or background."""
-    if len(target) == 0:
-        return torch.full_like(samples.matched, background)
-    return torch.where(samples.positive, target.labels[samples.matched.clamp(min=0)], background)
+def _labels_of(samples: Sequence[Sample], targets: Sequence[DetectionTarget], background: int) -> Tensor:
+    """(R,) int64: the label of the matched box, or background."""
+    starts = accumulate((len(target) for target in targets), initial=0)
+    matched = [sample.matched + start for sample, _, start in zip(samples, targets, starts, strict=False)]
+    labels = torch.cat([target.labels for target in targets])
+    if len(labels) == 0:
+        return torch.full_like(torch.cat(matched), background)
+    positive = torch.cat([sample.matched for sample in samples]) >= 0
+    return torch.where(positive, labels[torch.cat(matched).clamp(min=0)], background)

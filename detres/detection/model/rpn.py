@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, clip_boxes, decode_boxes
 from detres.detection.model.losses import BoxLoss, Normalizer, ObjectnessLoss, normalizer
-from detres.detection.model.matching import Sample, match, sample
+from detres.detection.model.matching import Sample, flat_index, match_all, sample_all
+from detres.detection.model.padded_targets import PaddedTargets, images_at_once
 from detres.detection.model.suppression import suppress
+from detres.detection.model.suppression_at_once import suppress_levels, waits
 from detres.structures import DetectionTarget
 
 
@@ -85,48 +87,54 @@ class RPN(nn.Module):
         Returns N tensors (P, 4), clipped to the image, P <= the count kept after NMS; no gradient flows through them.
         """
         with torch.no_grad():
-            scores, boxes, levels = self._best_of_each_level(output, anchors)
-            return [self._suppress(scores[i], boxes[i], levels, sizes[i]) for i in range(len(sizes))]
+            scores, boxes, counts = self._best_of_each_level(output, anchors)
+            boxes = clip_boxes(boxes, (sizes[:, 0, None], sizes[:, 1, None]))
+            sides = boxes[..., 2:] - boxes[..., :2]
+            # A box without area could be matched to nothing and encoded by nobody. An overflowed one compares false.
+            valid = ((sides >= self.min_size) & (sides > 0)).all(dim=-1) & torch.isfinite(scores)
+            most = self.post_nms[self.training]
+            if waits(boxes.device):
+                return suppress_levels(boxes, scores, valid, counts, self.nms, most)
+            levels = torch.cat([torch.full((n,), i, device=boxes.device) for i, n in enumerate(counts)])
+            return [self._suppress(*rows, levels, most) for rows in zip(boxes, scores, valid, strict=True)]
 
-    def _best_of_each_level(self, output: RpnOutput, anchors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (N, B), decoded boxes (N, B, 4) and levels (B,) of the B anchors that enter NMS."""
-        scores, boxes, levels = [], [], []
-        for level, (logits, deltas, reference) in enumerate(
-            zip(output.objectness_logits, output.deltas, anchors, strict=True)
-        ):
+    def _best_of_each_level(self, output: RpnOutput, anchors: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[int]]:
+        """Logits (N, B) and decoded boxes (N, B, 4) of the B anchors that enter NMS, and how many a level has."""
+        scores, deltas, references = [], [], []
+        for logits, of_level, reference in zip(output.objectness_logits, output.deltas, anchors, strict=True):
             top, index = logits.topk(min(self.pre_nms[self.training], logits.shape[1]), dim=1)
-            chosen = deltas.gather(1, index[..., None].expand(-1, -1, 4))
             scores.append(top)
-            boxes.append(decode_boxes(chosen, reference[index].to(chosen.dtype), self.codec_weights))
-            levels.append(torch.full((top.shape[1],), level, device=top.device))
-        return torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(levels)
+            deltas.append(of_level.gather(1, index[..., None].expand(-1, -1, 4)))
+            references.append(reference[index])
+        chosen = torch.cat(deltas, 1)
+        boxes = decode_boxes(chosen, torch.cat(references, 1).to(chosen.dtype), self.codec_weights)
+        return torch.cat(scores, 1), boxes, [top.shape[1] for top in scores]
 
-    def _suppress(self, scores: Tensor, boxes: Tensor, levels: Tensor, size: Tensor) -> Tensor:
-        boxes = clip_boxes(boxes, size)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        # A box without area could be matched to nothing and encoded by nobody. An overflowed one compares false too.
-        valid = ((sides >= self.min_size) & (sides > 0)).all(dim=1) & torch.isfinite(scores)
+    def _suppress(self, boxes: Tensor, scores: Tensor, valid: Tensor, levels: Tensor, most: int) -> Tensor:
         index = valid.nonzero().squeeze(1)
         boxes, scores, levels = boxes[index], scores[index], levels[index]
-        return boxes[suppress(boxes, scores, levels, self.nms)[: self.post_nms[self.training]]]
+        return boxes[suppress(boxes, scores, levels, self.nms)[:most]]
 
     def sample(
         self, anchors: Sequence[Tensor], targets: Sequence[DetectionTarget], sample_keys: Tensor
     ) -> list[Sample]:
         """The anchors each image learns from: N Samples over all T anchors. sample_keys: (N,) int64."""
         all_anchors = torch.cat(list(anchors))
-        samples = []
-        for target, sample_key in zip(targets, sample_keys, strict=True):
-            matched = match(
+        if len(targets) != len(sample_keys):
+            raise ValueError(f"{len(targets)} targets for {len(sample_keys)} keys")
+        matched = [
+            match_all(
                 all_anchors,
-                target,
+                PaddedTargets.of(targets[images]),
                 positive_iou=self.positive_iou,
                 negative_iou=self.negative_iou,
                 keep_best=True,
             )
-            drawn = sample(matched, sample_key, count=self.batch_per_image, positive_fraction=self.positive_fraction)
-            samples.append(drawn)
-        return samples
+            for images in images_at_once(targets, len(all_anchors))
+        ]
+        return sample_all(
+            torch.cat(matched), sample_keys, count=self.batch_per_image, positive_fraction=self.positive_fraction
+        )
 
     def losses(
         self,
@@ -137,21 +145,23 @@ class RPN(nn.Module):
     ) -> dict[str, Tensor]:
         """loss_rpn_objectness and loss_rpn_box over the samples, which may be injected."""
         logits, deltas = torch.cat(output.objectness_logits, 1), torch.cat(output.deltas, 1)
+        if len(logits) != len(samples):
+            raise ValueError(f"{len(samples)} samples for {len(logits)} images")
         all_anchors = torch.cat(list(anchors)).to(deltas.dtype)
-        chosen_logits = torch.cat([row[s.index] for row, s in zip(logits, samples, strict=True)])
-        is_object = torch.cat([s.positive for s in samples])
-        positives = [s.index[s.positive] for s in samples]
-        goals = [t.boxes[s.matched[s.positive]] for t, s in zip(targets, samples, strict=True)]
+        chosen_logits = logits.flatten()[flat_index([s.index for s in samples], logits.shape[1])]
+        is_object = torch.cat([s.matched for s in samples]) >= 0
+        positives = [s.of_positives(s.index) for s in samples]
+        goals = [t.boxes[s.of_positives(s.matched)] for t, s in zip(targets, samples, strict=True)]
         box = self.box_loss(
-            torch.cat([row[index] for row, index in zip(deltas, positives, strict=True)]),
-            torch.cat([all_anchors[index] for index in positives]),
+            deltas.flatten(0, 1)[flat_index(positives, deltas.shape[1])],
+            all_anchors[torch.cat(positives)],
             torch.cat(goals).to(deltas.dtype),
             self.codec_weights,
         )
         objectness = self.objectness_loss(chosen_logits, is_object)
         divisor = normalizer(
             self.normalizer,
-            samples=torch.tensor(len(is_object), device=logits.device),
+            samples=torch.full((), len(is_object), device=logits.device),
             batch_per_image=self.batch_per_image,
             images=len(samples),
         )

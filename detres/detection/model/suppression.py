@@ -1,6 +1,7 @@
 """From scored boxes to detections: the score floor, and non-maximum suppression within groups (levels, classes).
 
-In a form that exports as well. P regions, K classes, M boxes, S of them kept.
+In a form that exports as well. For devices that the host has to wait for, suppression_at_once.py does the same.
+P regions, K classes, M boxes, S of them kept.
 """
 
 from __future__ import annotations

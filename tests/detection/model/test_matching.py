@@ -3,16 +3,16 @@ import torch
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
-from detres.detection.model.matching import NEGATIVE, NEITHER, match, sample
+from detres.detection.model.matching import NEGATIVE, NEITHER, flat_index, match, match_all, sample, sample_all
+from detres.detection.model.padded_targets import PaddedTargets
 from detres.draws import random_ranks
 from detres.structures import DetectionTarget
 
 
 def target_of(boxes: list[list[float]], ignore: list[bool] | None = None) -> DetectionTarget:
     count = len(boxes)
-    return DetectionTarget(
-        torch.tensor(boxes).view(-1, 4), torch.zeros(count, dtype=torch.int64), torch.tensor(ignore or [False] * count)
-    )
+    flags = torch.tensor(ignore or [False] * count, dtype=torch.bool)
+    return DetectionTarget(torch.tensor(boxes).view(-1, 4), torch.zeros(count, dtype=torch.int64), flags)
 
 
 RPN = {"positive_iou": 0.7, "negative_iou": 0.3, "keep_best": True}
@@ -113,3 +113,61 @@ def test_every_candidate_is_drawn_equally_often() -> None:
     counts = drawn.bincount(minlength=20).float()
     # 1000 expected each, standard deviation sqrt(4000 * 1/4 * 3/4) = 27.
     assert (counts - 1000).abs().max() < 5 * 27
+
+
+def random_target(count: int, generator: torch.Generator) -> DetectionTarget:
+    corner = torch.rand(count, 2, generator=generator) * 50
+    boxes = torch.cat([corner, corner + 5 + torch.rand(count, 2, generator=generator) * 40], dim=1)
+    return target_of(boxes.tolist(), (torch.rand(count, generator=generator) < 0.3).tolist())
+
+
+@pytest.mark.parametrize("keep_best", [False, True])
+def test_images_are_matched_together_as_each_alone(keep_best: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    targets = [random_target(count, generator) for count in (3, 0, 12, 1)]
+    alike = torch.cat([random_target(200, generator).boxes for _ in targets]).view(4, 200, 4)
+    options = {"positive_iou": 0.5, "negative_iou": 0.4, "negative_iou_low": 0.1, "keep_best": keep_best}
+    for candidates in (alike, alike[0]):
+        together = match_all(candidates, PaddedTargets.of(targets), **options)
+        each = candidates if candidates.dim() == 3 else candidates.expand(4, -1, -1)
+        apart = [match(rows, target, **options) for rows, target in zip(each, targets, strict=True)]
+        assert torch.equal(together, torch.stack(apart))
+    assert {NEGATIVE, NEITHER, 0} <= set(together.flatten().tolist())
+
+
+def test_images_are_sampled_together_as_each_alone() -> None:
+    matched = torch.randint(-2, 2, (5, 400), generator=torch.Generator().manual_seed(1))
+    matched[3] = NEITHER
+    matched[4, 3:] = NEGATIVE
+    keys = torch.arange(5) * 7**20
+    for together, row, key in zip(
+        sample_all(matched, keys, count=64, positive_fraction=0.25), matched, keys, strict=True
+    ):
+        alone = sample(row, key, count=64, positive_fraction=0.25)
+        assert torch.equal(together.index, alone.index)
+        assert torch.equal(together.matched, alone.matched)
+        assert together.positives == int(together.positive.sum()) == int((together.matched >= 0).sum())
+
+
+def test_a_draw_heeds_the_places_that_are_stated_and_nothing_that_is_neither() -> None:
+    matched = torch.tensor([NEITHER, *[NEGATIVE] * 30, NEITHER, NEITHER, *[NEGATIVE] * 30])
+    real = matched == NEGATIVE
+    (drawn,) = sample_all(
+        matched[None], torch.tensor([9]), count=8, positive_fraction=0.5, places=real.cumsum(0)[None] - 1
+    )
+    among_the_real = sample(matched[real], torch.tensor(9), count=8, positive_fraction=0.5)
+    assert torch.equal(drawn.index, real.nonzero().squeeze(1)[among_the_real.index])
+
+
+def test_candidates_of_one_rank_stand_in_the_order_of_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detres.detection.model.matching.random_ranks", lambda key, places: places // 10)
+    drawn = sample(torch.full((5000,), NEGATIVE), torch.tensor(1), count=25, positive_fraction=0.5)
+    assert torch.equal(drawn.index, torch.arange(25))
+
+
+def test_places_of_several_tables_become_places_of_one() -> None:
+    assert flat_index([torch.tensor([2, 0]), torch.tensor([], dtype=torch.int64), torch.tensor([1])], 3).tolist() == [
+        2,
+        0,
+        7,
+    ]

@@ -148,7 +148,7 @@ def test_the_label_of_each_box_is_asked_of_its_own_rois() -> None:
 def test_every_image_needs_its_target_its_key_and_its_size() -> None:
     model, target, boxes = heads(), target_of([[0, 0, 10, 10]], [1]), torch.tensor([[0.0, 0, 9, 9]])
     drawn = Sample(torch.arange(1), torch.tensor([0]))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="1 proposals, 1 targets and 2 keys"):
         model.sample([boxes], [target], torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="zip"):
         model.losses(torch.zeros(1, 4), torch.zeros(1, 3, 4), [boxes], [target, target], [drawn])

@@ -148,11 +148,11 @@ def test_every_level_needs_its_anchors_and_every_image_its_target_and_key() -> N
     sample = Sample(torch.tensor([0]), torch.tensor([0]))
     with pytest.raises(ValueError, match="zip"):
         rpn.proposals(output, [ANCHORS, ANCHORS], torch.tensor([[50, 50]]))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="1 targets for 2 keys"):
         rpn.sample([ANCHORS], [target], torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="zip"):
         rpn.losses(output, [ANCHORS], [target, target], [sample])
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="2 samples for 1 images"):
         rpn.losses(output, [ANCHORS], [target, target], [sample, sample])
 
 
