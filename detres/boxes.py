@@ -51,8 +51,8 @@ def covered_share(boxes: Tensor, regions: Tensor) -> Tensor:
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
-    """part / whole; 0 where the whole is 0, and so the part."""
-    return part / whole.clamp(min=torch.finfo(whole.dtype).tiny)
+    """part / whole; 0 where the whole is 0, or no number."""
+    return torch.where(whole > 0, part / whole, 0.0)
 
 
 def clip_boxes(boxes: Tensor, size: Tensor | tuple[int, int] | tuple[Tensor, Tensor]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -14,6 +15,13 @@ from torch.distributed.rendezvous import rendezvous
 
 from detres.errors import ConfigError
 from detres.rank_failures import failures_told_once
+
+PATIENCE = timedelta(days=2)
+"""How long ranks wait for each other, such as for the main one that indexes a set.
+
+Torch's own 10 and 30 minutes would end runs that are well. For a rank that fails or dies nobody waits: it ends the
+others within seconds (rank_failures.py).
+"""
 
 
 def rank() -> int:
@@ -43,7 +51,12 @@ def process_group(device: torch.device) -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store, rank, world = next(rendezvous("env://"))
     dist.init_process_group(
-        backend, store=store, rank=rank, world_size=world, device_id=device if device.type == "cuda" else None
+        backend,
+        store=store,
+        rank=rank,
+        world_size=world,
+        timeout=PATIENCE,
+        device_id=device if device.type == "cuda" else None,
     )
     try:
         with failures_told_once(dist.PrefixStore("detres", store), rank, world):

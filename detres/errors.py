@@ -70,7 +70,8 @@ def _shown(line: str) -> str:
 
 def _spelled(letter: str) -> str:
     # Bytes of names that are no text stay as they are: whoever prints them knows their encoding.
-    return letter.encode("unicode_escape").decode() if ord(letter) < 32 or ord(letter) == 127 else letter
+    # C1 has commands of terminals as well: U+009B is what ESC [ is.
+    return letter.encode("unicode_escape").decode() if ord(letter) < 32 or 127 <= ord(letter) < 160 else letter
 
 
 def kind_of(value: object) -> str:

@@ -74,7 +74,8 @@ class DetectionTarget(_Rows):
     """Ground truth of one image.
 
     boxes: (M, 4) float32. labels: (M,) int64. ignore: (M,) bool, COCO's crowd and VOC's difficult. M may be 0.
-    none_ignored: the host knows that no box is under `ignore`; False: it does not know.
+    none_ignored: the host knows that no box is under `ignore`; False: it does not know. Stated anew by whoever replaces
+    `ignore` where the host does not look, on a device.
     """
 
     boxes: Tensor
@@ -114,6 +115,9 @@ def _move_targets(
 ) -> tuple[tuple[DetectionTarget, ...], list[Tensor]]:
     """The targets, and whatever else is as small, together."""
     known = [target.with_ignored_counted() for target in targets]
+    if any(type(target).to is not DetectionTarget.to for target in known):  # It has more to move than rows.
+        apart = tuple(target.to(device, non_blocking=non_blocking) for target in known)
+        return apart, move_together(others, device, non_blocking=non_blocking)
     tensors = [*others, *(getattr(target, name) for target in known for name in target._tensor_names())]
     moved = move_together(tensors, device, non_blocking=non_blocking)
     rows = iter(moved[len(others) :])

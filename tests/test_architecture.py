@@ -22,7 +22,7 @@ FLOORS = (
         *("structures", "stop_signals", "boxes", "draws", "errors", "system_errors", "files", "distributed", "lookup"),
         "peak_memory",
         *("rank_failures", "tables", "own_code", "reporter", "pickles", "checkpoints", "version", "config"),
-        *("environment", "optional_package"),
+        *("environment", "devices", "optional_package"),
     },
     {"backbones", "data", "training", "evaluation"},
     {"detection", "classification", "localization", "report"},

@@ -100,3 +100,9 @@ def test_clipping_cuts_at_the_edges_of_height_and_width() -> None:
     clipped = clip_boxes(torch.tensor([[-5.0, -5, 50, 50]]), (20, 30))
     assert clipped.tolist() == [[0.0, 0.0, 30.0, 20.0]]
     assert torch.equal(clipped, clip_boxes(torch.tensor([[-5.0, -5, 50, 50]]), torch.tensor([20, 30])))
+
+
+def test_a_box_without_a_number_for_a_corner_overlaps_nothing_and_spoils_no_other() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, float("nan"), 10]])
+    assert box_iou(boxes, boxes[:1]).flatten().tolist() == [1.0, 0.0]
+    assert covered_share(boxes, boxes[:1]).flatten().tolist() == [1.0, 0.0]

@@ -22,4 +22,5 @@ def test_a_name_of_megabytes_is_cut_between_what_comes_before_and_behind() -> No
 
 def test_a_terminal_is_given_no_commands() -> None:
     assert readable("a\x1b[31mb\x07\tc\x7f") == "a\\x1b[31mb\\x07\\tc\\x7f"
+    assert readable("a\x9b31mb\x80 é") == "a\\x9b31mb\\x80 é"
     assert readable("name \udcff of no encoding") == "name \udcff of no encoding"

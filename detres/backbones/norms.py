@@ -33,18 +33,33 @@ class FixedNorm(Protocol):
     eps: float
 
 
+def _is_recorded() -> bool:
+    """Whether a program is being made of what is computed: it is to read the buffers, not constants."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return True
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def _state(buffer: Tensor) -> tuple[int, int]:
+    """What differs once a buffer was written to, or given other memory."""
+    try:
+        return buffer._version, buffer.data_ptr()
+    except RuntimeError:  # A wrapper, which has no memory of its own.
+        return buffer._version, 0
+
+
 @dataclass(frozen=True)
 class _KnownAffine:
-    """result: of `affine`, for buffers that were at these versions."""
+    """result: of `affine`, for buffers that were in these states."""
 
     buffers: tuple[Tensor, ...]
-    versions: tuple[int, ...]
+    states: tuple[tuple[int, int], ...]
     result: tuple[Tensor, Tensor]
 
     def is_of(self, buffers: tuple[Tensor, ...]) -> bool:
         return all(
-            now is then and now._version == version
-            for now, then, version in zip(buffers, self.buffers, self.versions, strict=True)
+            now is then and _state(now) == state
+            for now, then, state in zip(buffers, self.buffers, self.states, strict=True)
         )
 
 
@@ -58,6 +73,7 @@ class FrozenBatchNorm(nn.Module):
     bias: Tensor
     running_mean: Tensor
     running_var: Tensor
+    _known: _KnownAffine | None = None
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -66,17 +82,19 @@ class FrozenBatchNorm(nn.Module):
         self.register_buffer("bias", torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
-        self._known: _KnownAffine | None = None
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """Computed once for the values that the buffers have."""
+        """Computed once for the values that the buffers have; a write past autograd's count (numpy) is not seen."""
         buffers = (self.weight, self.bias, self.running_mean, self.running_var)
-        # A traced program holds its own constants, and tensors of inference mode do not count their versions.
-        if torch.compiler.is_compiling() or any(buffer.is_inference() for buffer in buffers):
-            return affine(self)
+        if _is_recorded() or any(buffer.is_inference() for buffer in buffers):
+            return affine(self)  # Tensors of inference mode do not count their versions.
         if self._known is None or not self._known.is_of(buffers):
             with torch.inference_mode(False), torch.no_grad():
-                self._known = _KnownAffine(buffers, tuple(b._version for b in buffers), affine(self))
+                result = affine(self)
+            # What some mode wrapped is of that mode, and of nobody after it.
+            if any(type(part) is not type(buffer) for part, buffer in zip(result, buffers, strict=False)):
+                return result
+            self._known = _KnownAffine(buffers, tuple(map(_state, buffers)), result)
         return self._known.result
 
     def __getstate__(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     problems += opencv_problems(installed_opencvs()) + opencv_abilities()
     if installed_version("torch"):
         print("\n".join(device_lines()))
-        problems += compiler_problems()
+        problems += gpu_problems() + compiler_problems()
     for variable, what in (("DETRES_DATASETS", "data sets"), ("DETRES_WEIGHTS", "downloaded weights")):
         print(f"{variable}: {os.environ.get(variable) or 'not set'} ({what})")
     return _told(problems)
@@ -173,6 +173,13 @@ def compiler_problems() -> list[str]:
     return []
 
 
+def gpu_problems() -> list[str]:
+    from detres.devices import unsupported_gpus, unused_gpu
+
+    unused = unused_gpu()
+    return unsupported_gpus() if unused is None else [unused]
+
+
 def device_lines() -> list[str]:
     import torch
 
@@ -181,7 +188,11 @@ def device_lines() -> list[str]:
     lines = [f"CPU: {cores} cores, {torch.get_num_threads()} threads, {'fast' if bf16 else 'no fast'} bf16"]
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        lines.append(f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+        bf16 = properties.major >= 8
+        lines.append(
+            f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB, "
+            f"{'fast' if bf16 else 'no fast'} bf16"
+        )
     if not torch.cuda.is_available():
         lines.append(f"no CUDA device (torch was built for {torch.version.cuda or 'the CPU alone'})")
     return lines

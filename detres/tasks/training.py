@@ -17,6 +17,7 @@ from detres.config.difference import check_resumable
 from detres.config.epochs import asks_for_epochs
 from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig, dump_config
+from detres.devices import described, unused_gpu
 from detres.distributed import barrier, broadcast_from_main, is_main, local_device, process_group, world_size
 from detres.errors import ConfigError, UserError
 from detres.files.names import safe_name
@@ -101,6 +102,9 @@ def train(
                     f"{run}: {lines} lines were logged here and no checkpoint is left, so it begins at step 0; the "
                     "lines are kept in metrics.before.jsonl"
                 )
+            if device is None and where.type == "cpu" and (why := unused_gpu()):
+                reporter.say(f"warning: {why}")
+        reporter.say(f"device: {described(where, world_size())}")
         finished = _run(parts, config, run, where, found, loggers, reporter)
         if is_main() and parts.publish is not None:
             patiently(

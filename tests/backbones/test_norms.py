@@ -1,6 +1,9 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torchvision.ops import FrozenBatchNorm2d
 
 from detres.backbones.building import build_backbone
@@ -118,3 +121,34 @@ def test_folding_keeps_group_norms_and_norms_with_activations():
 def test_unknown_norms_are_refused():
     with pytest.raises(ValueError, match="none of batch"):
         make_norm("layer", 8, 1e-5)
+
+
+def test_a_frozen_norm_sees_what_its_buffers_are_given() -> None:
+    norm, x = FrozenBatchNorm(2), torch.ones(1, 2, 1, 1)
+    assert norm(x).flatten().tolist() == pytest.approx([1.0, 1.0], abs=1e-4)
+    norm.weight.fill_(2.0)
+    assert norm(x).flatten().tolist() == pytest.approx([2.0, 2.0], abs=1e-4)
+    norm.load_state_dict(norm.state_dict() | {"bias": torch.tensor([1.0, 3.0])})
+    assert norm(x).flatten().tolist() == pytest.approx([3.0, 5.0], abs=1e-4)
+    norm.bias.data = torch.zeros(2)
+    assert norm(x).flatten().tolist() == pytest.approx([2.0, 2.0], abs=1e-4)
+    assert norm.double()(x.double()).dtype == torch.float64
+    other = copy.deepcopy(norm)
+    other.weight.zero_()
+    assert (other(x.double()).abs().max(), norm(x.double()).min() > 1) == (0.0, True)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_frozen_norm_is_traced_by_its_buffers_whatever_it_knows() -> None:
+    norm, x = FrozenBatchNorm(2), torch.rand(1, 2, 3, 3)
+    before = norm(x)
+    traced = torch.jit.trace(norm, x)
+    traced.load_state_dict(norm.state_dict() | {"weight": torch.full((2,), 2.0)})
+    torch.testing.assert_close(traced(x), 2 * before)
+
+
+def test_what_a_mode_computed_is_not_kept_after_it() -> None:
+    norm = FrozenBatchNorm(2)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        norm(torch.rand(1, 2, 3, 3))
+    assert type(norm(torch.rand(1, 2, 3, 3))) is torch.Tensor

@@ -26,9 +26,10 @@ def rare_in_training(learned: AnnotatedImages) -> Iterator[str]:
     rare = np.flatnonzero((images > 0) & (images <= RARE))
     if len(rare):
         named = (f"{learned.class_names[label]} ({images[label]})" for label in _fewest_first(rare, images))
+        mend = "" if len(rare) == np.count_nonzero(images) else ", or leave them out with data.classes=[…]"
         yield (
             f"{_classes(len(rare))} in {RARE} images or fewer, too few to be learned well: {_some(named, len(rare))}; "
-            "bring more images of them, or leave them out with data.classes=[…]"
+            f"bring more images of them{mend}"
         )
     if len(alone):
         named = (f"{learned.class_names[label]} ({boxes[label]} boxes)" for label in alone.tolist())

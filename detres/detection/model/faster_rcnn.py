@@ -68,14 +68,14 @@ class FasterRCNN(nn.Module):
         boxes, scores, labels, counts = self.predict_tensors(batch.images, batch.sizes)
         scale = (batch.original_sizes / batch.sizes).to(boxes.dtype).flip(1).repeat(1, 2)  # x, y, x, y
         boxes = (boxes * scale[:, None]).float()
-        # All that there is to say in one tensor, which is fetched once.
-        rows = torch.cat([boxes.double(), scores.float()[..., None].double(), labels[..., None].double()], dim=2)
-        images = torch.cat([counts[:, None], batch.original_sizes], dim=1).double()
+        # All that there is to say in one tensor, which is fetched once; whole numbers below 2^24 are what they are.
+        rows = torch.cat([boxes, scores.float()[..., None], labels[..., None].float()], dim=2)
+        images = torch.cat([counts[:, None], batch.original_sizes], dim=1).float()
         told, said = torch.cat([rows.flatten(1), images], dim=1).cpu().split([rows[0].numel(), 3], dim=1)
         found = told.view(rows.shape)
         return [
-            Detections(of_image[:n, :4].float(), of_image[:n, 4].float(), of_image[:n, 5].long(), (height, width))
-            for of_image, (n, height, width) in zip(found, said.long().tolist(), strict=True)
+            Detections(rows[:n, :4].contiguous(), rows[:n, 4].contiguous(), rows[:n, 5].long(), (height, width))
+            for rows, (n, height, width) in zip(found, said.long().tolist(), strict=True)
         ]
 
     def predict_tensors(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -13,8 +13,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from detres.structures import DetectionTarget
 
-# Overlaps that are computed at once: on the CPU what stays in its caches, elsewhere 256 MiB of float32.
-_OVERLAPS_ON_CPU, _OVERLAPS = 2**18, 2**26
+# Overlaps that are computed at once, with some tensors of as many beside them: on the CPU what stays in its caches,
+# elsewhere 64 MiB of float32.
+_OVERLAPS_ON_CPU, _OVERLAPS = 2**18, 2**24
 
 
 @dataclass(frozen=True)

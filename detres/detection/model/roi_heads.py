@@ -61,7 +61,8 @@ class RoIPooler(nn.Module):
     def levels(self, rois: Tensor) -> Tensor:
         """(R, 4) -> (R,) int64, 0 for the finest level."""
         scale = torch.log2(box_area(rois).sqrt() / self.canonical_size)
-        level = torch.floor(self.canonical_level + scale + self.level_eps)
+        # A region without a number for a corner reads somewhere: no level would be no row.
+        level = torch.floor(self.canonical_level + scale + self.level_eps).nan_to_num(nan=self.finest)
         return level.clamp(self.finest, self.finest + len(self.strides) - 1).long() - self.finest
 
     def forward(self, pyramid: Sequence[Tensor], rois: Tensor, image_index: Tensor) -> Tensor:

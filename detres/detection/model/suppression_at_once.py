@@ -1,6 +1,8 @@
-"""Suppression of all images and groups at once, for devices that the host has to wait for: it waits once or twice.
+"""Suppression of all images and groups at once, for devices that the host has to wait for: as a rule it waits once.
 
-The same boxes are kept as by `suppress` of each image (suppression.py), which asks the device for every image anew.
+It waits again for chains of more than 16 boxes that decide on each other, of more than 32, and so on; for more images
+than pairs of their boxes may be kept in mind; and for images with more than 2048 candidates. The same boxes are kept as
+by `suppress` of each image (suppression.py), which asks the device for every image anew.
 N images, L levels, P regions, K classes, B boxes of a group, D detections of an image.
 """
 
@@ -15,11 +17,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from detres.boxes import box_iou, clip_boxes
 
-# Overlaps that are computed at once: 256 MiB of float32.
-_OVERLAPS = 2**26
+# Overlaps that are computed at once, with some tensors of as many beside them: 128 MiB of float32.
+_OVERLAPS = 2**25
+# Pairs of boxes that are kept in mind at once, a byte each and as much again in every round.
+_PAIRS = 2**29
 # Rounds before the device is asked whether all is settled; most chains of boxes that decide on each other are shorter.
 _ROUNDS = 16
-# Candidates of an image that are looked at; where there are more, all are, up to the second number.
+# Candidates of an image that are looked at; where one has more, as many as it has, up to the second number.
 _CANDIDATES, _MOST_CANDIDATES = 2048, 8192
 
 
@@ -37,6 +41,10 @@ def suppress_levels(
     each of L levels, B in all.
     Returns N tensors (S, 4), best first.
     """
+    some = max(1, _PAIRS // max(1, len(counts) * max(counts) ** 2))
+    if len(boxes) > some:
+        parts = zip(boxes.split(some), scores.split(some), valid.split(some), strict=True)
+        return [rows for part in parts for rows in suppress_levels(*part, counts, iou, most)]
     images, pad = len(boxes), [max(counts) - count for count in counts]
     levels = [F.pad(rows, (0, 0, 0, more)) for rows, more in zip(boxes.split(counts, dim=1), pad, strict=True)]
     present = [F.pad(rows, (0, more)) for rows, more in zip(valid.split(counts, dim=1), pad, strict=True)]
@@ -81,14 +89,15 @@ def suppress_classes(
         top, index = masked.topk(looked_at, dim=1)
         chosen = by_image.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
         labels = index % scores.shape[1]
-        rivals = _rivals(chosen, iou) & (labels[:, :, None] == labels[:, None, :])
-        kept, told = _settle(rivals, top > floor, lambda kept: torch.cat([kept.sum(dim=1), totals]))
+        kept, told = _settle(
+            _rivals(chosen, iou, labels), top > floor, lambda kept: torch.cat([kept.sum(dim=1), totals])
+        )
         numbers, present = told[: len(counts)], max(told[len(counts) :], default=0)
         if present <= looked_at:
             break
-        if present > _MOST_CANDIDATES:
+        if present > _MOST_CANDIDATES or len(counts) * present**2 > _PAIRS:
             return None
-        looked_at = min(_MOST_CANDIDATES, masked.shape[1])
+        looked_at = present
     # Kept ones first, each in its order; a stable sort of as many as there may be is cheaper than asking which.
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
     rows = (chosen.gather(1, order[..., None].expand(-1, -1, 4)), top.gather(1, order), labels.gather(1, order))
@@ -113,10 +122,11 @@ def _settle(rivals: Tensor, valid: Tensor, ask: Callable[[Tensor], Tensor]) -> t
         rounds, done = done, done + done
 
 
-def _rivals(boxes: Tensor, iou: float) -> Tensor:
+def _rivals(boxes: Tensor, iou: float, labels: Tensor | None = None) -> Tensor:
     """Of groups (G, B, 4), whether row's box is overlapped by more than iou by column's, which comes before: (G, B, B).
 
-    In blocks, for the overlaps themselves take many times the memory of the answer.
+    labels: (G, B); boxes of different ones are no rivals. In blocks, for the overlaps themselves take many times the
+    memory of the answer.
     """
     groups, count = boxes.shape[:2]
     rivals = torch.empty(groups, count, count, dtype=torch.bool, device=boxes.device)
@@ -126,5 +136,8 @@ def _rivals(boxes: Tensor, iou: float) -> Tensor:
         of_groups = boxes[group : group + some]
         for row in range(0, count, rows):
             overlap = box_iou(of_groups[:, row : row + rows], of_groups) > iou
+            if labels is not None:
+                of_labels = labels[group : group + some]
+                overlap &= of_labels[:, row : row + rows, None] == of_labels[:, None, :]
             rivals[group : group + some, row : row + rows] = overlap.tril_(row - 1)
     return rivals

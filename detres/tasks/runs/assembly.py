@@ -67,7 +67,7 @@ def seeded(config: AnyConfig) -> Iterator[None]:
 def load_once(load: Callable[[], T]) -> T:
     """A data set on every rank, but one process makes or unpacks what must be made first."""
     loaded = load() if is_main() else None
-    # By way of the host, where waiting has no time limit of minutes: a first index of a large set takes long.
+    # By way of the host: a first index of a large set takes long (distributed.PATIENCE).
     broadcast_from_main(None)
     return load() if loaded is None else loaded
 

@@ -40,6 +40,12 @@ def test_classes_in_few_images_are_told_the_fewest_first(write: Write) -> None:
     assert "dog (1), cow (10);" in rare
     assert "cat" not in rare
     assert "dog (2 boxes)" in alone
+    assert rare.endswith("or leave them out with data.classes=[…]")
+
+
+def test_classes_that_are_all_rare_are_not_to_be_left_out(write: Write) -> None:
+    (rare,) = rare_in_training(write("train", [["cat"], ["cat", "cow"], ["cow"]]))
+    assert rare.endswith("cat (2), cow (2); bring more images of them")
 
 
 def test_boxes_to_be_ignored_teach_nothing(write: Write) -> None:

@@ -29,11 +29,12 @@ def sorted_levels(images: int, counts: list[int]) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("counts", [[40], [50, 7, 1], [0, 20], [0]])
-@pytest.mark.parametrize("at_once", [2**26, 100])
+@pytest.mark.parametrize("at_once", [2**24, 100])
 def test_images_and_levels_together_keep_what_each_keeps_alone(
     counts: list[int], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suppression_at_once, "_OVERLAPS", at_once)
+    monkeypatch.setattr(suppression_at_once, "_PAIRS", 30 * at_once)
     boxes, scores = sorted_levels(3, counts)
     valid = torch.rand(scores.shape, generator=torch.Generator().manual_seed(2)) < 0.9
     valid[2] = False
@@ -81,9 +82,10 @@ def test_classes_together_are_what_each_image_keeps_alone(
             assert torch.equal(got, expected)
 
 
-def test_too_many_candidates_are_left_to_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["_MOST_CANDIDATES", "_PAIRS"])
+def test_too_many_candidates_are_left_to_each_image(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suppression_at_once, "_CANDIDATES", 8)
-    monkeypatch.setattr(suppression_at_once, "_MOST_CANDIDATES", 16)
+    monkeypatch.setattr(suppression_at_once, limit, 19)
     boxes, _ = random_boxes(20)
     found = suppress_classes(
         boxes[:, None],

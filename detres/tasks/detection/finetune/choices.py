@@ -56,7 +56,10 @@ def longest_side(facts: Facts, shortest: int) -> Choice:
     """shortest: the largest of the shorter sides that are drawn."""
     shape = min(max(_LONGEST_SHARE, 1.1 * facts.longer / facts.shorter), _LONGEST_SHAPE)
     longest = math.ceil(shortest * shape / _CELL) * _CELL
-    return Choice("data.longest_side", longest, "no picture of the usual shape is made smaller for it")
+    reason = "no picture of the usual shape is made smaller for it"
+    if facts.longer * shortest > longest * facts.shorter:
+        reason = f"strips are made smaller, to spare memory; most pictures are {facts.longer} × {facts.shorter}"
+    return Choice("data.longest_side", longest, reason)
 
 
 def images_to_see(facts: Facts, beginning: Beginning) -> int:

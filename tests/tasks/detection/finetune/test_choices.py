@@ -37,7 +37,11 @@ def test_tiny_pictures_are_made_larger():
 def test_the_longer_side_holds_the_usual_shape_and_shrinks_strips():
     assert choices.longest_side(FACTS, 480).value == 800
     assert choices.longest_side(replace(FACTS, longer=960), 480).value == 1056  # 480 * 2.2
-    assert choices.longest_side(replace(FACTS, longer=9600), 480).value == 1216  # 480 * 2.5, in whole cells
+    strips = choices.longest_side(replace(FACTS, longer=9600), 480)
+    assert strips.value == 1216  # 480 * 2.5, in whole cells
+    assert strips.reason == "strips are made smaller, to spare memory; most pictures are 9600 × 480"
+    usual = [choices.longest_side(replace(FACTS, longer=longer), 480).reason for longer in (640, 960, 1200)]
+    assert set(usual) == {"no picture of the usual shape is made smaller for it"}
 
 
 def test_larger_sets_take_more_steps_and_fewer_epochs():
