@@ -51,8 +51,9 @@ def why_no_image(path: str | os.PathLike[str], error: Exception) -> str:
         head = b""
     if head[4:8] == b"ftyp" and head[8:] in _HEIF:
         return "this is an HEIC image, which is not read here; save it as JPEG (phones can be set to)"
-    known = "none that is read here" if isinstance(error, UnidentifiedImageError) else str(error)
-    return f"this is no image: {known}"
+    if isinstance(error, UnidentifiedImageError):
+        return "this is no image that is read here"
+    return f"this is no image: {error}"
 
 
 def rgb_of(image: Image.Image, source: str) -> NDArray[np.uint8]:
