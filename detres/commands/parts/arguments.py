@@ -36,7 +36,9 @@ class Once(argparse.Action):
 def add_config(parser: argparse.ArgumentParser) -> None:
     """--cfg, --data and key=value."""
     parser.add_argument("--cfg", metavar="NAME", action=Once, help="a name that `detres configs` lists, or a path")
-    parser.add_argument("--data", metavar="FILE", action=Once, help="your own data: a folder, an archive, annotations, or a yaml")
+    parser.add_argument(
+        "--data", metavar="FILE", action=Once, help="your own data: a folder, an archive, annotations, or a yaml"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as optimizer.lr=0.02")
 
 
