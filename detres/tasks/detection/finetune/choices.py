@@ -24,7 +24,9 @@ _CELL = 32
 _STEPS = 1000
 """A run of fewer updates than this takes smaller batches instead, down to two images."""
 _BATCHES = (16, 8, 4, 2)
-_MOST_EVALUATIONS = 25
+_SHORT_RUN = 4
+"""Evaluations of a run of less than two epochs."""
+_LOOKED_AT = "a tenth of the time goes to it at most; the best is kept"
 _DETECTIONS = 100
 
 
@@ -90,11 +92,13 @@ def learning_rate(batch: int, beginning: Beginning) -> Choice:
     return Choice("optimizer.lr", float(f"{rate:.2g}"), f"for {batch} images a step, {beginning.in_words}")
 
 
-def evaluations(epochs: float) -> Choice:
-    every = max(1, math.ceil(epochs / _MOST_EVALUATIONS))
+def evaluations(epochs: float, count: int) -> Choice:
+    """count: how many the run has the time for. A run of two epochs and more is looked at between them."""
+    every = epochs / count
     if epochs < 2:
-        return Choice("training.eval_every", "25 %", "four times in a run that short")
-    return Choice("training.eval_every", f"{every} epoch{'s' if every > 1 else ''}", "the best of them is kept")
+        return Choice("training.eval_every", f"{math.ceil(100 / min(count, _SHORT_RUN))} %", _LOOKED_AT)
+    whole = max(1, math.ceil(every))
+    return Choice("training.eval_every", f"{whole} epoch{'s' if whole > 1 else ''}", _LOOKED_AT)
 
 
 def best_metric() -> Choice:

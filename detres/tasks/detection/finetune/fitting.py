@@ -14,6 +14,7 @@ import torch
 
 from detres.config.detection_schema import Config
 from detres.config.epochs import with_steps
+from detres.config.lengths import steps_of
 from detres.config.loading import KeyPath, Layer, layer_of, leaves
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.datasets import load_dataset
@@ -22,6 +23,7 @@ from detres.errors import ConfigError
 from detres.tasks.detection.finetune import choices
 from detres.tasks.detection.finetune.beginning import Beginning
 from detres.tasks.detection.finetune.choices import Choice
+from detres.tasks.detection.finetune.costs import Costs
 from detres.tasks.detection.finetune.facts import Facts
 from detres.tasks.detection.finetune.time_limit import in_words
 from detres.tasks.detection.finetune.trial import Trial, try_steps
@@ -40,6 +42,7 @@ _LEAST_SIDE = 128
 """Pixels: pictures that are made smaller still show hardly any object."""
 _SLACK = 1.1
 """Of the time there is: pictures wait for disks, and machines for other work."""
+_UNKNOWN = Costs(learning=0.0, evaluating=0.0)
 
 
 @dataclass
@@ -115,15 +118,20 @@ def fit(
     trial = _tried(growing.config, weights, images, device)
     if trial is not None:
         growing.take(_precision(trial))
-    affordable = _affordable(growing.config, facts, trial, seconds)
-    _choose_length(growing, facts, beginning, affordable)
+    costs = _costs(growing.config, trial)
+    _choose_length(growing, facts, beginning, costs, _affordable(growing.config, costs, seconds))
     if trial is not None:
         growing.take(_at_once(growing.config.training.batch, trial))
-    return Fitted(growing.config.training.batch, tuple(growing.made), tuple(_lines(growing, facts, trial)))
+    return Fitted(growing.config.training.batch, tuple(growing.made), tuple(_lines(growing, facts, costs)))
 
 
-def _choose_length(growing: _Growing, facts: Facts, beginning: Beginning, affordable: int | None) -> None:
-    """Epochs, then the batch that leaves updates enough, the rate of that batch, and how often it is evaluated."""
+def _choose_length(
+    growing: _Growing, facts: Facts, beginning: Beginning, costs: Costs | None, affordable: int | None
+) -> None:
+    """Epochs, then the batch that leaves updates enough, the rate of that batch, and how often it is evaluated.
+
+    costs: None where nobody measured them. affordable: pictures that fit into the time there is.
+    """
     if ("training", "steps") in growing.stated:
         training = growing.config.training
         epochs = training.steps * training.batch / facts.images
@@ -133,7 +141,7 @@ def _choose_length(growing: _Growing, facts: Facts, beginning: Beginning, afford
     growing.take(choices.batch(facts, epochs))
     growing.take(choices.learning_rate(growing.config.training.batch, beginning))
     if growing.config.data.val or growing.config.data.test or growing.config.data.val_fraction:
-        growing.take(choices.evaluations(epochs))
+        growing.take(choices.evaluations(epochs, (costs or _UNKNOWN).evaluations(epochs * facts.images)))
         growing.take(choices.best_metric())
 
 
@@ -169,19 +177,29 @@ def _workers() -> Choice | None:
     return Choice("data.workers", min(cores, 8), f"there are {cores} cores") if cores > 2 else None
 
 
-def _affordable(config: Config, facts: Facts, trial: Trial | None, seconds: float | None) -> int | None:
+def _costs(config: Config, trial: Trial | None) -> Costs | None:
+    if trial is None:
+        return None
+    split: SplitName | None = (
+        "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
+    )
+    measured = len(load_dataset(config.data, split)) if split else 0
+    return Costs(_SLACK * trial.seconds[config.training.precision], _SLACK * trial.test_seconds * measured)
+
+
+def _affordable(config: Config, costs: Costs | None, seconds: float | None) -> int | None:
     """Pictures that a run can learn from in so many seconds. Raises ConfigError where that is hardly any."""
     if seconds is None:
         return None
-    if trial is None:
+    if costs is None:
         raise ConfigError("--time is measured by one process; with torchrun, state training.epochs or training.steps")
-    each = _seconds_a_picture(config, facts, trial)
-    affordable = int((seconds - _START) / each)
+    affordable = max(costs.affordable(seconds - _START), 0)
     least = _LEAST_STEPS * 2
     if affordable < least:
+        evaluation = f" and {in_words(costs.evaluating)} for an evaluation" if costs.evaluating >= 1 else ""
         raise ConfigError(
-            f"--time: {in_words(seconds)} are enough for {max(affordable, 0)} images here, at {each:.2g} s each with "
-            f"their share of evaluations; a run that learns anything takes {in_words(least * each + _START)} at least. "
+            f"--time: {in_words(seconds)} are enough for {affordable} images here, at {costs.learning:.2g} s "
+            f"each{evaluation}; a run that learns anything takes {in_words(costs.of(least) + _START)} at least. "
             f"Give it more{_smaller(config, affordable / least)}"
         )
     return affordable
@@ -193,28 +211,23 @@ def _smaller(config: Config, share: float) -> str:
     return f", or make the pictures smaller, by data.shortest_side={side}" if side >= _LEAST_SIDE else ""
 
 
-def _seconds_a_picture(config: Config, facts: Facts, trial: Trial) -> float:
-    """Of training, with the share of an evaluation after every epoch."""
-    split: SplitName | None = (
-        "val" if config.data.val or config.data.val_fraction else "test" if config.data.test else None
-    )
-    measured = len(load_dataset(config.data, split)) if split else 0
-    return _SLACK * (trial.seconds[config.training.precision] + trial.test_seconds * measured / facts.images)
-
-
-def _lines(growing: _Growing, facts: Facts, trial: Trial | None) -> Iterator[str]:
+def _lines(growing: _Growing, facts: Facts, costs: Costs | None) -> Iterator[str]:
     said = [(f"{choice.key}={_text(choice.value)}", choice.reason) for choice in growing.made]
     width = max((len(key) for key, _ in said), default=0)
     yield f"fitted to {facts.name}: {facts.images} images, {facts.boxes} boxes of {facts.classes} classes"
     yield from (f"  {key:<{width}}  {reason}" for key, reason in said)
-    if trial is not None:
-        takes = _duration(growing.config, facts, trial)
+    if costs is not None:
+        takes = _duration(growing.config, facts, costs)
         yield f"  about {in_words(takes)} on this machine" + ("; --time 2h fits it into less" if takes > _LONG else "")
 
 
-def _duration(config: Config, facts: Facts, trial: Trial) -> float:
-    in_steps, _ = with_steps(config, facts.images)
-    return _START + in_steps.training.steps * in_steps.training.batch * _seconds_a_picture(config, facts, trial)
+def _duration(config: Config, facts: Facts, costs: Costs) -> float:
+    """The last evaluation is the one at the end, whatever is left of the last interval."""
+    training = with_steps(config, facts.images)[0].training
+    every = steps_of(training.eval_every) if training.eval_every else training.steps
+    return (
+        _START + training.steps * training.batch * costs.learning + math.ceil(training.steps / every) * costs.evaluating
+    )
 
 
 def _text(value: Any) -> str:

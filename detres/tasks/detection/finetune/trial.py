@@ -108,11 +108,15 @@ def _seconds(
 
 
 def _test_seconds(model: FasterRCNN, batch: DetectionBatch, device: torch.device, precision: Precision) -> float:
+    """Of the faster of two predictions: the first prepares its kernels."""
     model.eval()
-    start = _now(device)
+    times: list[float] = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        model.predict(batch)
-    return (_now(device) - start) / len(batch.image_ids)
+        for _ in range(2):
+            start = _now(device)
+            model.predict(batch)
+            times.append(_now(device) - start)
+    return min(times) / len(batch.image_ids)
 
 
 def _at_once(

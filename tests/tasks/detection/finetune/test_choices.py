@@ -77,9 +77,13 @@ def test_the_rate_of_a_quarter_of_the_batch_is_half_as_high():
     assert choices.learning_rate(2, of_backbone()).value == 0.0049  # BCCD's recipe, chosen by hand, has 0.005
 
 
-def test_a_run_is_evaluated_at_most_25_times_and_a_short_one_four():
-    values = [choices.evaluations(epochs).value for epochs in (0.5, 2.0, 25.0, 26.0, 180.0)]
+def test_a_run_is_evaluated_as_often_as_it_has_the_time_for():
+    values = [choices.evaluations(epochs, 25).value for epochs in (0.5, 2.0, 25.0, 26.0, 180.0)]
     assert values == ["25 %", "1 epoch", "1 epoch", "2 epochs", "8 epochs"]
+    values = [choices.evaluations(epochs, 3).value for epochs in (0.5, 1.4, 2.0, 6.4, 9.0)]
+    assert values == ["34 %", "34 %", "1 epoch", "3 epochs", "3 epochs"]
+    values = [choices.evaluations(epochs, 1).value for epochs in (0.5, 2.0, 6.4)]
+    assert values == ["100 %", "2 epochs", "7 epochs"]
 
 
 def test_what_need_not_be_chosen_is_not():

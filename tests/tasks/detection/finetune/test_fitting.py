@@ -94,15 +94,28 @@ def test_the_layers_make_the_config_that_was_fitted(coco, quick):
 
 
 def test_time_is_shared_by_training_and_evaluations(coco, quick):
-    # (600 - 30) / (1.1 * (0.1 + 0.05 * 1 / 11)) = 4956 images: 450 epochs of 11.
-    assert chosen(coco, seconds=600)["training.epochs"] == 450.0
+    # 570 s less 25 evaluations of 1.1 * 0.05, at 1.1 * 0.1 a picture: 5169 images, 470 epochs of 11.
+    assert chosen(coco, seconds=600)["training.epochs"] == 470.0
     with pytest.raises(ConfigError, match=r"--time: 31 s are enough for 8 images .* takes 42 s at least"):
         chosen(coco, seconds=31)
-    # 52 of the 100 images at least: as much of the area, less a tenth of the side, in whole cells.
-    with pytest.raises(ConfigError, match=r"Give it more, or make the pictures smaller, by data.shortest_side=512$"):
+    # 49 of the 100 images at least: as much of the area, less a tenth of the side, in whole cells.
+    with pytest.raises(ConfigError, match=r"Give it more, or make the pictures smaller, by data.shortest_side=480$"):
         chosen(coco, "data.shortest_side=800", seconds=36)
     with pytest.raises(ConfigError, match=r"Give it more$"):
         chosen(coco, "data.shortest_side=800", seconds=1)
+
+
+def test_evaluations_that_take_long_are_few_and_said(coco, monkeypatch):
+    slow = Trial({"float32": 0.1}, 2.0, at_once=None)
+    monkeypatch.setattr(fitting, "try_steps", lambda make, config, images, device: slow)
+    # Of 570 s a tenth of learning is 51 s, 23 evaluations of 2.2 s: every 19 of the 430 epochs of 11 images.
+    made = chosen(coco, seconds=600)
+    assert (made["training.epochs"], made["training.eval_every"]) == (430.0, "19 epochs")
+    # A run of 20 s has the time for the one at its end: (20 - 2.2) / 0.11.
+    made = chosen(coco, seconds=50)
+    assert (made["training.epochs"], made["training.eval_every"]) == (15.0, "15 epochs")
+    with pytest.raises(ConfigError, match=r"0 images here, at 0.11 s each and 2 s for an evaluation; .* takes 43 s"):
+        chosen(coco, seconds=31)
 
 
 def test_ranks_choose_without_a_trial_and_refuse_a_time(coco, monkeypatch):
