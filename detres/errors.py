@@ -8,6 +8,8 @@ import warnings
 
 # Of a message; what is longer quotes something that nobody reads to its end.
 _LONGEST_LINE = 1200
+# Marks, embeddings, overrides and isolates of direction, and what some programs take for the end of a line.
+_TURNING = frozenset("\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _OURS = os.path.join(os.path.dirname(__file__), "")
 
 
@@ -62,16 +64,22 @@ def readable(text: str) -> str:
     return "\n".join(_shown(line) for line in text.split("\n"))
 
 
+def spelled_out(line: str) -> str:
+    """A line in which what a terminal would obey, and what would turn the order of the letters, can be read."""
+    return line if line.isprintable() else "".join(map(_spelled, line))
+
+
 def _shown(line: str) -> str:
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE * 2 // 3]} … {line[-_LONGEST_LINE // 3 :]}"
-    return line if line.isprintable() else "".join(map(_spelled, line))
+    return spelled_out(line)
 
 
 def _spelled(letter: str) -> str:
     # Bytes of names that are no text stay as they are: whoever prints them knows their encoding.
-    # C1 has commands of terminals as well: U+009B is what ESC [ is.
-    return letter.encode("unicode_escape").decode() if ord(letter) < 32 or 127 <= ord(letter) < 160 else letter
+    # C1 has commands of terminals as well: U+009B is what ESC [ is. Others turn the order of what follows them.
+    commands = ord(letter) < 32 or 127 <= ord(letter) < 160 or letter in _TURNING
+    return letter.encode("unicode_escape").decode() if commands else letter
 
 
 def kind_of(value: object) -> str:

@@ -19,7 +19,18 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
     {
-        *("structures", "stop_signals", "boxes", "draws", "errors", "system_errors", "files", "distributed", "lookup"),
+        *(
+            "structures",
+            "stop_signals",
+            "boxes",
+            "draws",
+            "errors",
+            "words",
+            "system_errors",
+            "files",
+            "distributed",
+            "lookup",
+        ),
         "peak_memory",
         *("rank_failures", "tables", "own_code", "reporter", "pickles", "checkpoints", "version", "config"),
         *("environment", "devices", "optional_package"),

@@ -1,6 +1,6 @@
 """What messages show of what files hold."""
 
-from detres.errors import ConfigError, UserError, kind_of, readable
+from detres.errors import ConfigError, UserError, kind_of, readable, spelled_out
 
 
 def test_a_message_is_itself() -> None:
@@ -23,4 +23,6 @@ def test_a_name_of_megabytes_is_cut_between_what_comes_before_and_behind() -> No
 def test_a_terminal_is_given_no_commands() -> None:
     assert readable("a\x1b[31mb\x07\tc\x7f") == "a\\x1b[31mb\\x07\\tc\\x7f"
     assert readable("a\x9b31mb\x80 é") == "a\\x9b31mb\\x80 é"
+    assert readable("ca\u202et \u2066\u200f مرحبا") == "ca\\u202et \\u2066\\u200f مرحبا"
+    assert spelled_out("x" * 5000 + "\u202e") == "x" * 5000 + "\\u202e"
     assert readable("name \udcff of no encoding") == "name \udcff of no encoding"

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from detres.commands.parts.arguments import add_config, layers_of
 from detres.commands.parts.telling import on_terminal
+from detres.errors import spelled_out
+from detres.words import number_of
 
 if TYPE_CHECKING:
     from detres.config.detection_schema import Config
@@ -46,7 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
     from detres.config.loading import load_config, read_override, resolve, task_of
     from detres.config.localization_schema import LocalizationConfig
     from detres.data.classification.checking import check_classified
-    from detres.data.detection.unusable_splits import UnusableSplit
     from detres.errors import ConfigError
 
     task = task_of(arguments.cfg) if arguments.cfg else _task_without_config(arguments)
@@ -65,12 +66,22 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(config, ClassificationConfig):
         reports: Sequence[Any] = check_classified(config.data)
         for report in reports:
-            print("\n".join(lines_of_classified(report)))
+            _print(lines_of_classified(report))
     elif isinstance(config, LocalizationConfig):
         reports = _check_localization(config.data)
     else:
         reports = _check_detection(config, arguments.fix, None if arguments.cfg else [*layers, *overrides])
-    return 2 if any(isinstance(report, UnusableSplit) and report.split != "test" for report in reports) else 0
+    return 2 if any(map(_of_no_use, reports)) else 0
+
+
+def _of_no_use(report: Any) -> bool:
+    """Whether a report is of a split that training would refuse."""
+    from detres.data.detection.checking import DataReport
+    from detres.data.detection.unusable_splits import UnusableSplit
+
+    if isinstance(report, DataReport):
+        return any(problem.kind == "nothing to learn from" for problem in report.problems)
+    return isinstance(report, UnusableSplit) and report.split != "test"
 
 
 def _task_without_config(arguments: argparse.Namespace) -> str:
@@ -106,9 +117,10 @@ def _check_localization(data: LocalizationDataConfig) -> Sequence[Any]:
             print(line_of_unusable(report))
             continue
         split, images = report
-        print(f"{split}: {images.name}, {len(images)} images with {len(images.boxes)} boxes of their own class")
-        print(f"  {images.without_boxes} images without a box, which are left out")
-        print("\n".join(_problem_lines(images.problems)))
+        held = f"{number_of(len(images), 'image')} with {number_of(len(images.boxes), 'box')}"
+        print(f"{split}: {images.name}, {held} of their own class")
+        print(f"  {number_of(images.without_boxes, 'image')} without a box, which are left out")
+        _print(_problem_lines(images.problems))
     return reports
 
 
@@ -125,7 +137,7 @@ def _check_detection(config: Config, fix: Path | None, alone: Sequence[Layer] | 
     resized = None if alone is None else finetunes_resize(config, {*stated_paths(alone)})
     reports = check(config.data, anchors=anchor_shapes(config.model), resized=resized, fix=fix)
     for report in reports:
-        print("\n".join(lines_of(report)))
+        _print(lines_of(report))
     if fix:
         print(f"cleaned annotations: {fix}; use them with --data {fix / 'data.yaml'}")
     return reports
@@ -140,13 +152,16 @@ def lines_of(report: DataReport | UnusableSplit) -> list[str]:
     (low, narrow), (high, broad) = report.image_sizes
     shortest, median, longest = report.box_sides
     lines = [
-        f"{report.split}: {report.name}, {report.images} images of {narrow}x{low} to {broad}x{high} pixels, "
-        f"{report.empty_images} of them without boxes",
-        f"  {report.boxes} boxes, {report.ignored} to be ignored, {report.truncated} truncated, "
+        f"{report.split}: {report.name}, {number_of(report.images, 'image')} of {narrow}x{low} to {broad}x{high} "
+        f"pixels, {report.empty_images} of them without boxes",
+        f"  {number_of(report.boxes, 'box')}, {report.ignored} to be ignored, {report.truncated} truncated, "
         f"{report.most_boxes} at most in an image: {_counted(report.boxes_per_class)}",
-        f"  sizes: {_counted(report.boxes_by_size)}; sides from {shortest:.0f} to {longest:.0f} pixels, half of them "
-        f"below {median:.0f}",
     ]
+    if report.boxes:
+        lines.append(
+            f"  sizes: {_counted(report.boxes_by_size)}; sides from {shortest:.0f} to {longest:.0f} pixels, half of "
+            f"them below {median:.0f}"
+        )
     if report.fit is not None:
         lines += lines_of_fit(report.fit)
     lines += [f"  {remark}" for remark in report.remarks]
@@ -171,9 +186,16 @@ def lines_of_fit(fit: AnchorFit) -> list[str]:
             f"  anchors fit badly: {fit.below_negative:.1%} of the boxes look like background to every anchor. "
             "Each is still learned from the one anchor that overlaps it most (Ren et al. 2015), moved far, while all "
             f"others on it learn background{never}; change model.anchors.sizes or model.anchors.ratios, or "
-            "data.shortest_side where boxes are small"
+            f"{_sizing_key(fit)} where boxes are small"
         )
     return lines
+
+
+def _sizing_key(fit: AnchorFit) -> str:
+    """The key that makes most pictures larger."""
+    if fit.held_down <= 0.5:
+        return "data.shortest_side"
+    return f"data.longest_side={fit.resize.longest_side}, which keeps {fit.held_down:.0%} of the images smaller,"
 
 
 def line_of_unusable(report: UnusableSplit) -> str:
@@ -190,14 +212,14 @@ def lines_of_classified(report: ClassificationReport | UnusableSplit) -> list[st
     counts = report.images_per_class
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     lines = [
-        f"{report.split}: {report.name}, {report.images} images of {narrow}x{low} to {broad}x{high} pixels in "
-        f"{len(counts)} classes",
+        f"{report.split}: {report.name}, {number_of(report.images, 'image')} of {narrow}x{low} to {broad}x{high} "
+        f"pixels in {number_of(len(counts), 'class')}",
         f"  images of a class: {counts[fewest]} ({fewest}) to {counts[most]} ({most})"
         if len(counts) > _CLASSES_SHOWN
         else f"  images of a class: {_counted(counts)}",
     ]
     if report.unlabelled:
-        lines.append(f"  {report.unlabelled} images without a label")
+        lines.append(f"  {number_of(report.unlabelled, 'image')} without a label")
     return lines + _problem_lines(report.problems)
 
 
@@ -205,7 +227,11 @@ def _problem_lines(problems: Sequence[Problem]) -> list[str]:
     if not problems:
         return ["  no problems"]
     kinds = Counter(problem.kind for problem in problems)
-    return [f"  {len(problems)} problems: {_counted(kinds)}", *(f"    {problem}" for problem in problems)]
+    return [f"  {number_of(len(problems), 'problem')}: {_counted(kinds)}", *(f"    {problem}" for problem in problems)]
+
+
+def _print(lines: Sequence[str]) -> None:
+    print("\n".join(map(spelled_out, lines)))
 
 
 def _counted(counts: Mapping[Any, int]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from detres.commands.parts.arguments import layers_of
 from detres.commands.parts.telling import on_terminal
+from detres.words import set_in_words
 
 if TYPE_CHECKING:
     from detres.config.detection_schema import DataConfig
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = of_schema(resolve([*layers, *overrides], use=on_data_alone()), Config).data
     splits = {split: load_split(data, split) for split in _named(data)}
     for split, images in splits.items():
-        reporter.say(f"{split}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
+        reporter.say(f"{split}: {set_in_words(len(images), len(images.boxes), len(images.class_names))}")
         for line in problem_lines(images.problems):
             reporter.say(line)
     for line in write_set(splits, arguments.out, arguments.to, link=arguments.link):

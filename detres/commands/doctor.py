@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from detres.version import __version__
+from detres.words import number_of
 
 PACKAGES = (
     "torch",
@@ -66,7 +67,7 @@ def _told(problems: list[str]) -> int:
     """Print them; the exit status."""
     for problem in problems:
         print(f"PROBLEM  {problem}")
-    print(f"{len(problems)} problems found" if problems else "no problems found")
+    print(f"{number_of(len(problems), 'problem')} found" if problems else "no problems found")
     return 2 if problems else 0
 
 

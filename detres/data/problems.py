@@ -39,6 +39,7 @@ ProblemKind = Literal[
     "nothing to learn from",
     "nothing to measure",
     "near-duplicates parted",
+    "pictures not named",
     "class not learned",
     "looks like a learned one",
 ]
@@ -46,7 +47,10 @@ ProblemKind = Literal[
 
 # What is said, but costs nothing: strict accepts it.
 HARMLESS: frozenset[ProblemKind] = frozenset(
-    {"empty supercategory", "set without annotations", "file not read", "written otherwise", "class names look alike"}
+    {
+        *("empty supercategory", "set without annotations", "file not read", "written otherwise"),
+        *("class names look alike", "pictures not named"),
+    }
 )
 
 

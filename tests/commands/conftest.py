@@ -22,6 +22,17 @@ def done(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.fixture
+def found_useless(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a check that must find nothing to train on; returns what it printed."""
+
+    def run(*argv: str | Path) -> str:
+        assert main([str(part) for part in argv]) == 2
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run a command that must be refused; returns its one message."""
 

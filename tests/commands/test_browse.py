@@ -41,6 +41,13 @@ def test_a_set_is_one_page_with_all_of_its_splits(done: Done, copy: Path, tmp_pa
     assert "12 images, 20 boxes of 2 classes" in text
 
 
+def test_images_that_were_left_out_are_counted_apart(done: Done, copy: Path, tmp_path: Path) -> None:
+    (copy / "JPEGImages" / "000001.png").write_bytes(b"no picture")
+    told = done("browse", "--data", copy / "voc.yaml", "--out", tmp_path / "page.html")
+    assert told.endswith(f"11 of 11 images: {tmp_path / 'page.html'}\n")
+    assert "11 images and 1 left out (see the problems), " in read(tmp_path / "page.html")[2]
+
+
 def test_limit_and_split_choose_and_a_folder_takes_the_page(done: Done, copy: Path, tmp_path: Path) -> None:
     told = done("browse", "--data", copy / "voc.yaml", "--out", tmp_path, "--split", "test", "--limit", "2")
     assert told.endswith(f"2 of 5 images: {tmp_path / 'browse.html'}\n")

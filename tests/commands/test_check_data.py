@@ -82,10 +82,10 @@ def test_a_folder_of_classes_is_told_as_what_it_is_read(done: Done, tiny_classes
 
 
 def test_a_set_of_crowds_is_refused_by_training_and_explained_by_check_data(
-    done: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
+    found_useless: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
 ) -> None:
     _spoil(tiny_copy, "train", lambda content: [each.update(iscrowd=1) for each in content["annotations"]])
-    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    told = found_useless("check_data", "--data", tiny_copy / "coco.yaml")
     assert "nothing to learn from 1" in told
     message = refused(*_train_on(tiny_copy, tiny, run_folder), kind="DataError")
     for said in (told, message):
@@ -95,10 +95,10 @@ def test_a_set_of_crowds_is_refused_by_training_and_explained_by_check_data(
 
 
 def test_a_set_whose_boxes_are_all_left_out_says_why(
-    done: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
+    found_useless: Done, refused: Done, tiny_copy: Path, tiny: Any, run_folder: Path
 ) -> None:
     _spoil(tiny_copy, "train", lambda content: [each.update(category_id="cat") for each in content["annotations"]])
-    told = done("check_data", "--data", tiny_copy / "coco.yaml")
+    told = found_useless("check_data", "--data", tiny_copy / "coco.yaml")
     assert "unknown class 12" in told
     message = refused(*_train_on(tiny_copy, tiny, run_folder), kind="DataError")
     assert "unknown class: JPEGImages/000001.png: category cat at" in message

@@ -203,6 +203,44 @@ def test_a_val_without_boxes_is_told_before_hours_of_training(done: Done, birds:
     assert "nothing to measure: set-val: none of its images has a box, so that no figure is defined" in told
 
 
+def test_what_is_wrong_with_a_file_is_told_once_where_a_part_is_set_apart(done: Done, birds: Path) -> None:
+    (birds / "p2.xml").write_text("<annotation><obj")
+    told = done("check_data", "--data", birds)
+    assert "\nval: a part of birds, 1 image of 120x90 to 120x90 pixels, 0 of them without boxes\n" in told
+    assert "  1 problem: annotation malformed 1\n" in told
+    assert told.count("p2.") == 1, "neither its picture, nor with val once more"
+
+
+def test_a_part_set_apart_without_a_box_is_mended_by_a_larger_one(done: Done, birds: Path) -> None:
+    for number in range(1, 6):
+        xml(birds / f"p{number}.xml", ())
+    told = done("check_data", "--data", birds)
+    assert "of a part of birds" not in told
+    assert "no checkpoint the best; have more set apart, such as data.val_fraction=0.3, or name those" in told
+    assert "\n  0 boxes, 0 to be ignored, 0 truncated, 0 at most in an image: cat 0\n" in told
+    assert "sides from 0" not in told
+
+
+def test_pictures_that_a_table_does_not_name_are_told(done: Done, birds: Path) -> None:
+    for number in range(6):
+        (birds / f"p{number}.xml").unlink()
+    rows = "".join(f"p{number}.jpg,1,2,30,40,dog\n" for number in range(4))
+    (birds / "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{rows}")
+    assert (
+        "pictures not named: boxes.csv: it does not name 2 pictures there, such as p4.jpg, which are no part of the "
+        "set; what has nothing to find is named without a box"
+    ) in whole(done, birds)
+    (birds / "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{rows}p4.jpg,,,,,\np5.jpg,,,,,\n")
+    assert "not named" not in whole(done, birds)
+
+
+def test_a_class_s_name_turns_no_line_around(done: Done, birds: Path) -> None:
+    xml(birds / "p0.xml", ("ca\u202et",))
+    told = whole(done, birds)
+    assert "ca\\u202et 1" in told
+    assert "\u202e" not in told
+
+
 def test_yolo_s_classes_that_are_counted_from_1(done: Done, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     for number in range(3):

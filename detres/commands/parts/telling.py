@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from detres.errors import spelled_out
 from detres.reporter import SILENT, Reporter
 
 
@@ -19,7 +20,8 @@ def on_terminal() -> Reporter:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    """Lines quote names of files and classes, which may hold a terminal's commands."""
+    print("\n".join(map(spelled_out, line.split("\n"))), flush=True)
 
 
 def _show(done: int) -> None:

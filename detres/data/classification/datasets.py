@@ -26,6 +26,7 @@ from detres.errors import DataError
 from detres.files.shard_names import is_streamed
 from detres.optional_package import optional_package
 from detres.tables import CLASSIFICATION_FORMATS
+from detres.words import number_of
 
 
 def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: Path | None = None) -> ClassifiedImages:
@@ -50,7 +51,7 @@ def load_classified(data: ClassificationDataConfig, split: SplitName, *, base: P
     bad = [problem for problem in images.problems if problem.kind not in HARMLESS]
     if data.strict and bad:
         shown = "".join(f"\n  {problem}" for problem in bad[:20])
-        raise DataError(f"{images.name}: {len(bad)} problems, and data.strict=true accepts none:{shown}")
+        raise DataError(f"{images.name}: {number_of(len(bad), 'problem')}, and data.strict=true accepts none:{shown}")
     if split == "train" and (images.labels < 0).any():
         raise DataError(f"{images.name}: its images have no labels to learn from; check data.train")
     if data.val_fraction and (from_train or split == "train"):

@@ -58,7 +58,8 @@ class AnchorFit:
     """The best overlap that any anchor has with a box, over the boxes that are to be found, each at every scale.
 
     below_negative, below_half, untouched: the shares of boxes whose best is below negative_iou, below 0.5, and zero.
-    poor: the classes most of whose boxes are below negative_iou, those with the most such boxes first.
+    poor: the classes most of whose boxes are below negative_iou, those with the most such boxes first. held_down: the
+    share of images that the limit of the longer side keeps smaller than the largest shorter side asks for.
     """
 
     resize: Resize
@@ -68,6 +69,7 @@ class AnchorFit:
     below_half: float
     untouched: float
     poor: tuple[str, ...]
+    held_down: float
 
     @property
     def hurts(self) -> bool:
@@ -91,7 +93,13 @@ def fit_of_anchors(dataset: AnnotatedImages, anchors: AnchorShapes, resize: Resi
         below_half=float((best < HALF).mean()),
         untouched=float((best == 0).mean()),
         poor=_poor_classes(dataset.class_names, np.tile(dataset.labels[rows], len(scales)), poor),
+        held_down=_held_down(dataset, resize),
     )
+
+
+def _held_down(dataset: AnnotatedImages, resize: Resize) -> float:
+    shorter, longer = dataset.sizes.min(axis=1), dataset.sizes.max(axis=1)
+    return float((longer * max(resize.shortest_sides) > resize.longest_side * shorter).mean())
 
 
 def _best_at(

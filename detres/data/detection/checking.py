@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +59,9 @@ class DataReport:
 
 
 # No server has the boxes of a val, as one may have a test's.
-_NO_BOX_IN_VAL = (
-    "none of its images has a box, so that no figure is defined, and no checkpoint the best; move some with boxes "
-    "there, or have some set apart: data.val=[] data.val_fraction=0.1"
-)
+_NO_BOX_IN_VAL = "none of its images has a box, so that no figure is defined, and no checkpoint the best; "
+_MEND_VAL = "move some with boxes there, or have some set apart: data.val=[] data.val_fraction=0.1"
+_MEND_PART = "have more set apart, such as data.val_fraction=0.3, or name those to measure on with data.val"
 
 
 def check(
@@ -94,6 +93,8 @@ def check(
         except DataError as error:
             reports.append(UnusableSplit(split, str(error)))
             continue
+        if split == "val" and train is not None and not data.val:
+            dataset = set_apart_of(train, dataset)
         train = dataset if split == "train" else train
         unreadable, breaking_off = damaged(dataset) if decode else ([], [])
         fit = None
@@ -106,7 +107,8 @@ def check(
         if split != "train" and (wanting := nothing_to_measure(dataset)) is not None:
             more.append(wanting)
         elif split == "val" and not len(dataset.boxes):
-            more.append(Problem("nothing to measure", dataset.name, _NO_BOX_IN_VAL))
+            mend = _MEND_VAL if data.val else _MEND_PART
+            more.append(Problem("nothing to measure", dataset.name, _NO_BOX_IN_VAL + mend))
         if split != "train" and train is not None:
             shared = shared_images(train, dataset, contents=decode)
             more += [*shared, *unlearned_classes(train, dataset)]
@@ -119,6 +121,13 @@ def check(
     if fix is not None:
         write_cleaned({split: dataset for split, dataset in cleaned.items() if len(dataset)}, fix)
     return reports
+
+
+def set_apart_of(train: AnnotatedImages, val: AnnotatedImages) -> AnnotatedImages:
+    """A val of train's own files, named as a part of them, with those problems alone that are not told with train."""
+    told = set(train.problems)
+    own = tuple(problem for problem in val.problems if problem not in told)
+    return replace(val, name=f"a part of {val.name}", problems=own)
 
 
 def resembling(learned: AnnotatedImages, measured: AnnotatedImages, told: Collection[str]) -> list[Problem]:

@@ -24,6 +24,7 @@ from detres.data.packing import pack_names
 from detres.data.problems import HARMLESS, Problem, ProblemKind
 from detres.errors import DataError
 from detres.files.many import read_all
+from detres.words import number_of
 
 # Coordinates are written with two decimals or as whole pixels: less than this beyond an edge is rounding, no mistake.
 OUTSIDE_TOLERANCE = 0.5
@@ -270,8 +271,9 @@ def _refuse(found: Sequence[Problem], name: str) -> None:
     bad = [problem for problem in found if problem.kind not in HARMLESS]
     if bad:
         raise DataError(
-            f"{name}: {len(bad)} problems, and data.strict=true accepts none. Mend them (`detres check_data --fix DIR` "
-            f"writes a cleaned copy) or set data.strict=false, which leaves them out:{listed(bad)}"
+            f"{name}: {number_of(len(bad), 'problem')}, and data.strict=true accepts none. Mend them (`detres "
+            "check_data --fix DIR` writes a cleaned copy) or set data.strict=false, which leaves them out:"
+            + listed(bad)
         )
 
 

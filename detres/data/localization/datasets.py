@@ -19,6 +19,7 @@ from detres.data.places import SplitName, describe_missing_split
 from detres.data.problems import HARMLESS
 from detres.errors import DataError
 from detres.tables import LOCALIZATION_FORMATS
+from detres.words import number_of
 
 
 def load_localized(data: LocalizationDataConfig, split: SplitName, *, base: Path | None = None) -> LocalizedImages:
@@ -43,5 +44,5 @@ def load_localized(data: LocalizationDataConfig, split: SplitName, *, base: Path
     bad = [problem for problem in localized.problems if problem.kind not in HARMLESS]
     if data.strict and bad:
         shown = "".join(f"\n  {problem}" for problem in bad[:20])
-        raise DataError(f"{images.name}: {len(bad)} problems, and data.strict=true accepts none:{shown}")
+        raise DataError(f"{images.name}: {number_of(len(bad), 'problem')}, and data.strict=true accepts none:{shown}")
     return localized

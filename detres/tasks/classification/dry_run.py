@@ -25,6 +25,7 @@ from detres.tasks.classification.models import (
 from detres.tasks.runs.assembly import without_absent_weights
 from detres.tasks.runs.class_names import agreed_class_names
 from detres.tasks.runs.parts import DryParts
+from detres.words import number_of
 
 if TYPE_CHECKING:
     from detres.data.classification.classified import ClassifiedImages
@@ -86,5 +87,6 @@ def _images(
         reporter.say(f"data: not here ({error}); the dry run goes on without")
         return None
     shown = ", ".join(images.class_names[:12]) + (", …" if len(images.class_names) > 12 else "")
-    reporter.say(f"data: {images.name}, {len(images)} images of {len(images.class_names)} classes: {shown}")
+    held = f"{number_of(len(images), 'image')} of {number_of(len(images.class_names), 'class')}"
+    reporter.say(f"data: {images.name}, {held}: {shown}")
     return images

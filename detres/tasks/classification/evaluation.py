@@ -29,6 +29,7 @@ from detres.tasks.runs.evaluation_places import Asked, config_of_data, default_f
 from detres.tasks.runs.opened_model import OpenedModel
 from detres.tasks.runs.output_folders import make_folder, make_room_for
 from detres.tasks.runs.told_problems import problem_lines
+from detres.words import number_of
 
 HARDEST = 5  # classes and pairs that are shown
 
@@ -66,9 +67,8 @@ def evaluate_classifier(
         members = [_member(contender, images, where) for contender in contenders]
         for contender, member in zip(contenders, members, strict=True):
             reporter.say(f"{contender.file}: {contender.settings.recipe or 'classifier'}; {_described(member)}")
-        reporter.say(
-            f"{images.name}: {len(images)} images of {len(images.class_names)} classes, in {config.training.precision}"
-        )
+        held = f"{number_of(len(images), 'image')} of {number_of(len(images.class_names), 'class')}"
+        reporter.say(f"{images.name}: {held}, in {config.training.precision}")
         for line in problem_lines(images.problems):
             reporter.say(line)
         leave_out = config.data.strict is False

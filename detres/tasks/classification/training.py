@@ -39,6 +39,7 @@ from detres.tasks.runs.same_data import SameData
 from detres.tasks.runs.told_problems import problem_lines
 from detres.training.norm_statistics import recompute_norms
 from detres.training.running import Evaluate
+from detres.words import number_of
 
 
 def classification_parts(
@@ -80,7 +81,7 @@ def classification_parts(
 def load_training_images(config: ClassificationConfig, reporter: Reporter = SILENT) -> ClassifiedImages | ShardedImages:
     """The training split, what is wrong with it said once."""
     images = load_once(lambda: load_training_set(config.data))
-    reporter.say(f"{images.name}: {len(images)} images of {len(images.class_names)} classes")
+    reporter.say(f"{images.name}: {number_of(len(images), 'image')} of {number_of(len(images.class_names), 'class')}")
     for line in problem_lines(images.problems):
         reporter.say(line)
     if not len(images):

@@ -19,6 +19,7 @@ from detres.tasks.detection.transforms import transform_of
 from detres.tasks.runs.assembly import without_absent_weights
 from detres.tasks.runs.class_names import agreed_class_names
 from detres.tasks.runs.parts import DryParts
+from detres.words import number_of
 
 if TYPE_CHECKING:
     from detres.data.detection.annotations import AnnotatedImages
@@ -92,7 +93,6 @@ def _images(config: Config, reporter: Reporter, data_is_stated: bool) -> Annotat
             raise
         reporter.say(f"data: not here ({error}); the dry run goes on without")
         return None
-    reporter.say(
-        f"data: {images.name}, {len(images)} images, {len(images.boxes)} boxes of {', '.join(images.class_names)}"
-    )
+    held = f"{number_of(len(images), 'image')}, {number_of(len(images.boxes), 'box')}"
+    reporter.say(f"data: {images.name}, {held} of {', '.join(images.class_names)}")
     return images

@@ -32,6 +32,7 @@ from detres.tasks.runs.evaluation_places import Asked, config_of_data, default_f
 from detres.tasks.runs.opened_model import OpenedModel
 from detres.tasks.runs.output_folders import make_folder
 from detres.tasks.runs.own_code import stated_code
+from detres.words import number_of
 
 
 def evaluate_detector(models: Sequence[OpenedModel], asked: Asked, *, report: bool = False) -> dict[str, Any] | None:
@@ -56,7 +57,7 @@ def evaluate_detector(models: Sequence[OpenedModel], asked: Asked, *, report: bo
         precision = config.training.precision
         for each in found:
             reporter.say(f"{each.file}: {each.settings.recipe or 'detector'}")
-        reporter.say(f"{images.name}: {len(images)} images, in {precision}")
+        reporter.say(f"{images.name}: {number_of(len(images), 'image')}, in {precision}")
         for line in map_classes(members[0].model.class_names, images.class_names).lines():
             reporter.say(line)
         for line in renaming_lines(images.class_names) if config.data.format == "voc" else ():

@@ -29,6 +29,7 @@ from detres.tasks.runs.parts import Start, Training, TrainingParts
 from detres.tasks.runs.same_data import SameData
 from detres.tasks.runs.told_problems import problem_lines
 from detres.training.running import Evaluate
+from detres.words import set_in_words
 
 
 def detection_parts(
@@ -65,7 +66,7 @@ def detection_parts(
 def load_training_images(config: Config, reporter: Reporter = SILENT) -> AnnotatedImages:
     """The training split, what is wrong with it said once."""
     images = load_once(lambda: load_dataset(config.data, "train"))
-    reporter.say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {len(images.class_names)} classes")
+    reporter.say(f"{images.name}: {set_in_words(len(images), len(images.boxes), len(images.class_names))}")
     for line in problem_lines(images.problems):
         reporter.say(line)
     if not len(images):

@@ -45,6 +45,7 @@ from detres.tasks.runs.same_data import SameData
 from detres.tasks.runs.sharing import training_share
 from detres.tasks.runs.told_problems import problem_lines
 from detres.training.running import Evaluate
+from detres.words import number_of
 
 
 def localization_parts(
@@ -135,7 +136,9 @@ def load_training_images(config: LocalizationConfig, reporter: Reporter = SILENT
 def say_images(images: LocalizedImages, reporter: Reporter) -> None:
     """How many there are, how many had to be left out, and what is wrong with them."""
     classes = len(images.class_names)
-    reporter.say(f"{images.name}: {len(images)} images, {len(images.boxes)} boxes of {classes} classes")
+    reporter.say(
+        f"{images.name}: {number_of(len(images), 'image')}, {number_of(len(images.boxes), 'box')} of {classes} classes"
+    )
     if images.without_boxes:
         reporter.say(f"{images.name}: {images.without_boxes} images have no box and are left out")
     for line in problem_lines(images.problems):

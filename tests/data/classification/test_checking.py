@@ -44,7 +44,7 @@ def test_the_command_takes_a_folder_of_class_folders(root: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert f"train: {root.name}/train, 5 images of 10x8 to 10x20 pixels in 2 classes" in said
     assert "  images of a class: cat 3, dog 2" in said
-    assert "  1 problems: image unreadable 1" in said
+    assert "  1 problem: image unreadable 1" in said
     assert main(["check_data", "--data", str(root), "--fix", str(root / "fixed")]) == 2
     assert "--fix writes annotations of boxes" in capsys.readouterr().err
 

@@ -60,7 +60,7 @@ def test_mistakes_of_the_config_are_told(folder: Path) -> None:
 def test_strict_accepts_no_problem(folder: Path) -> None:
     (folder / "train" / "stray.png").touch()
     assert len(load_classified(_config(folder), "train").problems) == 1
-    with pytest.raises(DataError, match=r"1 problems, and data.strict=true accepts none:\n  image without class"):
+    with pytest.raises(DataError, match=r"1 problem, and data.strict=true accepts none:\n  image without class"):
         load_classified(_config(folder, strict=True), "train")
 
 

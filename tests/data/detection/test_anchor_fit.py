@@ -91,6 +91,14 @@ def test_every_scale_that_training_draws_counts_and_tests_have_the_last(coco_roo
     assert report.fit == twice
 
 
+def test_pictures_that_the_longer_side_keeps_small_are_counted(coco_root: Path) -> None:
+    dataset = load_dataset(_config(coco_root), "test")
+    assert len(dataset) == 3
+    sizes = np.array([[40, 60], [40, 60], [40, 200]])
+    fits = [fit_of_anchors(replace(dataset, sizes=sizes), ONE, Resize((80,), longest)) for longest in (120, 119, 400)]
+    assert [fit and fit.held_down for fit in fits] == [1 / 3, 1.0, 0.0]
+
+
 def test_without_boxes_nothing_is_said_of_anchors(coco_root: Path) -> None:
     dataset = load_dataset(_config(coco_root), "test")
     assert len(best_anchor_iou(np.zeros((0, 4)), np.zeros((0, 2), dtype=np.int64), ONE)) == 0

@@ -21,6 +21,7 @@ from detres.data.problems import Problem, ProblemKind
 from detres.data.values import excerpt, finite_number, stem_ids
 from detres.errors import DataError
 from detres.files.many import read_all
+from detres.words import number_of
 
 # As COCO's reader asks: boxes of a whole image may end a little beyond its sides, and a few boxes may be tiny.
 _LARGEST_SHARE = 1.001
@@ -68,11 +69,14 @@ class Slips:
         self.found.append(Problem(kind, self.where, f"{what}; left out", costs_image))
 
 
-def loader_of(read: Read, order: Callable[[SplitPlace], Sequence[str]] | None = None) -> Callable[..., AnnotatedImages]:
+def loader_of(
+    read: Read, order: Callable[[SplitPlace], Sequence[str]] | None = None, *, names_all: bool = True
+) -> Callable[..., AnnotatedImages]:
     """The `load` of a format of this room, with (root, split) and the keys of the data section that all of it heed.
 
     read: what the split's label file holds; what is wrong with it is added to the problems. order: the classes that the
-    set lists, which come first and as they are listed; all others are sorted.
+    set lists, which come first and as they are listed; all others are sorted. names_all: whether a file is meant to
+    name every picture of the set, so that others are told.
     What it makes raises DataError where the file cannot be read, names no class, or no image of it can be used.
     """
 
@@ -89,12 +93,16 @@ def loader_of(read: Read, order: Callable[[SplitPlace], Sequence[str]] | None = 
         """The images of one split. sibling_splits: others, whose classes count, so that all agree on the labels."""
         found: list[Problem] = []
         place = place_of_split(root, split)
+        siblings = dict.fromkeys(sibling for sibling in sibling_splits if sibling != split)
         drawn = read(place, found)
-        images = _raw_images(drawn, place, exif, max_pixels, found)
+        pictures = _pictures_of(place)
+        images = _raw_images(drawn, place, pictures, exif, max_pixels, found)
+        if names_all and place.subset is None and not siblings and not any(image.optional for image in drawn):
+            found += _left_over(pictures, images, place)
         listed = list(order(place)) if order is not None else []
         names = {box.name for image in drawn for box in image.boxes}
-        for sibling in dict.fromkeys(sibling_splits):
-            names |= _names_of(read, root, sibling) if sibling != split else set()
+        for sibling in siblings:
+            names |= _names_of(read, root, sibling)
         known = list(dict.fromkeys([*listed, *sorted(names)]))
         if not known:
             raise DataError(f"{place.file}: {NO_CLASS}")
@@ -157,12 +165,12 @@ def _split_name(place: SplitPlace) -> str:
 def _raw_images(
     drawn: Sequence[DrawnImage],
     place: SplitPlace,
+    pictures: Pictures,
     exif: bool,
     max_pixels: int | None,
     found: list[Problem],
 ) -> list[RawImage]:
-    beside = place.file if os.path.isdir(place.file) else place.file.parent
-    root, pictures = place.root, Pictures(place.root, beside, place.images)
+    root = place.root
     by_file: dict[str, DrawnImage] = {}
     absent = 0
     for image in drawn:
@@ -188,6 +196,24 @@ def _raw_images(
     for raw, image_id in zip(raws, stem_ids([raw.file for raw in raws]), strict=True):
         raw.image_id = image_id
     return raws
+
+
+def _pictures_of(place: SplitPlace) -> Pictures:
+    beside = place.file if os.path.isdir(place.file) else place.file.parent
+    return Pictures(place.root, beside, place.images)
+
+
+def _left_over(pictures: Pictures, images: Sequence[RawImage], place: SplitPlace) -> list[Problem]:
+    """A line where pictures lie there that nothing is said of, which people may have forgotten to label."""
+    named = {image.file for image in images}
+    left = [file for file in pictures.all() if file not in named]
+    if not left:
+        return []
+    detail = (
+        f"it does not name {number_of(len(left), 'picture')} there, such as {left[0]}, which are no part of the set; "
+        "what has nothing to find is named without a box"
+    )
+    return [Problem("pictures not named", place.shown, detail)]
 
 
 def _raw_image(file: str, image: DrawnImage, root: Path, exif: bool, max_pixels: int | None) -> RawImage:

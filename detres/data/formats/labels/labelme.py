@@ -33,6 +33,7 @@ from detres.data.split_words import split_of
 from detres.data.values import flag
 from detres.errors import DataError
 from detres.files.many import read_all
+from detres.words import number_of
 
 # The picture itself may be in it.
 _MOST_BYTES = 256 << 20
@@ -130,8 +131,11 @@ def _tell_unlabelled(place: SplitPlace, names: Sequence[str], found: list[Proble
     left = [name for name in pictures if os.path.splitext(name)[0] not in labelled]
     if left and len(left) < len(pictures):
         shown = ", ".join(left[:_SHOWN]) + (", …" if len(left) > _SHOWN else "")
-        detail = f"{len(left)} pictures have no JSON file and are left out: {shown}; save one without shapes for each"
-        found.append(Problem("file not read", place.shown, f"{detail} that shows nothing"))
+        detail = (
+            f"{number_of(len(left), 'picture')} without a JSON file, left out: {shown}; save one without shapes for "
+            "each that shows nothing"
+        )
+        found.append(Problem("file not read", place.shown, detail))
 
 
 def _read_file(file: Path, shown: str, found: list[Problem]) -> DrawnImage | None:
@@ -223,7 +227,7 @@ def _marked(shape: Mapping[str, Any], mark: str) -> bool:
 
 # The JSON files of a folder; the split is the folder below root, "." the root itself, or FOLDER:IMAGES where the
 # pictures lie elsewhere.
-load_labelme = loader_of(_read)
+load_labelme = loader_of(_read, names_all=False)  # a file is of one picture
 
 LABELME = Format(
     load_labelme,

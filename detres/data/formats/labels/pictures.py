@@ -73,6 +73,10 @@ class Pictures:
         detail = "it leads out of the set (data.root), and no picture of this name is in it; left out"
         return _left_out("name outside the set", usable[0], detail)
 
+    def all(self) -> list[str]:
+        """Every picture below the folder of images, as a path from the root, sorted."""
+        return sorted(place for places in self._pictures().by_name.values() for place in places)
+
     def _places(self, name: str, bases: Sequence[str]) -> list[str]:
         """Where a name may lie below the folder of images."""
         if os.path.isabs(name):

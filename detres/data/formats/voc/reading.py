@@ -52,7 +52,10 @@ def load_voc(
     parsed = {} if at.secret else _parse(at.pictures, entries)
     images = _raw_images(prefix, entries, parsed, at.pictures, found)
     if at.pair is not None:
-        found += without_annotation(root, at.pair, [at.pictures.relative(image.file) for image in images])
+        unread = [stem for stem, annotation in parsed.items() if isinstance(annotation, DataError)]  # told already
+        taken = [at.pictures.relative(image.file) for image in images]
+        taken += [picture for stem in unread for picture in at.pictures.named_as(stem)]
+        found += without_annotation(root, at.pair, taken)
     if at.official:
         known: Sequence[str] = VOC_CLASSES
     else:

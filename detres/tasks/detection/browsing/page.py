@@ -13,7 +13,7 @@ import numpy as np
 
 from detres.config.loading import Layer
 from detres.data.detection.annotations import AnnotatedImages
-from detres.data.detection.checking import named_splits
+from detres.data.detection.checking import named_splits, set_apart_of
 from detres.data.detection.datasets import load_split
 from detres.data.detection.near_duplicates import groups_among, looking_alike
 from detres.data.detection.unusable_splits import UnusableSplit, refuse_useless
@@ -63,6 +63,8 @@ def browse_set(
             loaded[each] = load_split(data, each)
         except DataError as error:
             unusable.append(UnusableSplit(each, str(error)))
+    if "train" in loaded and "val" in loaded and not data.val:
+        loaded["val"] = set_apart_of(loaded["train"], loaded["val"])
     refuse_useless([*loaded, *unusable])
     for lost in unusable:
         reporter.say(f"{lost.split}: cannot be used: {lost.reason}")
@@ -184,8 +186,9 @@ def _page(
     }
     boxes = sum(len(split.images.boxes) for split in splits)
     compared = total <= _MOST_COMPARED
+    held = f"{boxes:,} boxes of {len(classes):,} class{'es' if len(classes) != 1 else ''}"
     markup = {
-        "about": f"{total:,} images, {boxes:,} boxes of {len(classes):,} class{'es' if len(classes) != 1 else ''}",
+        "about": f"{total:,} images{_left_out(splits)}, {held}",
         "shown": f"{len(images):,} of {total:,} images"
         + (", some of every oddity and class." if len(images) < total else ", all there are."),
         "splits": split_table(splits),
@@ -197,6 +200,12 @@ def _page(
         "problems": _problems(splits, unusable),
     }
     return html_page(f"{readable(name)}: a look through", data, pictures, BROWSE, markup)
+
+
+def _left_out(splits: Sequence[Split]) -> str:
+    """How many images were left out as they were loaded: the page shows none of them, but for its list of problems."""
+    count = sum(problem.costs_image for split in splits for problem in split.images.problems)
+    return f" and {count:,} left out (see the problems)" if count else ""
 
 
 def _problems(splits: Sequence[Split], unusable: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from detres.tasks.detection.finetune.trial import Trial, try_steps
 from detres.tasks.detection.models import build_detector, prepare_detector
 from detres.tasks.detection.weights import detector_from_weights
 from detres.tasks.runs.opened_model import OpenedModel
+from detres.words import set_in_words
 
 _APART = 0.1
 """Of the images, where there is nothing to evaluate on."""
@@ -214,7 +215,7 @@ def _smaller(config: Config, share: float) -> str:
 def _lines(growing: _Growing, facts: Facts, costs: Costs | None) -> Iterator[str]:
     said = [(f"{choice.key}={_text(choice.value)}", choice.reason) for choice in growing.made]
     width = max((len(key) for key, _ in said), default=0)
-    yield f"fitted to {facts.name}: {facts.images} images, {facts.boxes} boxes of {facts.classes} classes"
+    yield f"fitted to {facts.name}: {set_in_words(facts.images, facts.boxes, facts.classes)}"
     yield from (f"  {key:<{width}}  {reason}" for key, reason in said)
     if costs is not None:
         takes = _duration(growing.config, facts, costs)

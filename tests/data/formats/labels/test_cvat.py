@@ -133,7 +133,7 @@ def test_a_track_is_a_box_on_each_frame_where_it_is_seen(tmp_path: Path, write_p
         "images/frame_000002.jpg": [],
         "images/frame_000004.png": [],
     }
-    assert images.problem_counts() == {"image missing": 1}, "frame 3 has a dog, and no picture"
+    assert images.problem_counts() == {"image missing": 1, "pictures not named": 1}, "frame 3 has a dog, and no picture"
 
 
 def test_a_video_of_another_size_is_told(load: Any, tmp_path: Path, write_picture: Write) -> None:

@@ -136,7 +136,7 @@ def test_other_json_and_pictures_without_any_are_told(load: Any, tmp_path: Path,
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\xfa")
     images = load(shape("rectangle", [[1, 2], [11, 12]]))
     assert images.problem_counts() == {"annotation malformed": 3, "file not read": 2}
-    assert "1 pictures have no JSON file and are left out: b.png" in "\n".join(map(str, images.problems))
+    assert "1 picture without a JSON file, left out: b.png" in "\n".join(map(str, images.problems))
 
 
 def test_labels_in_a_folder_of_their_own(tmp_path: Path, write_picture: Write) -> None:

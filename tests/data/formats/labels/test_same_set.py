@@ -15,7 +15,7 @@ from detres.tables import DETECTION_FORMATS
 from tests.data.formats.labels.drawn_set import BOXES, SIZES, WITHOUT_NEGATIVES
 
 Written = tuple[str, str, Path, str]
-HARMLESS_HERE = {"written otherwise"}
+HARMLESS_HERE = {"written otherwise", "pictures not named"}
 READERS = tuple(name for name in DETECTION_FORMATS if DETECTION_FORMATS[name].recognize is not None)
 
 

@@ -138,7 +138,7 @@ def test_one_photo_is_trained_on_without_evaluations(coco, quick):
 def test_lines_say_each_choice_and_why(coco, quick):
     config, stated = config_of(coco)
     lines = fit(config, of_nothing(), None, stated, CPU).lines
-    assert lines[0].endswith("train: 11 images, 11 boxes of 1 classes")
+    assert lines[0].endswith("train: 11 images, 11 boxes of 1 class")
     assert any(line.strip().startswith("training.precision=bf16") and "5.0 times as fast" in line for line in lines)
     assert lines[-1].strip().startswith("about ")
 
