@@ -1,4 +1,4 @@
-"""What computes here: the device in words, and why a GPU that is there is not used, or not well."""
+"""What computes here, and in which precision: in words, and why a GPU that is there is not used, or not well."""
 
 from __future__ import annotations
 
@@ -10,6 +10,34 @@ from pathlib import Path
 import torch
 
 from detres.environment import device_name
+from detres.errors import ConfigError
+from detres.precision import PRECISIONS, Precision
+
+HALVES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "float16": torch.float16}
+
+
+def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context in which a model computes so on a device."""
+    return torch.autocast(device.type, HALVES.get(precision, torch.bfloat16), enabled=precision in HALVES)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device itself computes in it; a CPU without is no slower for it than in float32."""
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def check_precision(precision: str, device: torch.device, key: str = "precision") -> None:
+    """Raise ConfigError for what is no precision, and for one that the device has not.
+
+    key: what the user calls it.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"{key} is {precision!r}, expected {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
+    if precision == "bf16" and not has_bf16(device):
+        name = device_name(device)
+        raise ConfigError(f"{key}=bf16: {name} has none and would be slower than in float32; take {key}=float16")
+    if precision == "float16" and device.type == "cpu":
+        raise ConfigError(f"{key}=float16: a CPU is many times slower in it than in float32; take {key}=bf16")
 
 
 def described(device: torch.device, ranks: int = 1) -> str:

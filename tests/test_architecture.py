@@ -33,7 +33,7 @@ FLOORS = (
         ),
         "peak_memory",
         *("rank_failures", "tables", "own_code", "reporter", "pickles", "checkpoints", "version", "config"),
-        *("environment", "devices", "optional_package"),
+        *("environment", "devices", "precision", "optional_package"),
     },
     {"backbones", "data", "training", "evaluation"},
     {"detection", "classification", "localization", "report"},

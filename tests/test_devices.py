@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from detres import devices
-from detres.devices import described, unsupported_gpus, unused_gpu
+from detres.devices import check_precision, computing_in, described, unsupported_gpus, unused_gpu
+from detres.errors import ConfigError
+from detres.precision import Precision
 
 TOO_OLD = (
     "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). Please update your GPU "
@@ -106,3 +108,37 @@ def test_a_device_is_described_in_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
     properties = SimpleNamespace(total_memory=141 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     assert described(torch.device("cuda", 1)) == "cuda:1, NVIDIA H200, 141 GiB"
+
+
+@pytest.fixture
+def old_card(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    monkeypatch.setattr(devices, "device_name", lambda device: "Tesla T4")
+    return torch.device("cuda:0")
+
+
+def test_a_precision_that_the_device_has_not_is_refused_with_the_one_it_has(old_card: torch.device) -> None:
+    for fits in ("float32", "float16"):
+        check_precision(fits, old_card)
+    with pytest.raises(ConfigError, match=r"^training\.precision=bf16: Tesla T4 has none .* training\.precision=float"):
+        check_precision("bf16", old_card, "training.precision")
+    cpu = torch.device("cpu")
+    for fits in ("float32", "bf16"):
+        check_precision(fits, cpu)
+    with pytest.raises(ConfigError, match=r"precision=float16: a CPU is many times slower in it .*take precision=bf16"):
+        check_precision("float16", cpu)
+
+
+def test_what_is_no_precision_is_told_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="precision is 'fp16', expected float32, bf16 or float16"):
+        check_precision("fp16", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16), ("float16", torch.float16)]
+)
+def test_a_layer_computes_in_its_precision(precision: Precision, dtype: torch.dtype) -> None:
+    layer = torch.nn.Linear(2, 2)
+    with computing_in(precision, torch.device("cpu")):
+        assert layer(torch.zeros(1, 2)).dtype == dtype
+    assert layer.weight.dtype == torch.float32

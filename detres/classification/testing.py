@@ -21,7 +21,9 @@ from torch import Tensor
 from detres.classification.classifier import Classifier
 from detres.config.classification_schema import ClassificationDataConfig, ClassificationTestConfig
 from detres.data.classification.views import ViewBatch, ViewPlan, Views
+from detres.devices import computing_in
 from detres.errors import ConfigError, WeightsError
+from detres.precision import Precision
 
 Window = tuple[int, int]
 """Rows and columns of cells that classes are told from at once."""
@@ -74,7 +76,7 @@ def predict_views(
     batches: Iterable[ViewBatch],
     device: torch.device,
     *,
-    precision: Literal["float32", "bf16"] = "float32",
+    precision: Precision = "float32",
     pixels_at_once: int = 64 * 224 * 224,
 ) -> Iterator[tuple[tuple[int | str, ...], NDArray[np.float32]]]:
     """(image ids, probabilities (N, K)) of each batch: the mean over views and mirrors, then over the members.
@@ -132,7 +134,7 @@ def _mean_softmax(
     window: Window | None,
     groups: Sequence[Views],
     device: torch.device,
-    precision: Literal["float32", "bf16"],
+    precision: Precision,
     pixels_at_once: int,
 ) -> Tensor:
     """(N, K) float64 on the host, over all views of each image and their mirrors, every view counting alike."""
@@ -141,7 +143,7 @@ def _mean_softmax(
     assert classes is not None, "a classifier has its last layer"
     # Summed on the host, in order and in float64: atomic additions on a GPU come out differently each time.
     sums = torch.zeros(count, classes, dtype=torch.float64)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    autocast = computing_in(precision, device)
     for pixels, places in _pieces(groups, pixels_at_once):
         pixels = pixels.to(device, non_blocking=True)
         with autocast:

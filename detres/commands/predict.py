@@ -14,6 +14,7 @@ from pathlib import Path
 
 from detres.commands.parts.arguments import Once, add_device, split_overrides
 from detres.commands.parts.telling import on_terminal
+from detres.precision import PRECISIONS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--score", type=float, help="floor of what is kept and drawn (0.5, or test.score=)")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="pictures computed at once (1)")
     parser.add_argument("--no-images", action="store_true", help="write predictions.jsonl alone")
-    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     add_device(parser)
 
 

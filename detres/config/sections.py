@@ -21,6 +21,7 @@ from pydantic import (
 from detres.config.choices import OneOf, one_of_schema
 from detres.config.lengths import Length
 from detres.files.places import is_address, what_is_wrong_with
+from detres.precision import Precision
 from detres.tables import LOGGERS, NORMS, OPTIMIZERS, SCHEDULES
 
 Positive = Annotated[float, Field(gt=0.0)]
@@ -117,8 +118,9 @@ class TrainingConfig(Section):
     """Images of one optimizer step, over all devices."""
     per_device_batch: int | None = Field(default=None, ge=1)
     """Images a device takes at once, at most; null: as many as the step asks of it. Accumulation fills the step up."""
-    precision: Literal["float32", "bf16"] = "float32"
-    """float32, or bf16: bfloat16 where autocast says it does no harm, with float32 weights."""
+    precision: Precision = "float32"
+    """float32, or half of it where autocast says it does no harm, with float32 weights: bf16, or float16 (its losses
+    scaled) for GPUs without bf16, such as V100 and T4."""
     channels_last: bool = True
     """Keep maps with their channels innermost in memory, which convolutions are faster on; the results are the
     same."""

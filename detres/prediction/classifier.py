@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from detres.classification.files import ClassifierSettings
 from detres.classification.published import locate_classifier
 from detres.classification.testing import member_of, predict_views
 from detres.data.classification.views import ImageViews, collate_views
+from detres.devices import check_precision
 from detres.distributed import local_device
-from detres.prediction.pictures import check_batch, check_precision, read_picture
+from detres.precision import Precision
+from detres.prediction.pictures import check_batch, read_picture
 
 if TYPE_CHECKING:
     from detres.prediction.pictures import Picture
@@ -66,15 +68,15 @@ class Classifier:
         settings: ClassifierSettings,
         *,
         device: str | None = None,
-        precision: Literal["float32", "bf16"] = "float32",
+        precision: Precision = "float32",
         max_pixels: int | None = None,
     ) -> None:
         """The views of an image (resized, cropped, mirrored) are those it was tested with: settings.test.
 
         max_pixels: of a picture's file, as data.max_pixels says. Raises ConfigError for another precision.
         """
-        check_precision(precision)
         self.device, self.precision, self.settings = local_device(device), precision, settings
+        check_precision(precision, self.device)
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(self.device).to(memory_format=torch.channels_last)
         self.max_pixels = max_pixels
@@ -86,7 +88,7 @@ class Classifier:
         weights: str | Path,
         *,
         device: str | None = None,
-        precision: Literal["float32", "bf16"] = "float32",
+        precision: Precision = "float32",
         max_pixels: int | None = None,
     ) -> Self:
         """weights: a run folder (its best checkpoint, else its last), a checkpoint folder, a file, or a tag such as

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -27,9 +27,11 @@ from detres.detection.files import DetectorSettings
 from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.detection.testing.plan import DetectionTest, Member, is_plain
 from detres.detection.told_otherwise import told_otherwise
+from detres.devices import HALVES, check_precision, computing_in
 from detres.distributed import local_device
 from detres.errors import ConfigError
-from detres.prediction.pictures import check_batch, check_precision, read_picture
+from detres.precision import Precision
+from detres.prediction.pictures import check_batch, read_picture
 from detres.structures import DetectionBatch, Detections, DetectionTarget
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class Detector:
         *,
         device: str | None = None,
         score: float | None = None,
-        precision: Literal["float32", "bf16"] = "float32",
+        precision: Precision = "float32",
         compile: bool = False,
     ) -> None:
         """score: floor of the detections; None: the one it was tested with. compile: the backbone, at the first image
@@ -75,14 +77,14 @@ class Detector:
         A test of more than one look votes and merges by its own floor, and what comes out is cut at `score`.
         Raises ConfigError for another precision, and for a score that is none.
         """
-        check_precision(precision)
         if score is not None and not 0 <= score <= 1:
             raise ConfigError(f"score is {score}, expected 0 to 1")
         self.device, self.precision, self.settings = local_device(device), precision, settings
+        check_precision(precision, self.device)
         # Norms with fixed statistics vanish into their convolutions: the same numbers, less to compute.
         self.model = fold_norms(model).to(self.device).to(memory_format=torch.channels_last)
-        if precision == "bf16":
-            _round_weights(self.model)
+        if precision != "float32":
+            _round_weights(self.model, HALVES[precision])
         if score is not None:
             self.model.roi.score = score
         self._floor = 0.0 if score is None else score
@@ -108,7 +110,7 @@ class Detector:
         *,
         device: str | None = None,
         score: float | None = None,
-        precision: Literal["float32", "bf16"] = "float32",
+        precision: Precision = "float32",
         compile: bool = False,
         test: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
@@ -133,7 +135,7 @@ class Detector:
         *,
         device: str | None = None,
         score: float | None = None,
-        precision: Literal["float32", "bf16"] = "float32",
+        precision: Precision = "float32",
         compile: bool = False,
     ) -> Self:
         """As from_checkpoint, for what is said as key=value. Raises WeightsError, ConfigError."""
@@ -196,7 +198,7 @@ class Detector:
             return export_detector(self.model, image_size, batch=batch)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return computing_in(self.precision, self.device)
 
     def _predict(self, pictures: Sequence[NDArray[np.uint8]]) -> list[NamedDetections]:
         samples = []
@@ -262,8 +264,8 @@ def weights_as_constants(enabled: bool = True) -> AbstractContextManager[None]:
     return torch._inductor.config.patch(freezing=True)
 
 
-def _round_weights(model: nn.Module) -> None:
-    """Round weights to bf16 in place: autocast would make the same numbers of them anew for every image."""
+def _round_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Round weights in place: autocast would make the same numbers of them anew for every image."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.to(torch.bfloat16)
+            layer.to(dtype)

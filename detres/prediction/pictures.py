@@ -56,9 +56,3 @@ def check_batch(batch: int) -> None:
     """Raise ConfigError for a batch of no pictures."""
     if batch < 1:
         raise ConfigError(f"batch is {batch}, expected 1 or more")
-
-
-def check_precision(precision: str) -> None:
-    """Raises ConfigError for what is no precision of prediction."""
-    if precision not in ("float32", "bf16"):
-        raise ConfigError(f"precision is {precision!r}, expected float32 or bf16")

@@ -11,6 +11,7 @@ from detres.backbones.complexity import NetCost, cost_of
 from detres.classification.classifier import build_classifier
 from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import of_schema
+from detres.devices import computing_in
 from detres.reproduction.planning import Plan, Run
 from detres.structures import ClassificationBatch
 
@@ -73,7 +74,7 @@ def seconds_per_image(config: ClassificationConfig, device: torch.device) -> flo
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
+        with computing_in(config.training.precision, device):
             loss = net(sample)["loss"]
         loss.backward()
         loss.item()

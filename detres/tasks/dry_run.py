@@ -12,6 +12,7 @@ from detres.config.epochs import asks_for_epochs
 from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig, dump_config
 from detres.config.sections import TrainingConfig
+from detres.devices import computing_in
 from detres.distributed import local_device
 from detres.reporter import SILENT, Reporter
 from detres.tables import DRY_RUNS
@@ -47,7 +48,7 @@ def dry_run(
     say_schedule(config, reporter)
     say_size(parts.model, config, reporter)
     batch = parts.batch.to(where)
-    with torch.autocast(where.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
+    with computing_in(config.training.precision, where):
         losses = _one_step(parts.model, config, batch)
         parts.model.eval()
         with torch.no_grad():

@@ -17,7 +17,7 @@ from detres.config.difference import check_resumable
 from detres.config.epochs import asks_for_epochs
 from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig, dump_config
-from detres.devices import described, unused_gpu
+from detres.devices import check_precision, described, unused_gpu
 from detres.distributed import barrier, broadcast_from_main, is_main, local_device, process_group, world_size
 from detres.errors import ConfigError, UserError
 from detres.files.names import safe_name
@@ -59,6 +59,7 @@ def train(
     Raises UserError; training.interrupts.Interrupted after the checkpoint of a run that was asked to stop.
     """
     where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
+    check_precision(config.training.precision, where, "training.precision")
     with process_group(where), ExitStack() as stack:
         if not is_main():
             reporter = SILENT

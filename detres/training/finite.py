@@ -55,10 +55,10 @@ class FiniteGuard:
         self.flag = max_over_ranks(torch.maximum(self.flag, (~finite).to(self.flag)))
 
     @torch.no_grad()
-    def restore_buffers(self) -> None:
-        """Give buffers their remembered values where the flag is up."""
+    def restore_buffers(self, stop: Tensor) -> None:
+        """Give buffers their remembered values where `stop` (0-dim) is 1: the flag is up, or a step is left out."""
         for buffers, before in zip(self._by_dtype, self._before, strict=True):
-            gated = torch.where(self.flag > 0, before, _flatten(buffers))
+            gated = torch.where(stop > 0, before, _flatten(buffers))
             parts = gated.split([b.numel() for b in buffers])
             torch._foreach_copy_(buffers, [part.view(b.shape) for part, b in zip(parts, buffers, strict=True)])
 

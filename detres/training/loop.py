@@ -11,16 +11,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from detres.devices import computing_in
 from detres.distributed import rank
 from detres.draws import Purpose, key
+from detres.precision import Precision
 from detres.training.ema import MovingAverage
 from detres.training.finite import FiniteGuard, LossRecord
+from detres.training.loss_scaling import LossScaling
 
 
 class Batch(Protocol):
@@ -60,9 +63,10 @@ def train_steps(
     start_step: int = 0,
     accumulate: int = 1,
     device: torch.device,
-    precision: Literal["float32", "bf16"] = "float32",
+    precision: Precision = "float32",
     clip_norm: float | None = None,
     ema: MovingAverage | None = None,
+    scaling: LossScaling | None = None,
     due: Callable[[int], bool] = lambda step: True,
     measured: Callable[[int, Sequence[Mapping[str, Tensor]]], None] = lambda step, micro_batches: None,
     seed: int = 0,
@@ -74,6 +78,7 @@ def train_steps(
     batches: this rank's micro-batches, from the first of step start_step on.
     optimizer: a fused one is kept from an update by the device; before the update of any other the host reads the
         flag, so that it cannot prepare the next step while the device still computes this one.
+    scaling: of the losses, in float16. A step whose gradients overflow is left out, and counts all the same.
     lr_at: the rate, given the completed steps; a group's "lr_scale" multiplies it.
     due: asked once a step, with the completed steps, whether its report shall be read from the device.
     measured: told after every step, with the completed steps, what was measured on each of this rank's micro-batches;
@@ -85,7 +90,7 @@ def train_steps(
     """
     model.train()
     guard, record, clock = FiniteGuard(model, device), LossRecord(), _Clock()
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    autocast = computing_in(precision, device)
     try:
         for step in range(start_step, steps):
             clock.start()
@@ -98,19 +103,27 @@ def train_steps(
                 # The same micro-batch draws the same wherever a run began, and ranks draw apart.
                 torch.manual_seed(key(seed, Purpose.DROP_PATH, step, rank() * accumulate + place))
                 with _synchronized_if(model, place == accumulate - 1):
-                    losses, others = _backward(model, batch.to(device, non_blocking=True), accumulate, autocast)
+                    losses, others = _backward(
+                        model, batch.to(device, non_blocking=True), accumulate, autocast, scaling
+                    )
                 record.add_micro_batch(step + 1, batch.image_ids, losses, others)
                 measurements.append(others)
-            norm = gradient_norm(optimizer)
+            norm, left_out = gradient_norm(optimizer), None
+            if scaling is not None:
+                norm, left_out = scaling.undo(_gradients(optimizer), norm)
             record.add_norm(step + 1, norm)
             guard.check(record.losses_of_step(step + 1), norm)
-            _update(optimizer, guard.flag, norm, clip_norm)
-            guard.restore_buffers()
+            stop = guard.flag if left_out is None else torch.maximum(guard.flag, left_out)
+            _update(optimizer, stop, norm, clip_norm)
+            guard.restore_buffers(stop)
             if ema is not None:
-                ema.update(step + 1, keep=1 - guard.flag)
+                ema.update(step + 1, keep=1 - stop)
             measured(step + 1, measurements)
             if due(step + 1):
-                yield StepReport(step + 1, lr, *record.read(guard.flag), *clock.read())
+                means, measured_means, largest = record.read(guard.flag)
+                if scaling is not None:
+                    measured_means["loss_scale"] = scaling.factor.item()
+                yield StepReport(step + 1, lr, means, measured_means, largest, *clock.read())
             else:
                 clock.stop()
                 yield StepReport(step + 1, lr)
@@ -119,19 +132,20 @@ def train_steps(
 
 
 def _backward(
-    model: nn.Module, batch: Batch, accumulate: int, autocast: torch.autocast
+    model: nn.Module, batch: Batch, accumulate: int, autocast: torch.autocast, scaling: LossScaling | None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Add a micro-batch's share of the step's gradient; its losses and its measurements, by name."""
     with autocast:
         returned = model(batch)
     losses = {name: value for name, value in returned.items() if name.startswith("loss")}
-    (sum(losses.values()) / accumulate).backward()
+    total = sum(losses.values()) / accumulate
+    (total if scaling is None else total * scaling.factor).backward()
     return losses, {name: value.detach() for name, value in returned.items() if name not in losses}
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
     """The 2-norm of all gradients together, 0-dim on their device."""
-    return torch.nn.utils.get_total_norm([p.grad for p in _parameters(optimizer) if p.grad is not None], foreach=True)
+    return torch.nn.utils.get_total_norm(_gradients(optimizer), foreach=True)
 
 
 def _raise_flag(optimizer: torch.optim.Optimizer, flag: Tensor | None) -> None:
@@ -149,6 +163,10 @@ def _update(optimizer: torch.optim.Optimizer, flag: Tensor, norm: Tensor, clip_n
         optimizer.step()
     elif not flag.item():
         optimizer.step()
+
+
+def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p.grad for p in _parameters(optimizer) if p.grad is not None]
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -20,6 +20,7 @@ from detres.errors import WeightsError
 from detres.system_errors import out_of_memory
 from detres.training.best import Best, better
 from detres.training.ema import MovingAverage
+from detres.training.loss_scaling import LossScaling
 from detres.training.optimizers import load_optimizer
 from detres.training.schedules import Schedule
 
@@ -31,9 +32,15 @@ class RunState:
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, ema: MovingAverage | None
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        ema: MovingAverage | None,
+        scaling: LossScaling | None = None,
     ) -> None:
         self.model, self.optimizer, self.schedule, self.ema = bare_model(model), optimizer, schedule, ema
+        self.scaling = scaling
         self.step = 0
         self.evaluated = 0
         self.finished = 0
@@ -58,6 +65,8 @@ class RunState:
             "optimizer": self.optimizer.state_dict(),
             "raw": raw,
         }
+        if self.scaling is not None:
+            trainer["loss_scaling"] = self.scaling.state_dict()
         save_checkpoint(folder, tensors, {**metadata, "step": str(self.step)}, trainer, tell=tell)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -69,6 +78,8 @@ class RunState:
                 self.ema.load_state_dict(checkpoint.tensors)
             load_optimizer(self.optimizer, trainer["optimizer"])
             self.schedule.load_state_dict(trainer["schedule"])
+            if self.scaling is not None:
+                self.scaling.load_state_dict(trainer["loss_scaling"])
             self.step, self.evaluated = trainer["step"], trainer["evaluated"]
             self.finished = trainer.get("finished", 0)  # Runs of older versions had nothing to finish.
             self.best = Best(**trainer["best"]) if trainer["best"] else None

@@ -14,7 +14,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import torch
 from torch import nn
@@ -23,12 +23,14 @@ from detres.checkpoints.reading import existing_checkpoint, load_checkpoint
 from detres.checkpoints.saving import link_checkpoint, step_name
 from detres.distributed import barrier, broadcast_from_main, is_main
 from detres.files.patience import patiently
+from detres.precision import Precision
 from detres.training.ema import MovingAverage
 from detres.training.finite import NonFiniteLoss
 from detres.training.interrupts import AskedToStop, Interrupted, Interrupts
 from detres.training.logging.logger import Logger, RunStart
 from detres.training.logging.logs import Logs, Pictures
 from detres.training.loop import Batch, StepReport, train_steps
+from detres.training.loss_scaling import LossScaling
 from detres.training.run_state import Best, RunState
 from detres.training.schedules import Schedule
 
@@ -82,7 +84,7 @@ class Run:
     steps: int
     device: torch.device
     accumulate: int = 1
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Precision = "float32"
     clip_norm: float | None = None
     seed: int = 0
     intervals: Intervals = Intervals()
@@ -115,7 +117,8 @@ def run_training(
     a step on. logs: told of it on the main rank. terminal: where to show progress; None: nowhere.
     Raises UserError where the checkpoint cannot be read, or none be written; NonFiniteLoss; Interrupted.
     """
-    state = RunState(model, optimizer, schedule, ema)
+    scaling = LossScaling(run.device) if run.precision == "float16" else None
+    state = RunState(model, optimizer, schedule, ema, scaling)
     if checkpoint is not None:
         state.restore(load_checkpoint(checkpoint))
         if not run.best_counts:
@@ -141,6 +144,7 @@ def run_training(
             precision=run.precision,
             clip_norm=run.clip_norm,
             ema=ema,
+            scaling=scaling,
             due=keeper.due,
             measured=schedule.measure,
             seed=run.seed,

@@ -32,7 +32,7 @@ def test_buffers_go_back_only_under_the_flag_and_only_where_modules_train():
         for buffer in model.buffers():
             buffer += 1
         check(guard, 1.0 if finite else float("nan"))
-        guard.restore_buffers()
+        guard.restore_buffers(guard.flag)
         for key, now in model[0].state_dict(prefix="0.").items():
             if "running" in key or "num" in key:
                 assert torch.equal(now, before[key] + finite), key
@@ -42,7 +42,7 @@ def test_buffers_go_back_only_under_the_flag_and_only_where_modules_train():
 def test_a_model_without_buffers_has_nothing_to_restore():
     guard = FiniteGuard(nn.Linear(1, 1), CPU)
     guard.remember_buffers()
-    guard.restore_buffers()
+    guard.restore_buffers(guard.flag)
 
 
 def test_the_message_names_no_more_images_than_one_can_read():

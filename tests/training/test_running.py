@@ -13,7 +13,7 @@ from detres.checkpoints.reading import existing_checkpoint, load_checkpoint
 from detres.errors import ConfigError
 from detres.files import patience
 from detres.files.whole import write_whole
-from detres.training import run_state
+from detres.training import loss_scaling, run_state
 from detres.training.interrupts import Interrupted
 
 
@@ -46,20 +46,36 @@ def lines(run, kind=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_a_run_that_is_killed_and_goes_on_ends_bitwise_as_one_that_was_not(toy, run_toy, tmp_path, one_thread, name):
+@pytest.mark.parametrize(("name", "precision"), [("sgd", "float32"), ("adamw", "float32"), ("sgd", "float16")])
+def test_a_run_that_is_killed_and_goes_on_ends_bitwise_as_one_that_was_not(
+    toy, run_toy, tmp_path, one_thread, name, precision
+):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    toy.train_toy(whole, name=name)
+    toy.train_toy(whole, name=name, precision=precision)
     # The steps from 13 to 14 are done and lost: the last checkpoint is step 12's.
-    ((status, output),) = run_toy(run=cut, name=name, kill_at=14)
+    ((status, output),) = run_toy(run=cut, name=name, precision=precision, kill_at=14)
     assert status == -signal.SIGKILL, output
     assert load_checkpoint(cut / "checkpoints/last").trainer["step"] == 12
-    toy.train_toy(cut, name=name, resume=True)
+    toy.train_toy(cut, name=name, precision=precision, resume=True)
     assert_bitwise_equal(weights_and_trainer(whole), weights_and_trainer(cut))
     for one, other in zip(lines(whole, "eval"), lines(cut, "eval"), strict=True):
         assert one == other
     for one, other in zip(lines(whole, "train"), lines(cut, "train"), strict=True):
         assert (one["step"], one["loss"], one["lr"]) == (other["step"], other["loss"], other["lr"])
+
+
+def test_the_scale_of_float16_goes_on_where_it_was(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(loss_scaling, "_PATIENCE", 3)
+    toy.train_toy(tmp_path, steps=4, precision="float16")
+    assert weights_and_trainer(tmp_path)[1]["loss_scaling"] == {"factor": 2.0**17, "finite_steps": 1}
+    toy.train_toy(tmp_path, steps=6, precision="float16", resume=True)
+    assert [line["loss_scale"] for line in lines(tmp_path, "train")] == [2.0**17, 2.0**17, 2.0**17, 2.0**18]
+    assert "loss_scaling" not in weights_and_trainer_of(toy, tmp_path / "other")
+
+
+def weights_and_trainer_of(toy, run):
+    toy.train_toy(run, steps=1)
+    return weights_and_trainer(run)[1]
 
 
 def test_weights_averages_and_momentum_all_matter_to_a_resume(toy, tmp_path):

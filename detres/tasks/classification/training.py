@@ -17,6 +17,7 @@ from detres.data.classification.classified import ClassifiedImages
 from detres.data.classification.datasets import load_classified, load_training_set
 from detres.data.classification.shard_stream import ShardedImages
 from detres.data.places import SplitName
+from detres.devices import computing_in
 from detres.distributed import share_buffers
 from detres.errors import ConfigError
 from detres.reporter import SILENT, Reporter
@@ -146,7 +147,7 @@ def _finisher(
 
     def finish() -> None:
         following = (batch.to(device) for batch in batches.from_step(training.steps))
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+        with computing_in(training.precision, device):
             recompute_norms(model, following, training.recompute_norms, forward=logits)
 
     return finish

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,18 +18,18 @@ from detres.data.formats.coco.reading import coco_ground_truth
 from detres.data.problems import Problem
 from detres.detection.model.faster_rcnn import FasterRCNN
 from detres.detection.testing.plan import DetectionTest, Member, is_plain
+from detres.devices import computing_in
 from detres.distributed import gather_to_main
 from detres.errors import DataError
 from detres.evaluation.detection_evaluator import DetectionEvaluator
 from detres.evaluation.detection_files import write_comp4, write_detections, write_ground_truth
 from detres.evaluation.metric_file import write_metrics
 from detres.evaluation.submissions import write_submission
+from detres.precision import Precision
 from detres.reporter import SILENT, Reporter
 from detres.structures import DetectionBatch, Detections
 from detres.tasks.detection.data import evaluation_batches, evaluation_copies, evaluation_set
 from detres.tasks.runs.told_problems import problem_metrics
-
-Precision = Literal["float32", "bf16"]
 
 
 def predict_batches(
@@ -37,7 +37,7 @@ def predict_batches(
 ) -> Iterator[tuple[int | str, Detections]]:
     """(image id, detections in pixels of the file) of each image; the model is put into eval mode."""
     model.eval()
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    autocast = computing_in(precision, device)
     for batch in batches:
         with autocast:
             found = model.predict(batch.to(device, non_blocking=True))
@@ -60,7 +60,7 @@ def predict_set(
 def _predict_copies(
     test: DetectionTest, config: Config, dataset: DetectionDataset, device: torch.device
 ) -> Iterator[tuple[int | str, Detections]]:
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.training.precision == "bf16")
+    autocast = computing_in(config.training.precision, device)
     for copies in evaluation_copies(config, dataset, test.copies, device):
         with autocast:
             found = test([copy.to(device, non_blocking=True) for copy in copies])

@@ -15,6 +15,7 @@ from detres.config.localization_schema import LocalizationConfig
 from detres.data.classification.views import ViewBatch, ViewDataset, view_loader
 from detres.data.localization.localized import LocalizedImages
 from detres.data.problems import Problem
+from detres.devices import computing_in
 from detres.distributed import broadcast_from_main, gather_to_main
 from detres.evaluation.localization import LocalizationEvaluator, Located
 from detres.localization.testing import Finder
@@ -107,7 +108,7 @@ def _located(
     # An image without a guess is asked for its true class again, which is not looked at.
     most = max(map(len, guessed), default=0)
     asked = [[label, *labels, *[label] * (most - len(labels))] for label, labels in zip(true, guessed, strict=True)]
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.training.precision == "bf16"):
+    with computing_in(config.training.precision, device):
         boxes = finder.best_boxes(batch, torch.tensor(asked), device).numpy()
     return [
         (

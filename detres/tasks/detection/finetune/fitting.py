@@ -162,8 +162,8 @@ def _begun(config: Config, weights: OpenedModel | None, names: tuple[str, ...], 
 def _precision(trial: Trial) -> Choice | None:
     if trial.faster == "float32":
         return None
-    times = trial.seconds["float32"] / trial.seconds["bf16"]
-    return Choice("training.precision", "bf16", f"{times:.1f} times as fast as float32 here")
+    times = trial.seconds["float32"] / trial.seconds[trial.faster]
+    return Choice("training.precision", trial.faster, f"{times:.1f} times as fast as float32 here")
 
 
 def _at_once(batch: int, trial: Trial) -> Choice | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch.optim import Optimizer
@@ -15,13 +14,13 @@ from torch.optim import Optimizer
 from detres.config.detection_schema import Config
 from detres.data.detection.annotations import AnnotatedImages
 from detres.detection.model.faster_rcnn import FasterRCNN
+from detres.devices import computing_in, has_bf16
 from detres.peak_memory import forget_high_water_mark, high_water_mark
+from detres.precision import Precision
 from detres.structures import DetectionBatch
 from detres.system_errors import out_of_memory
 from detres.tasks.detection.data import training_batches, training_set
 from detres.tasks.runs.assembly import optimizer_of
-
-Precision = Literal["float32", "bf16"]
 
 _MARGIN = 0.7
 """Share of the free memory that a step may take: pictures differ, and others use the machine."""
@@ -42,8 +41,9 @@ class Trial:
 
     @property
     def faster(self) -> Precision:
-        """bf16 where it is worth its rounding."""
-        return "bf16" if self.seconds.get("bf16", float("inf")) < self.seconds["float32"] / 1.2 else "float32"
+        """Half of float32 where it is worth its rounding."""
+        fastest = min(self.seconds, key=self.seconds.__getitem__)
+        return fastest if self.seconds[fastest] < self.seconds["float32"] / 1.2 else "float32"
 
 
 def try_steps(make: Callable[[], FasterRCNN], config: Config, images: AnnotatedImages, device: torch.device) -> Trial:
@@ -54,7 +54,7 @@ def try_steps(make: Callable[[], FasterRCNN], config: Config, images: AnnotatedI
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         model = make()
         one, two = (_batch_of(config, images, count, device) for count in (1, 2))
-        precisions: tuple[Precision, ...] = ("float32", "bf16") if _has_bf16(device) else ("float32",)
+        precisions: tuple[Precision, ...] = ("float32", "bf16" if has_bf16(device) else "float16")
         step = partial(_step, model, _resting_optimizer(model, config), device)
         seconds = _seconds(step, one, precisions)
         precision: Precision = Trial(seconds, 0.0, None).faster
@@ -85,7 +85,7 @@ def _step(
     """Seconds that it takes."""
     model.train()
     start = _now(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with computing_in(precision, device):
         losses = model(batch)
     sum(loss for name, loss in losses.items() if name.startswith("loss")).backward()
     optimizer.step()
@@ -111,7 +111,7 @@ def _test_seconds(model: FasterRCNN, batch: DetectionBatch, device: torch.device
     """Of the faster of two predictions: the first prepares its kernels."""
     model.eval()
     times: list[float] = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), computing_in(precision, device):
         for _ in range(2):
             start = _now(device)
             model.predict(batch)
@@ -142,16 +142,12 @@ def _at_once(
 
 
 def _forget_peak(device: torch.device) -> None:
-    """Else a step in float32 that came before would hide what one in bf16 takes."""
+    """Else a step in float32 that came before would hide what one in half of it takes."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     else:
         forget_high_water_mark()
-
-
-def _has_bf16(device: torch.device) -> bool:
-    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _now(device: torch.device) -> float:

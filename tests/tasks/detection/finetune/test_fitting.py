@@ -160,4 +160,5 @@ def test_a_trial_times_real_steps_and_leaves_no_trace(coco):
 def test_bf16_is_taken_where_it_is_worth_its_rounding():
     assert Trial({"float32": 1.0, "bf16": 0.8}, 0.0, None).faster == "bf16"
     assert Trial({"float32": 1.0, "bf16": 0.9}, 0.0, None).faster == "float32"
+    assert Trial({"float32": 1.0, "float16": 0.5}, 0.0, None).faster == "float16"
     assert Trial({"float32": 1.0}, 0.0, None).faster == "float32"
