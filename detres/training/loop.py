@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, Self
 
 import torch
@@ -21,6 +22,7 @@ from detres.devices import computing_in
 from detres.distributed import rank
 from detres.draws import Purpose, key
 from detres.precision import Precision
+from detres.training.ahead import on_device
 from detres.training.ema import MovingAverage
 from detres.training.finite import FiniteGuard, LossRecord
 from detres.training.loss_scaling import LossScaling
@@ -91,6 +93,8 @@ def train_steps(
     model.train()
     guard, record, clock = FiniteGuard(model, device), LossRecord(), _Clock()
     autocast = computing_in(precision, device)
+    # Not one more than is learned from: what comes behind may not even be readable.
+    there = on_device(islice(batches, (steps - start_step) * accumulate), device)
     try:
         for step in range(start_step, steps):
             clock.start()
@@ -99,13 +103,11 @@ def train_steps(
             optimizer.zero_grad(set_to_none=True)
             measurements = []
             for place in range(accumulate):
-                batch = clock.wait_for(batches)
+                batch = clock.wait_for(there)
                 # The same micro-batch draws the same wherever a run began, and ranks draw apart.
                 torch.manual_seed(key(seed, Purpose.DROP_PATH, step, rank() * accumulate + place))
                 with _synchronized_if(model, place == accumulate - 1):
-                    losses, others = _backward(
-                        model, batch.to(device, non_blocking=True), accumulate, autocast, scaling
-                    )
+                    losses, others = _backward(model, batch, accumulate, autocast, scaling)
                 record.add_micro_batch(step + 1, batch.image_ids, losses, others)
                 measurements.append(others)
             norm, left_out = gradient_norm(optimizer), None

@@ -115,6 +115,8 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if found is not NotImplemented:
             return found
     name = str(func)
+    if name == "aten.record_stream.default":
+        return None  # a note to the allocator
     if name == "aten._to_copy.default":
         return _moved(func, args, kwargs, line)
     if name == "aten.copy_.default" and len(on_device) == 1:
