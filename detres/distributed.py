@@ -126,6 +126,22 @@ def broadcast_from_main(value: Any) -> Any:
     return box[0]
 
 
+def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model as ranks train it together, each on its device; itself on one process.
+
+    Buffers are not sent at every step: what ranks measure with is shared before (share_buffers), and the main rank's
+    are saved.
+    """
+    if world_size() == 1:
+        return model
+    return nn.parallel.DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
+
+
 def share_buffers(model: nn.Module) -> None:
     """Give every rank the main one's floating buffers: running statistics differ by what each rank has seen."""
     if world_size() > 1:

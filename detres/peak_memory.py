@@ -42,9 +42,14 @@ def forget_high_water_mark() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def peak_memory() -> str | None:
-    """For people who watch: `5.2 GiB of GPU` where one is in use, else `3.1 GiB`; None where nobody knows."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return f"{torch.cuda.max_memory_reserved() / 2**30:.1f} GiB of GPU"
+def on_gpu() -> bool:
+    """Whether this process uses a GPU, whose memory counts then."""
+    return torch.cuda.is_available() and torch.cuda.is_initialized()
+
+
+def peak_memory() -> float | None:
+    """GiB that this process held at most, of the GPU where it uses one; None where nobody knows."""
+    if on_gpu():
+        return torch.cuda.max_memory_reserved() / 2**30
     held = high_water_mark()
-    return None if held is None else f"{held / 1024:.1f} GiB"
+    return None if held is None else held / 1024

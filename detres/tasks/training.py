@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from detres.checkpoints.reading import completed_steps, find_checkpoint, has_checksum
 from detres.checkpoints.saving import MODEL_FILE
@@ -18,7 +17,15 @@ from detres.config.epochs import asks_for_epochs
 from detres.config.lengths import steps_of
 from detres.config.loading import AnyConfig, dump_config
 from detres.devices import check_precision, described, unused_gpu
-from detres.distributed import barrier, broadcast_from_main, is_main, local_device, process_group, world_size
+from detres.distributed import (
+    barrier,
+    broadcast_from_main,
+    data_parallel,
+    is_main,
+    local_device,
+    process_group,
+    world_size,
+)
 from detres.errors import ConfigError, UserError
 from detres.files.names import safe_name
 from detres.files.patience import patiently
@@ -128,9 +135,7 @@ def _run(
     loggers: Sequence[Logger],
     reporter: Reporter,
 ) -> Finished:
-    training, model = config.training, parts.model
-    if world_size() > 1:
-        model = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+    training = config.training
     plan = Run(
         folder,
         training.steps,
@@ -160,7 +165,7 @@ def _run(
     try:
         return run_training(
             plan,
-            model,
+            data_parallel(parts.model, device),
             optimizer,
             schedule,
             parts.batches,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from detres.devices import computing_in
-from detres.distributed import rank
+from detres.distributed import rank, world_size
 from detres.draws import Purpose, key
 from detres.precision import Precision
 from detres.training.ahead import on_device
@@ -43,7 +43,7 @@ class StepReport:
 
     losses: means since the last line, over ranks, the total as "loss"; measurements: the same of these.
     gradient_norm: the largest since then, before clipping. seconds: a step's mean since then; waiting: the part of it
-    spent waiting for data.
+    spent waiting for data. images_per_second: of all ranks.
     """
 
     step: int
@@ -53,6 +53,7 @@ class StepReport:
     gradient_norm: float | None = None
     seconds: float | None = None
     waiting: float | None = None
+    images_per_second: float | None = None
 
 
 def train_steps(
@@ -190,7 +191,7 @@ class _Clock:
     """Time spent within the loop since it was last read; what its consumer does between two steps is not counted."""
 
     def __init__(self) -> None:
-        self._steps, self._seconds, self._waiting, self._started = 0, 0.0, 0.0, 0.0
+        self._steps, self._images, self._seconds, self._waiting, self._started = 0, 0, 0.0, 0.0, 0.0
 
     def start(self) -> None:
         self._started = time.perf_counter()
@@ -203,11 +204,13 @@ class _Clock:
         asked = time.perf_counter()
         batch = next(batches)
         self._waiting += time.perf_counter() - asked
+        self._images += len(batch.image_ids)
         return batch
 
-    def read(self) -> tuple[float, float]:
-        """Seconds a step, and seconds of it spent waiting for data."""
+    def read(self) -> tuple[float, float, float]:
+        """Seconds a step, seconds of it spent waiting for data, and images a second on all ranks."""
         self.stop()
-        result = self._seconds / self._steps, self._waiting / self._steps
-        self._steps, self._seconds, self._waiting = 0, 0.0, 0.0
+        images = self._images * world_size() / self._seconds
+        result = self._seconds / self._steps, self._waiting / self._steps, images
+        self._steps, self._images, self._seconds, self._waiting = 0, 0, 0.0, 0.0
         return result

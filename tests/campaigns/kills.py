@@ -36,6 +36,7 @@ import torch
 import detres.checkpoints.reading as checkpoint_reading
 import detres.checkpoints.saving as checkpoints
 from detres.checkpoints.places import checkpoint_names
+from detres.training.logging.report_lines import SPEED
 from tests.campaigns.killed_runs import TASKS, Run, runs_of
 
 
@@ -84,7 +85,7 @@ class FileOperations:
 def state_of(run: Path) -> dict[str, Any]:
     """All that two runs have to agree in, and what should not be there."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    logged = [{k: v for k, v in line.items() if "seconds" not in k and k != "waiting_for_data"} for line in lines]
+    logged = [{k: v for k, v in line.items() if "seconds" not in k and k not in SPEED} for line in lines]
     loaded = {name: checkpoint_reading.load_checkpoint(run / "checkpoints" / name) for name in checkpoint_names(run)}
     state: dict[str, Any] = {
         name: digest({"tensors": one.tensors, "metadata": one.metadata, "trainer": one.trainer})

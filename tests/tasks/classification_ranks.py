@@ -13,14 +13,13 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch.nn.parallel import DistributedDataParallel
 
 import detres.tasks.classification.measuring as evaluating
 from detres import evaluate, train
 from detres.config.classification_schema import ClassificationConfig
 from detres.config.loading import load_config
 from detres.data.classification.datasets import load_classified
-from detres.distributed import gather_to_main, process_group, rank, world_size
+from detres.distributed import data_parallel, gather_to_main, process_group, rank
 from detres.tasks.classification.data import training_batches
 from detres.tasks.classification.models import classifier_of_config, lessons_of
 from detres.tasks.runs.assembly import optimizer_of, schedule_of
@@ -36,7 +35,7 @@ def five_steps(config: ClassificationConfig) -> dict[str, torch.Tensor]:
     model = classifier_of_config(config, images.class_names).double()
     model.lessons = lessons_of(config, len(images.class_names))
     reports = train_steps(
-        DistributedDataParallel(model) if world_size() > 1 else model,
+        data_parallel(model, torch.device("cpu")),
         batches.from_step(0),
         optimizer_of(model, config),
         schedule_of(config).lr_at,

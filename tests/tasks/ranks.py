@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 import detres.tasks.detection.measuring as evaluating
 from detres import build_detector
@@ -24,7 +23,7 @@ from detres.config.detection_schema import Config
 from detres.config.loading import load_config
 from detres.data.detection.datasets import load_dataset
 from detres.detection.model.faster_rcnn import FasterRCNN
-from detres.distributed import gather_to_main, process_group, rank, world_size
+from detres.distributed import data_parallel, gather_to_main, process_group, rank, world_size
 from detres.structures import DetectionBatch, DetectionTarget
 from detres.tasks.detection.data import training_batches, training_set
 from detres.tasks.evaluation import evaluate
@@ -36,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 def wrapped(model: FasterRCNN) -> nn.Module:
-    return DistributedDataParallel(model) if world_size() > 1 else model
+    return data_parallel(model, torch.device("cpu"))
 
 
 def double_detector(config: Config) -> tuple[FasterRCNN, Iterator[DetectionBatch]]:

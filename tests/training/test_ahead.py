@@ -9,7 +9,9 @@ from detres.training.ahead import _tensors_in, on_device
 def batches(asked: list[int]):
     for number in range(3):
         asked.append(number)
-        yield ClassificationBatch(torch.full((1, 2, 2, 3), number, dtype=torch.uint8), torch.tensor([number]), (number,))
+        yield ClassificationBatch(
+            torch.full((1, 2, 2, 3), number, dtype=torch.uint8), torch.tensor([number]), (number,)
+        )
 
 
 def test_on_the_cpu_none_is_asked_for_before_it_is_needed() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from detres.distributed import barrier, is_main, process_group, rank, world_size
+from detres.distributed import barrier, data_parallel, is_main, process_group, rank, world_size
 from detres.draws import Purpose, torch_generator
 from detres.structures import ClassificationBatch
 from detres.training.ema import MovingAverage
@@ -108,7 +108,7 @@ def train_toy(
     barrier()
     model = ToyClassifier(norm, dropout, bad_image).to(torch.float64 if double else torch.float32)
     average = MovingAverage(model, ema) if ema else None
-    wrapped = nn.parallel.DistributedDataParallel(model) if world_size() > 1 else model
+    wrapped = data_parallel(model, torch.device("cpu"))
 
     def measured(step: int) -> dict[str, float | None]:
         if step == interrupt_at and rank() == world_size() - 1:

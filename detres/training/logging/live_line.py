@@ -13,10 +13,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 
-from detres.peak_memory import peak_memory
 from detres.training.best import Best, better
 from detres.training.logging.logger import Kind, RunStart
-from detres.training.logging.report_lines import line_of, loss_parts
+from detres.training.logging.report_lines import line_of, loss_parts, speed_parts
 
 _SHORTEST_BAR, _LONGEST_BAR = 6, 60
 _GAP = "  "
@@ -104,8 +103,7 @@ class LiveLine:
         self._console, self._clock = Console(file=stream), clock
 
     def start(self, run: RunStart) -> None:
-        training = run.config.get("training", {})
-        self._batch, self._metric = training.get("batch"), training.get("best_metric")
+        self._metric = run.config.get("training", {}).get("best_metric")
         self._progress = Progress(run.steps, run.step, best=run.best)
         self._passed = deque([(self._clock(), run.step)])
         self._live = Live(self._progress, console=self._console, refresh_per_second=4)
@@ -123,8 +121,7 @@ class LiveLine:
     def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
         if kind == "train":
             self._progress.loss = f"{values['loss']:#.3g}"
-            held = peak_memory()
-            self._progress.details = [*loss_parts(values), *self._speed(values), *([held] if held else [])]
+            self._progress.details = [*loss_parts(values), f"lr {values['lr']:#.3g}", *speed_parts(values)]
             return
         if kind == "eval" and self._metric in values:
             found = better(self._progress.best, self._metric, values, step)
@@ -133,11 +130,6 @@ class LiveLine:
 
     def finish(self) -> None:
         self._live.stop()
-
-    def _speed(self, values: Mapping[str, Any]) -> list[str]:
-        seconds = values["seconds_per_step"]
-        images = [f"{self._batch / seconds:.3g} images/s"] if self._batch and seconds else []
-        return [f"lr {values['lr']:#.3g}", f"{seconds:.2f} s/step", *images]
 
 
 def _filled(pieces: Iterable[str], width: int) -> list[str]:

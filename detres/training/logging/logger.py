@@ -51,8 +51,9 @@ class Logger(Protocol):
     def start(self, run: RunStart) -> None: ...
 
     def metrics(self, kind: Kind, step: int, values: Mapping[str, Any]) -> None:
-        """values: of "train" numbers (losses, measurements, lr, gradient_norm, seconds_per_step, waiting_for_data); of
-        "eval" what was measured, None where it is undefined, also text and nested groups; of "event" the `message`.
+        """values: of "train" numbers (losses, measurements, lr, gradient_norm, seconds_per_step, waiting_for_data,
+        images_per_second, peak_memory_gib); of "eval" what was measured, None where it is undefined, also text and
+        nested groups; of "event" the `message`.
         """
 
     def finish(self) -> None: ...

@@ -94,7 +94,7 @@ def live(monkeypatch):
 
 CONFIG = {"training": {"batch": 16, "best_metric": "AP50"}}
 TRAIN = {"lr": 0.02, "loss_rpn_box": 0.031, "loss": 0.842, "gradient_norm": 1.0}
-TIMING = {"seconds_per_step": 0.5, "waiting_for_data": 0.0}
+TIMING = {"seconds_per_step": 0.5, "waiting_for_data": 0.0, "images_per_second": 32.0, "peak_memory_gib": 3.14}
 
 
 def test_time_left_is_that_of_the_last_minutes(live):
@@ -123,7 +123,7 @@ def test_a_run_that_goes_on_begins_with_its_best_and_keeps_it(live):
     line.metrics("event", 103, {"message": "[a word]"})
     line.finish()
     text = screen.getvalue()
-    for part in ("AP50 0.4", "[a word]", "rpn_box 0.0310", "32 images/s", "0.50 s/step", "loss 0.842"):
+    for part in ("AP50 0.4", "[a word]", "rpn_box 0.0310", "32 images/s", "0.50 s/step", "3.1 GiB", "loss 0.842"):
         assert part in text
 
 
@@ -134,4 +134,4 @@ def test_a_run_without_config_is_shown_as_well(live):
     line.metrics("eval", 1, {"AP50": 0.4})
     line.finish()
     assert "AP50 0.4" in screen.getvalue()
-    assert "images/s" not in screen.getvalue()
+    assert "best" not in screen.getvalue()

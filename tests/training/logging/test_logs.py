@@ -10,12 +10,13 @@ import pytest
 
 from detres.errors import DetresWarning
 from detres.files import whole
+from detres.training.logging import report_lines
 from detres.training.logging.logger import RunStart
 from detres.training.logging.logs import Logs
 from detres.training.logging.making import make_loggers
 from detres.training.loop import StepReport
 
-REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, {"top1_error": 0.31}, 1.5, 0.21, 0.01)
+REPORT = StepReport(1200, 0.02, {"loss_rpn_box": 0.031, "loss": 0.842}, {"top1_error": 0.31}, 1.5, 0.21, 0.01, 76.2)
 PICTURE = np.zeros((2, 3, 3), np.uint8)
 
 
@@ -65,7 +66,8 @@ def go_through(run, loggers, terminal=None):
     return logs
 
 
-def test_a_report_is_one_line_with_the_names_that_the_model_gave(tmp_path):
+def test_a_report_is_one_line_with_the_names_that_the_model_gave(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_lines, "peak_memory", lambda: 5.25)
     go_through(tmp_path, ())
     assert lines(tmp_path)[0] == {
         "kind": "train",
@@ -77,9 +79,11 @@ def test_a_report_is_one_line_with_the_names_that_the_model_gave(tmp_path):
         "gradient_norm": 1.5,
         "seconds_per_step": 0.21,
         "waiting_for_data": 0.01,
+        "images_per_second": 76.2,
+        "peak_memory_gib": 5.25,
     }
     assert lines(tmp_path, "log.txt") == [
-        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 top1_error 0.310 0.21 s/step eta 1:12:48",
+        "step 1200 lr 0.0200 loss 0.842 rpn_box 0.0310 top1_error 0.310 0.21 s/step 76.2 images/s 5.2 GiB eta 1:12:48",
         "step 1200 AP 0.5",
         "step 1200 a word",
     ]
