@@ -184,9 +184,12 @@ def gpu_problems() -> list[str]:
 def device_lines() -> list[str]:
     import torch
 
+    from detres.data.loading.usual_workers import cores
+    from detres.words import number_of
+
     bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    lines = [f"CPU: {cores} cores, {torch.get_num_threads()} threads, {'fast' if bf16 else 'no fast'} bf16"]
+    there = f"{number_of(cores(), 'core')}, {number_of(torch.get_num_threads(), 'thread')}"
+    lines = [f"CPU: {there}, {'fast' if bf16 else 'no fast'} bf16"]
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         bf16 = properties.major >= 8

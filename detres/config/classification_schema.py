@@ -70,8 +70,8 @@ class ClassificationDataConfig(Section):
     """Turn images as their EXIF orientation says."""
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: as for detection."""
-    workers: int = Field(default=2, ge=0)
-    """Processes that load images, on each device; 0: the main process does."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that load images, on each device; 0: the main process does; null: one a core, at most 16."""
     in_memory: bool | None = None
     """Decode the set once and keep it on the device; null: for images of one small size, such as CIFAR's."""
     crop: int = Field(default=224, ge=1)

@@ -198,8 +198,8 @@ class DataConfig(Section):
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: 268 million, and above 17 million no more than 32 for
     each byte of its file, as bombs have."""
-    workers: int = Field(default=2, ge=0)
-    """Processes that load images, on each device; 0: the main process does."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that load images, on each device; 0: the main process does; null: one a core, at most 16."""
     shortest_side: Sizes = (800,)
     """Pixels; one of several is drawn for each training image, the last is used in tests."""
     longest_side: int = Field(default=1333, ge=1)

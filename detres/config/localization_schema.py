@@ -83,8 +83,8 @@ class LocalizationDataConfig(Section):
     null: leave them out of training, but refuse to measure where an image cannot be read."""
     max_pixels: int | None = Field(default=None, ge=1)
     """An image of more is refused before it is decoded; null: as for detection."""
-    workers: int = Field(default=2, ge=0)
-    """Processes that load images, on each device; 0: the main process does."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that load images, on each device; 0: the main process does; null: one a core, at most 16."""
     crop: int = Field(default=224, ge=1)
     """Side of the training crop, and of a proposal that is warped."""
     shortest_side: SideRange = (256, 480)

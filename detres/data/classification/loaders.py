@@ -116,7 +116,7 @@ def classification_training_loader(
     share: Share,
     *,
     repeats: int = 1,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
 ) -> DataLoader[ClassificationBatch]:
     """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from share.start_step on.

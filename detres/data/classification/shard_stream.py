@@ -43,6 +43,8 @@ from detres.structures import ClassificationBatch
 BUFFER = 1000
 
 # Bytes a worker has to name images that could not be decoded.
+# Not as many as the machine has cores: the order of the images depends on it.
+_USUAL_WORKERS = 2
 _NAMES_BYTES = 1 << 14
 
 
@@ -244,17 +246,18 @@ def shard_training_loader(
     share: Share,
     *,
     repeats: int = 1,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
     strict: bool = False,
 ) -> DataLoader[ClassificationBatch]:
     """An endless loader of one rank's micro-batches from share.start_step on; its .dataset is a ShardDataset.
 
-    No more workers are used than there are shards for them. Raises DataError where there are fewer shards than ranks.
+    No more workers are used than there are shards for them; None: two. Raises DataError where there are fewer shards
+    than ranks.
     """
     count, world = len(images.shards), share.world
     if count < world:
         raise DataError(f"{images.name}: {count} shards cannot be dealt out to {world} ranks; write more")
-    workers = min(workers, count // world)
+    workers = min(_USUAL_WORKERS if workers is None else workers, count // world)
     dataset = ShardDataset(images, transform, share, repeats=repeats, workers=workers, strict=strict)
     return ImageLoader(dataset, workers=workers, pin_memory=pin_memory, batch_size=None)

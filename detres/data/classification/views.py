@@ -216,7 +216,7 @@ def view_loader(
     dataset: ViewDataset,
     share: Share,
     *,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
 ) -> DataLoader[ViewBatch]:
     """A rank's share of all images, each once, in the set's order.

@@ -63,7 +63,7 @@ def copies_loader(
     copies: Sequence[ImageCopy],
     share: Share,
     *,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
 ) -> DataLoader[tuple[DetectionBatch, ...]]:
     """A rank's share of all images, each once, in the set's order; every image is decoded once."""

@@ -164,7 +164,7 @@ def training_loader(
     share: Share,
     *,
     pad_to: int = 1,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
 ) -> DataLoader[DetectionBatch]:
     """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from share.start_step on."""
@@ -182,7 +182,7 @@ def evaluation_loader(
     share: Share,
     *,
     pad_to: int = 1,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
 ) -> DataLoader[DetectionBatch]:
     """A rank's share of all images, each once, in batches that need no more padding than each image by itself."""
@@ -205,7 +205,7 @@ def _loader(
     dataset: DetectionDataset,
     batches: TrainingSampler | list[list[Place]],
     pad_to: int,
-    workers: int,
+    workers: int | None,
     pin_memory: bool,
 ) -> DataLoader[DetectionBatch]:
     return ImageLoader(

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from detres.data.loading.batch_memory import mapped_memory
 from detres.data.loading.pinned_batches import PinnedBatches
+from detres.data.loading.usual_workers import usual_workers
 from detres.data.loading.worker_pool import Maker, WorkerPool, worker_lane
 
 # What an image that cannot be decoded is replaced by: near the mean of photographs, and free of edges.
@@ -41,12 +42,15 @@ def stacked_images(images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
 
 
 class ImageLoader(DataLoader):
-    """torch's loader, as every set of images uses it, with workers of our own; `more` are its other arguments."""
+    """torch's loader, as every set of images uses it, with workers of our own; `more` are its other arguments.
 
-    def __init__(self, dataset: Dataset, *, workers: int, pin_memory: bool = False, **more: Any) -> None:
+    workers: processes; None: as many as is usual.
+    """
+
+    def __init__(self, dataset: Dataset, *, workers: int | None, pin_memory: bool = False, **more: Any) -> None:
         super().__init__(
             dataset,
-            num_workers=workers,
+            num_workers=usual_workers() if workers is None else workers,
             pin_memory=pin_memory,
             # DataLoader draws a seed at its beginning: from here, not from the global generator of the process.
             generator=torch.Generator().manual_seed(0),

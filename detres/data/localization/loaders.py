@@ -184,7 +184,7 @@ def localization_training_loader(
     dataset: LocalizationDataset,
     share: Share,
     *,
-    workers: int = 0,
+    workers: int | None = 0,
     pin_memory: bool = False,
 ) -> DataLoader[LocalizationBatch]:
     """An endless loader of one rank's micro-batches, in the order TrainingSampler states, from share.start_step on."""

@@ -115,7 +115,6 @@ def fit(
     growing.take(choices.longest_side(facts, max(growing.config.data.shortest_side)))
     growing.take(choices.augmentation(facts))
     growing.take(choices.most_detections(facts))
-    growing.take(_workers())
     trial = _tried(growing.config, weights, images, device)
     if trial is not None:
         growing.take(_precision(trial))
@@ -171,11 +170,6 @@ def _at_once(batch: int, trial: Trial) -> Choice | None:
         return None
     at_once = max(size for size in range(1, batch + 1) if batch % size == 0 and size <= trial.at_once)
     return Choice("training.per_device_batch", at_once, f"about {trial.at_once} images fit into the memory")
-
-
-def _workers() -> Choice | None:
-    cores = os.cpu_count() or 1
-    return Choice("data.workers", min(cores, 8), f"there are {cores} cores") if cores > 2 else None
 
 
 def _costs(config: Config, trial: Trial | None) -> Costs | None:

@@ -54,7 +54,6 @@ def chosen(coco: Path, *overrides: str, seconds: float | None = None) -> dict[st
 def quick(monkeypatch):
     """A machine on which an image takes half a second, without a trial."""
     monkeypatch.setattr(fitting, "try_steps", lambda make, config, images, device: QUICK)
-    monkeypatch.setattr(fitting.os, "cpu_count", lambda: 12)
 
 
 def test_every_choice_of_a_set_by_hand(coco, quick):
@@ -63,7 +62,6 @@ def test_every_choice_of_a_set_by_hand(coco, quick):
         "data.val_groups": "near_duplicates",
         "data.shortest_side": [256, 288, 320],
         "data.longest_side": 544,
-        "data.workers": 8,
         "training.precision": "bf16",
         "training.epochs": 580.0,  # 8 * 3000 * (11 / 100) ** 0.6 / 11
         "training.batch": 4,
@@ -76,7 +74,7 @@ def test_every_choice_of_a_set_by_hand(coco, quick):
 
 def test_what_the_user_stated_is_not_chosen_and_the_rest_is_chosen_for_it(coco, quick):
     made = chosen(coco, "training.epochs=40", "training.batch=16", "data.val=train.json", "data.workers=0")
-    assert not made.keys() & {"training.epochs", "training.batch", "data.val_fraction", "data.workers"}
+    assert not made.keys() & {"training.epochs", "training.batch", "data.val_fraction"}
     assert made["optimizer.lr"] == 0.02
     assert made["training.per_device_batch"] == 2  # of the three that fit, what divides 16
     assert chosen(coco, "training.steps=7").get("training.epochs") is None
