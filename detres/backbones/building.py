@@ -46,6 +46,7 @@ def build_backbone(
     frozen_stages: int = 0,
     zero_init_last: bool = False,
     allow_mismatch: bool = False,
+    checkpoint_blocks: bool = False,
     metadata: WeightsMetadata | None = None,
 ) -> Backbone:
     """A backbone: normalized images (N, 3, H, W) -> feature maps by name, with specs, pixel_stats and normalize.
@@ -57,8 +58,8 @@ def build_backbone(
     of each by name; None is frozen where statistics were loaded, and batch elsewhere. norm_eps: None is as the weights
     were trained, else 1e-5. frozen_stages: 1 is c1, 2 c1 and c2, ...; they must have been loaded. zero_init_last:
     blocks start as their shortcut. allow_mismatch: use weights with another stride placement or shortcut than their
-    own. metadata: of weights that the caller loads later (a detector's file holds more than a backbone); None
-    otherwise.
+    own. checkpoint_blocks: compute blocks anew in the backward pass instead of keeping their maps. metadata: of weights
+    that the caller loads later (a detector's file holds more than a backbone); None otherwise.
     backbone.load_report says what was loaded and decided; it is None without weights.
     Raises ConfigError for choices that contradict each other, WeightsError for weights that do not fit.
     """
@@ -74,6 +75,7 @@ def build_backbone(
         frozen_stages=frozen_stages,
         zero_init_last=zero_init_last,
         allow_mismatch=allow_mismatch,
+        checkpoint_blocks=checkpoint_blocks,
         metadata=metadata,
     )
     if name in BACKBONES:

@@ -38,7 +38,8 @@ class ClassifierConfig(Section):
     drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Chance that the last block's residual is left out of an image; it grows from 0 at the first block."""
     checkpoint_blocks: bool = False
-    """Compute every block anew in the backward pass instead of keeping its maps: less memory, a third more time."""
+    """Compute every block of the backbone anew in the backward pass instead of keeping its maps: less memory, a third
+    more time."""
     pixel_mean: Pixel | None = None
     """What is taken from pixels, RGB on the 0..255 scale; null: as the weights were trained, else the architecture's
     usual one."""

@@ -141,6 +141,9 @@ class ModelConfig(Section):
     """What becomes of each proposal: pooling, the head, what it learns from."""
     global_context: bool = False
     """Join the features of the whole image to those of each region, before the two sibling layers."""
+    checkpoint_blocks: bool = False
+    """Compute every block of the backbone anew in the backward pass instead of keeping its maps: less memory, a third
+    more time."""
     pad_to: int | None = Field(default=None, ge=1)
     """Images are padded to multiples of this; null: 32 on FPN, else 1."""
     class_names: tuple[str, ...] | None = None

@@ -54,7 +54,8 @@ class LocalizerConfig(Section):
     backbone: BackboneConfig = BackboneConfig()
     """The network that the features come from."""
     checkpoint_blocks: bool = False
-    """Compute every block anew in the backward pass instead of keeping its maps: less memory, a third more time."""
+    """Compute every block of the backbone anew in the backward pass instead of keeping its maps: less memory, a third
+    more time."""
     class_names: tuple[str, ...] | None = None
     """Names of the classes, in the order of their logits; null: the data set's."""
     anchors: LocalizerAnchorsConfig = LocalizerAnchorsConfig()

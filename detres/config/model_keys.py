@@ -50,7 +50,7 @@ MODEL_KEYS: Mapping[str, ModelKeys] = {
             *("roi.head_convs", "roi.head_conv_channels", "roi.head_fcs", "roi.head_fc_channels", "roi.head_norm"),
         ),
         training=(
-            *_BACKBONE_TRAINING,
+            *(*_BACKBONE_TRAINING, "checkpoint_blocks"),
             *("rpn.positive_iou", "rpn.negative_iou", "rpn.batch_per_image", "rpn.positive_fraction"),
             *("rpn.pre_nms_train", "rpn.post_nms_train", "rpn.objectness_loss", "rpn.box_loss"),
             "rpn.normalizer",

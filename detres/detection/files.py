@@ -48,10 +48,13 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
         section = self.model.backbone
         check_code(self, where, own_code)
         outputs = outputs_of(self.model.layout, section.name)
+        recomputes = self.model.checkpoint_blocks
         if self.backbone is None:
             stated = section.model_dump(include=set(_TRAINED_IN) - {"name", "output_stride"}, exclude_none=True)
             stride = self.model.output_stride
-            backbone = build_backbone(section.name, outputs=outputs, output_stride=stride, **stated)
+            backbone = build_backbone(
+                section.name, outputs=outputs, output_stride=stride, checkpoint_blocks=recomputes, **stated
+            )
             if section.frozen_stages and isinstance(backbone, Network):
                 # Not a choice it is built by: it would ask for weights, which are filled in later.
                 backbone.freeze_stages(section.frozen_stages)
@@ -61,6 +64,7 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
                 outputs=outputs,
                 norm=self.norms["all"],
                 frozen_stages=section.frozen_stages,
+                checkpoint_blocks=recomputes,
                 metadata=self.backbone,
             )
         else:
@@ -70,6 +74,7 @@ class DetectorSettings(ModelSettings[ModelConfig, DataConfig, TestConfig]):
                 output_stride=self.model.output_stride,
                 norm=self.norms or None,
                 frozen_stages=section.frozen_stages,
+                checkpoint_blocks=recomputes,
                 metadata=self.backbone,
             )
         return assemble(backbone, without_own_losses(self.model), self.test)

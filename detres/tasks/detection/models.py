@@ -37,6 +37,8 @@ def build_detector(config: Config, class_names: Sequence[str] | None = None) -> 
                 f"model.layout={layout} dilates the last stage of a ResNet, which {section.name} is not; use {other}"
             )
         options["output_stride"] = config.model.output_stride
+    if config.model.checkpoint_blocks:
+        options["checkpoint_blocks"] = True
     with seeded(config):
         outputs = outputs_of(layout, section.name)
         backbone = build_backbone(section.name, weights=section.weights, outputs=outputs, **options)

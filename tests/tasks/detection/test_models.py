@@ -196,3 +196,27 @@ def test_a_strip_of_an_image_trains_and_is_predicted_with_caffes_pool(size: tupl
 def test_dc5_needs_a_net_that_dilates() -> None:
     with pytest.raises(ConfigError, match="layout=dc5 dilates the last stage of a ResNet, which timm/resnet10t is not"):
         build_detector(config_of({"name": "timm/resnet10t"}, layout="dc5"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["c4", "dc5", "fpn"])
+def test_blocks_that_are_computed_anew_learn_the_same_and_keep_less(layout: str, tmp_path: Path) -> None:
+    name = "resnet50" if layout == "dc5" else "resnet18"
+    target = DetectionTarget(torch.tensor([[4.0, 4, 60, 60]]), torch.tensor([0]), torch.tensor([False]))
+    sizes, images = torch.tensor([[64, 64]]), torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    batch = DetectionBatch(images, sizes, sizes, (0,), (target,), torch.tensor([0]))
+    learned, held = {}, {}
+    for anew in (False, True):
+        config = config_of({"name": name}, layout=layout, checkpoint_blocks=anew, rpn={"post_nms_train": 20})
+        model, kept = build_detector(config, ["cat"]).train(), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t):
+            losses = model(batch)
+        sum(losses.values()).backward()
+        learned[anew] = {n: p.grad for n, p in model.named_parameters()} | dict(model.named_buffers())
+        held[anew] = sum(kept)
+    assert held[True] < 0.8 * held[False]
+    for name, value in learned[False].items():
+        assert torch.equal(value, learned[True][name]), name
+    back, settings = DetectorSettings.load(saved(model, config, tmp_path / "anew.safetensors"))
+    assert settings.model.checkpoint_blocks
+    assert back.backbone.layer1.recomputes
