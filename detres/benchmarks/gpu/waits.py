@@ -40,13 +40,17 @@ def waits_by_line(call: Call, device: torch.device) -> Counter[str] | None:
 
 @contextmanager
 def _warning_of_waits() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # It says of itself that it is a prototype.
-        torch.cuda.set_sync_debug_mode("warn")
+    _set_mode("warn")
     try:
         yield
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        _set_mode("default")
+
+
+def _set_mode(mode: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It says of itself that it is a prototype.
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def lines_warned_of(call: Call) -> Counter[str]:
