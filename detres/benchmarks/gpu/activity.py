@@ -32,12 +32,12 @@ class Activity:
 
 
 def device_activity(call: Call, device: torch.device) -> Activity | None:
-    """Of what was called before; None on a CPU."""
+    """Of what was called before; None on a CPU, and where the profiler saw nothing: a container may forbid it to."""
     if device.type != "cuda":
         return None
     _profiled(call, device, 1)  # The profiler sets itself up in its first session, and may miss kernels meanwhile.
     spans = kernel_spans(_profiled(call, device, _CALLS))
-    return Activity(busy_microseconds(spans) / 1e6 / _CALLS, len(spans) / _CALLS)
+    return Activity(busy_microseconds(spans) / 1e6 / _CALLS, len(spans) / _CALLS) if spans else None
 
 
 def _profiled(call: Call, device: torch.device, calls: int) -> Iterable[Any]:

@@ -23,8 +23,11 @@ from detres.benchmarks.scenes import Scene
 from detres.benchmarks.train import check_losses
 
 _CPU = torch.device("cpu")
-# Of a training step's losses, relative: two devices sum in another order, and near a border another box is drawn.
-_SAME_LOSS = 0.02
+# Relative, of a training step. Anchors are drawn by their places, so that two devices draw the same ones; proposals by
+# theirs in a list, in which one that lies at a border of the suppression, by rounding, moves all that follow.
+_SAME_LOSS, _SIMILAR_LOSS = 1e-3, 0.25
+# Of boxes that overlap by the threshold to the last digit, and those that they decide on.
+_STRAY_SHARE = 0.01
 
 
 def check_entries(bench: Bench, sizes: Sizes) -> list[Entry]:
@@ -67,7 +70,9 @@ def same_boxes(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Check:
     ]
     kept = sum(len(other) for _, other in pairs)
     apart = sum(len(mine ^ other) for mine, other in pairs)
-    return Check(kept > 0 and not apart, f"{kept} boxes kept by torchvision, {apart} by one side alone")
+    return Check(
+        kept > 0 and apart <= _STRAY_SHARE * kept, f"{kept} boxes kept by torchvision, {apart} by one side alone"
+    )
 
 
 def check_step(scene: Scene, device: torch.device) -> Check:
@@ -76,7 +81,8 @@ def check_step(scene: Scene, device: torch.device) -> Check:
         here, there = (_first_losses(scene, where) for where in (device, _CPU))
     gaps = {name: abs(here[name] - there[name]) / max(abs(there[name]), 1e-9) for name in there}
     worst = max(gaps, key=lambda name: gaps[name])
-    passed = all(gap <= _SAME_LOSS for gap in gaps.values())  # Not the largest alone, which what is no number passes.
+    # One by one: of several, among them one that is no number, the largest may be any.
+    passed = all(gap <= (_SAME_LOSS if "rpn" in name else _SIMILAR_LOSS) for name, gap in gaps.items())
     return Check(passed, f"losses agree with the CPU's to {gaps[worst]:.1e} ({worst})")
 
 

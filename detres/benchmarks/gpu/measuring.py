@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from detres.benchmarks.gpu.activity import device_activity
 from detres.benchmarks.gpu.clock import Call, Effort, time_calls
 from detres.benchmarks.gpu.waits import waits_by_line
 from detres.benchmarks.machine import Machine, Precision
+from detres.errors import raised_in
 
 Figure = float | int | str | bool | None | list[tuple[str, int]]
 Figures = dict[str, Figure]
@@ -57,8 +59,7 @@ class Work:
 def measure_call(call: Call, bench: Bench, work: Work) -> Figures:
     """Figures by name; times are of a step, those that only a GPU has are left out on a CPU."""
     device = bench.device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    _forget_peaks(device)
     times = time_calls(call, device, bench.effort)
     figures: Figures = {
         "ms": 1e3 * times.typical / work.steps,
@@ -74,14 +75,32 @@ def measure_call(call: Call, bench: Bench, work: Work) -> Figures:
     waits = waits_by_line(call, device)
     if waits is not None:
         figures |= {"waits": sum(waits.values()) / work.steps, "waits_by_line": waits.most_common(_LINES)}
-    activity = device_activity(call, device) if work.profiled else None
-    if activity is not None:
-        figures |= {
-            "busy_ms": 1e3 * activity.busy / work.steps,
-            "kernels": activity.kernels / work.steps,
-            "idle_share": activity.idle_share(times.typical),
-        }
-    return figures
+    return figures | (_activity(call, device, work, times.typical) if work.profiled else {})
+
+
+def _activity(call: Call, device: torch.device, work: Work, seconds: float) -> Figures:
+    """Where the profiler fails, for a driver or a container forbids it, the row keeps its other figures."""
+    try:
+        found = device_activity(call, device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return {"profiler": raised_in(error, __file__)}
+    if found is None:
+        return {}
+    return {
+        "busy_ms": 1e3 * found.busy / work.steps,
+        "kernels": found.kernels / work.steps,
+        "idle_share": found.idle_share(seconds),
+    }
+
+
+def _forget_peaks(device: torch.device) -> None:
+    """What was made before, to count operations, is gone as well."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _peaks(device: torch.device) -> Mapping[str, float]:

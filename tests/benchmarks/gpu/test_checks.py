@@ -28,6 +28,15 @@ def test_losses_of_two_devices_are_compared_one_by_one(monkeypatch) -> None:
     cuda = torch.device("cuda")
     monkeypatch.setattr(checks, "_first_losses", lambda scene, device: here if device == cuda else there)
     assert check_step(Scene(), cuda).passed
-    for other in (1.5, float("nan")):
+    for other in (1.01, float("nan")):
         here["loss_rpn_box"] = other
         assert not check_step(Scene(), cuda).passed
+
+
+def test_proposals_may_be_drawn_otherwise_where_one_moves(monkeypatch) -> None:
+    here, there = {"loss_roi_box": 1.1, "loss_rpn_box": 1.0}, {"loss_roi_box": 1.0, "loss_rpn_box": 1.0}
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(checks, "_first_losses", lambda scene, device: here if device == cuda else there)
+    assert check_step(Scene(), cuda).passed
+    here["loss_roi_box"] = 2.0
+    assert not check_step(Scene(), cuda).passed

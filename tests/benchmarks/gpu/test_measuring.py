@@ -51,6 +51,7 @@ def test_a_gpu_tells_of_waits_activity_and_memory(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(measuring, "waits_by_line", lambda call, device: lines)
     monkeypatch.setattr(measuring, "device_activity", lambda call, device: Activity(busy=0.4, kernels=1000))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", forgotten.append)
+    monkeypatch.setattr(torch.cuda, "empty_cache", nothing)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**20)
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 8 * 2**20)
     found = measure_call(nothing, bench("cuda:0"), Work(images=40, steps=5))
@@ -59,6 +60,18 @@ def test_a_gpu_tells_of_waits_activity_and_memory(monkeypatch: pytest.MonkeyPatc
     assert found["idle_share"] == pytest.approx(0.2)
     assert found["waits_by_line"] == [("detres/draws.py:5", 6), ("detres/boxes.py:3", 4)]
     assert (found["allocated_MiB"], found["reserved_MiB"]) == (3.0, 8.0)
+
+
+def test_a_profiler_that_fails_costs_no_other_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+    monkeypatch.setattr(measuring, "time_calls", lambda call, device, effort: TIMES)
+    monkeypatch.setattr(measuring, "device_activity", forbidden)
+    found = measure_call(nothing, bench("cpu"), Work())
+    assert found["ms"] == 500.0
+    assert "CUPTI_ERROR" in str(found["profiler"])
+    assert "idle_share" not in found
 
 
 def test_what_is_not_to_be_profiled_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
