@@ -6,6 +6,7 @@ pinned. What libraries wait for by themselves it does not see.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -18,13 +19,12 @@ from typing import Any
 
 import torch
 
-import detres
 from detres.benchmarks.gpu.clock import Call
 
 # In torch's words. A first warning, of the mode itself, says other ones.
 _WAITED = "called a synchronizing CUDA operation"
-_OURS = str(Path(detres.__file__).parent)
-_BENCHMARKS = str(Path(_OURS, "benchmarks"))
+_PACKAGE = Path(__file__).parents[2]
+_OURS, _BENCHMARKS = (os.path.join(folder, "") for folder in (_PACKAGE, _PACKAGE / "benchmarks"))
 
 
 def waits_by_line(call: Call, device: torch.device) -> Counter[str] | None:
@@ -75,7 +75,7 @@ def _line(frame: FrameType | None) -> str:
     while frame is not None:
         file = frame.f_code.co_filename
         if file.startswith(_OURS) and not file.startswith(_BENCHMARKS):
-            return f"{Path('detres', Path(file).relative_to(_OURS)).as_posix()}:{frame.f_lineno}"
+            return f"{Path('detres', Path(file).relative_to(_PACKAGE)).as_posix()}:{frame.f_lineno}"
         library = Path(file).parts
         if outside is None and "torch" not in library and not file.startswith("<") and Path(file).name != "warnings.py":
             outside = f"{'/'.join(library[-3:])}:{frame.f_lineno}"

@@ -1,4 +1,4 @@
-"""`benchmark gpu` is a run of its own: what is wrongly asked of it is told in a message, its status tells of all rows."""
+"""`benchmark gpu` is a run of its own: what is wrongly asked of it is one message, its status tells of all rows."""
 
 from __future__ import annotations
 
