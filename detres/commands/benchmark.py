@@ -4,6 +4,7 @@ detres benchmark                        all of it; on a GPU, what runs there
 detres benchmark detector train --json figures.json
 detres benchmark train_cls_memory       one that takes minutes for a figure, and is not in all
 detres benchmark --quick                a few minutes at small sizes, to see whether all is in order
+detres benchmark gpu                    eight minutes on a GPU: rows of their own, written one by one; --tiny on the CPU
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detres.commands.parts import gpu_benchmark
 from detres.commands.parts.arguments import add_device
 
 if TYPE_CHECKING:
@@ -23,15 +25,18 @@ COLUMNS = ("name", "ours", "peer", "unit", "ratio", "target", "of the limit", "s
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    known = "backbone, detector, train, train_cls, data, eval, all; annotations, train_cls_memory (named only: minutes)"
+    known = "backbone, detector, train, train_cls, data, eval, all; named only: annotations, train_cls_memory, gpu"
     parser.add_argument("parts", nargs="*", metavar="PART", help=known)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file, after every part")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds; no figures to quote")
     parser.add_argument("--no-compile", action="store_true", help="time detres without torch.compile")
+    gpu_benchmark.configure(parser)
     add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if gpu_benchmark.asked_for(arguments):
+        return gpu_benchmark.run(arguments)
     from detres.benchmarks.machine import measure_machine
     from detres.benchmarks.rows import all_passed, machine_rows
     from detres.benchmarks.suite import parts_named, run_part
