@@ -109,7 +109,7 @@ class RcnnLocalizer(Localizer):
         """
         features = self._features(crops)
         deltas = self.deltas(features, labels)
-        whole = deltas.new_tensor([[0.0, 0.0, 1.0, 1.0]])
+        whole = torch.cat([deltas.new_zeros(1, 2), deltas.new_ones(1, 2)], dim=1)
         return self.logits(features, labels)[:, 0], decode_boxes(deltas, whole, self.codec_weights)
 
     def _features(self, rgb: Tensor) -> Tensor:
@@ -117,5 +117,7 @@ class RcnnLocalizer(Localizer):
 
 
 def _square(images: Tensor, like: Tensor) -> Tensor:
-    """(1, 4), the box of the whole crop."""
-    return like.new_tensor([[0.0, 0.0, images.shape[2], images.shape[1]]])
+    """(1, 4), the box of the whole crop; written on the device, for a copy would be waited for."""
+    square = like.new_zeros(1, 4)
+    square[:, 2], square[:, 3] = images.shape[2], images.shape[1]
+    return square

@@ -100,9 +100,7 @@ def test_one_box_for_all_classes_of_a_region_is_as_good_as_one_for_each() -> Non
 
 
 @pytest.mark.parametrize("agnostic", [True, False])
-def test_a_class_agnostic_head_has_one_box_a_region_suppressed(
-    agnostic: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_class_agnostic_head_has_one_box_a_region_suppressed(agnostic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand regions of a thousand classes would be copied, clipped and measured a thousand times."""
     seen = []
 
