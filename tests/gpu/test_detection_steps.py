@@ -20,39 +20,24 @@ SMALL = (
     *("model.rpn.pre_nms_train=100", "model.rpn.post_nms_train=40", "model.rpn.batch_per_image=32"),
     *("model.roi.batch_per_image=64", "model.roi.positive_fraction=1.0", "model.roi.pool=4"),
 )
-NARROW = ("model.fpn.channels=32", "model.roi.head_fc_channels=64")
-GIOU = "{name: giou}"
+NARROW = "model.roi.head_fc_channels=64"
+LAYOUTS = {
+    "c4": ("voc07_r50_c4",),
+    "dc5": ("coco_r50_dc5", NARROW),
+    "fpn": ("coco_r50_fpn", NARROW, "model.fpn.channels=32"),
+}
+CONTEXT = "model.global_context=true"
+GIOU = "box_loss={name: giou}"
 VARIANTS = {
-    "c4": ("voc07_r50_c4", ()),
-    "dc5": ("coco_r50_dc5", NARROW[1:]),
-    "fpn": ("coco_r50_fpn", NARROW),
-    "c4, global context": ("voc07_r50_c4", ("model.global_context=true",)),
-    "dc5, global context": (
-        "coco_r50_dc5",
-        (
-            *NARROW[1:],
-            "model.global_context=true",
-        ),
-    ),
-    "fpn, global context": (
-        "coco_r50_fpn",
-        (
-            *NARROW,
-            "model.global_context=true",
-        ),
-    ),
-    "fpn, class-agnostic": (
-        "coco_r50_fpn",
-        (
-            *NARROW,
-            "model.roi.class_agnostic=true",
-        ),
-    ),
-    "fpn, giou": ("coco_r50_fpn", (*NARROW, f"model.rpn.box_loss={GIOU}", f"model.roi.box_loss={GIOU}")),
-    "fpn, divided by samples": (
-        "coco_r50_fpn",
-        (*NARROW, "model.rpn.normalizer=samples", "model.roi.normalizer=samples"),
-    ),
+    "c4": (),
+    "dc5": (),
+    "fpn": (),
+    "c4, global context": (CONTEXT,),
+    "dc5, global context": (CONTEXT,),
+    "fpn, global context": (CONTEXT,),
+    "fpn, class-agnostic": ("model.roi.class_agnostic=true",),
+    "fpn, giou": (f"model.rpn.{GIOU}", f"model.roi.{GIOU}"),
+    "fpn, divided by samples": ("model.rpn.normalizer=samples", "model.roi.normalizer=samples"),
 }
 FAST = ("fpn",)
 
@@ -61,6 +46,7 @@ FAST = ("fpn",)
     "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in VARIANTS]
 )
 def test_steps_lose_what_they_lose_on_a_cpu(name: str, device: torch.device, waits_at_most: WaitsAtMost) -> None:
-    recipe, overrides = VARIANTS[name]
-    model = build_detector(load_config(recipe, [*SMALL, *overrides]), ["a", "b", "c"])
+    recipe, *of_layout = LAYOUTS[name.split(",")[0]]
+    config = load_config(recipe, [*SMALL, *of_layout, *VARIANTS[name]])
+    model = build_detector(config, ["a", "b", "c"])
     same_losses_within(waits_at_most(6), model, SCENE.batch(), device)
