@@ -17,6 +17,8 @@ from detres.training.loop import StepReport, train_steps
 from detres.training.optimizers import build_optimizer
 
 STEPS = 5
+# Norms over a few cells let weights that differ in their last digit part the faster, the faster they move.
+RATE = 1e-4
 COUNTED = 3
 """The step without a line of losses, which is the loop's usual one."""
 
@@ -24,12 +26,12 @@ COUNTED = 3
 def steps_on(model: nn.Module, batch: Any, device: torch.device, **options: Any) -> Iterator[StepReport]:
     """Steps of a copy of the model, on one batch; each but COUNTED with its losses."""
     there = copy.deepcopy(model).to(device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(there, lr=1e-3)
+    optimizer = build_optimizer(there, lr=RATE)
     return train_steps(
         there,
         itertools.repeat(batch),
         optimizer,
-        lambda step: 1e-3,
+        lambda step: RATE,
         steps=STEPS,
         device=device,
         due=lambda step: step != COUNTED,
@@ -40,7 +42,7 @@ def steps_on(model: nn.Module, batch: Any, device: torch.device, **options: Any)
 def same_losses_within(
     budget: AbstractContextManager[None], model: nn.Module, batch: Any, device: torch.device
 ) -> None:
-    """Five steps lose what they lose on the CPU, and one of them keeps the budget of waits."""
+    """Five steps lose what they lose on the CPU, to a ten-thousandth of the whole; one keeps the budget."""
     here = [report.losses for report in steps_on(model, batch, torch.device("cpu")) if report.losses]
     there, steps = [], steps_on(model, batch, device)
     for _ in range(COUNTED - 1):
@@ -51,7 +53,7 @@ def same_losses_within(
     assert len(here) == STEPS - 1
     assert here[0]["loss"] != here[-1]["loss"], "nothing is learned"
     for expected, found in zip(here, there, strict=True):
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-4 * expected["loss"])
 
 
 def same_state(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> None:

@@ -24,10 +24,10 @@ Made = tuple[FasterRCNN, DetectorSettings]
 # Tests of more than one look, each with the waits of a picture.
 LOOKS: dict[str, tuple[dict[str, object], int]] = {
     "refined, voted": ({"refine": 1, "vote": "score"}, 14),
-    "two scales, maxout": ({"scales": (80, 112)}, 14),
-    "flipped": ({"flip": True}, 24),
-    "two scales, flipped, wbf": ({"scales": (80, 112), "flip": True, "fusion": "wbf"}, 48),
-    "two scales, soft-nms": ({"scales": (80, 112), "fusion": "soft_nms"}, 28),
+    "two scales, maxout": ({"scales": (80, 112)}, 16),
+    "flipped": ({"flip": True}, 20),
+    "two scales, flipped, wbf": ({"scales": (80, 112), "flip": True, "fusion": "wbf"}, 40),
+    "two scales, soft-nms": ({"scales": (80, 112), "fusion": "soft_nms"}, 20),
 }
 
 
