@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from detres.boxes import CodecWeights, decode_boxes
 from detres.detection.model.losses import BoxLoss, ObjectnessLoss
-from detres.detection.model.matching import Sample, match, sample
+from detres.detection.model.matching import Sample, match_all, sample_all
+from detres.detection.model.padded_targets import PaddedTargets, images_at_once
 from detres.localization.per_class import PerClassLinear
 from detres.structures import DetectionTarget
 
@@ -71,16 +72,19 @@ class ClassRPN(nn.Module):
 
         An image with fewer positives has more negatives instead, as the RPN's have.
         """
-        thresholds = {"positive_iou": self.positive_iou, "negative_iou": self.negative_iou}
-        return [
-            sample(
-                match(anchors, target, **thresholds, keep_best=True),
-                sample_key,
-                count=self.batch_per_image,
-                positive_fraction=self.positive_fraction,
+        matched = [
+            match_all(
+                anchors,
+                PaddedTargets.of(targets[images]),
+                positive_iou=self.positive_iou,
+                negative_iou=self.negative_iou,
+                keep_best=True,
             )
-            for target, sample_key in zip(targets, sample_keys, strict=True)
+            for images in images_at_once(targets, len(anchors))
         ]
+        return sample_all(
+            torch.cat(matched), sample_keys, count=self.batch_per_image, positive_fraction=self.positive_fraction
+        )
 
     def losses(
         self,
@@ -94,17 +98,18 @@ class ClassRPN(nn.Module):
 
         features: what forward returned. anchors: (T, 4). labels: (N,). Both are divided by batch_per_image × N.
         """
-        counts = [len(each.index) for each in samples]
-        images = torch.repeat_interleave(torch.arange(len(samples)), torch.tensor(counts)).to(features.device)
+        images = torch.cat([torch.full_like(each.index, image) for image, each in enumerate(samples)])
         index = torch.cat([each.index for each in samples])
-        positive = torch.cat([each.positive for each in samples])
+        places = torch.arange(len(index), device=index.device).split([len(each.index) for each in samples])
+        # Places, not a mask: how many there are is known, and a mask would have the device asked.
+        positives = torch.cat([each.of_positives(of_image) for each, of_image in zip(samples, places, strict=True)])
         cells, rows = index // self.per_cell, labels[images] * self.per_cell + index % self.per_cell
         read = features.flatten(2)[images, :, cells]  # (M, channels)
-        logits, deltas = self.logits(read, rows)[:, 0], self.deltas(read[positive], rows[positive])
-        goals = [target.boxes[each.matched[each.positive]] for target, each in zip(targets, samples, strict=True)]
-        objectness = self.objectness_loss(logits, positive)
+        logits, deltas = self.logits(read, rows)[:, 0], self.deltas(read[positives], rows[positives])
+        goals = [target.boxes[each.of_positives(each.matched)] for target, each in zip(targets, samples, strict=True)]
+        objectness = self.objectness_loss(logits, torch.cat([each.positive for each in samples]))
         box = self.box_loss(
-            deltas, anchors[index[positive]].to(deltas.dtype), torch.cat(goals).to(deltas.dtype), self.codec_weights
+            deltas, anchors[index[positives]].to(deltas.dtype), torch.cat(goals).to(deltas.dtype), self.codec_weights
         )
         divisor = self.batch_per_image * len(samples)
         return {"loss_rpn_objectness": objectness / divisor, "loss_rpn_box": box / divisor}

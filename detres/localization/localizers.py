@@ -17,7 +17,7 @@ from detres.detection.model.anchors import AnchorGrid
 from detres.detection.model.losses import BoxLoss
 from detres.localization.class_rpn import Candidates, ClassRPN
 from detres.localization.per_class import PerClassLinear
-from detres.structures import LocalizationBatch
+from detres.structures import LocalizationBatch, move_together
 
 
 class Localizer(nn.Module):
@@ -91,12 +91,14 @@ class RcnnLocalizer(Localizer):
         A crop with a box is a positive, whose box is learned; one without is a negative.
         """
         features = self._features(batch.images)
-        positive = torch.tensor([len(target) > 0 for target in batch.targets], device=features.device)
+        places = torch.tensor([place for place, target in enumerate(batch.targets) if len(target)], dtype=torch.int64)
+        (positives,) = move_together([places], features.device, non_blocking=True)
         logits = self.logits(features, batch.labels)[:, 0]
-        deltas = self.deltas(features[positive], batch.labels[positive])
+        deltas = self.deltas(features[positives], batch.labels[positives])
         goals = torch.cat([target.boxes for target in batch.targets]).to(deltas.dtype)
         references = _square(batch.images, deltas).expand(len(goals), 4)
-        classes = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="sum")
+        positive = torch.zeros_like(logits).index_fill_(0, positives, 1.0)
+        classes = F.binary_cross_entropy_with_logits(logits, positive, reduction="sum")
         box = self.box_loss(deltas, references, goals, self.codec_weights)
         return {"loss_roi_class": classes / len(batch), "loss_roi_box": box / len(batch)}
 
@@ -107,7 +109,7 @@ class RcnnLocalizer(Localizer):
         """
         features = self._features(crops)
         deltas = self.deltas(features, labels)
-        whole = deltas.new_tensor([[0.0, 0.0, 1.0, 1.0]])
+        whole = torch.cat([deltas.new_zeros(1, 2), deltas.new_ones(1, 2)], dim=1)
         return self.logits(features, labels)[:, 0], decode_boxes(deltas, whole, self.codec_weights)
 
     def _features(self, rgb: Tensor) -> Tensor:
@@ -115,5 +117,7 @@ class RcnnLocalizer(Localizer):
 
 
 def _square(images: Tensor, like: Tensor) -> Tensor:
-    """(1, 4), the box of the whole crop."""
-    return like.new_tensor([[0.0, 0.0, images.shape[2], images.shape[1]]])
+    """(1, 4), the box of the whole crop; written on the device, for a copy would be waited for."""
+    square = like.new_zeros(1, 4)
+    square[:, 2], square[:, 3] = images.shape[2], images.shape[1]
+    return square

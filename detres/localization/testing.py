@@ -24,6 +24,7 @@ from detres.data.localization.loaders import whole_pixels
 from detres.detection.model.suppression import suppress
 from detres.errors import WeightsError
 from detres.localization.localizers import ClassRpnLocalizer, RcnnLocalizer
+from detres.structures import move_together
 
 # Of one view and class, boxes that go on to NMS.
 _PRE_NMS = 1000
@@ -82,10 +83,14 @@ class Finder:
         kept = 1 if count == 1 else _PRE_NMS
         found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in batch.image_ids]  # (S, P, 4), (S, P) of each view
         for views in _pieces(batch.views[0], self.pixels_at_once):
-            candidates = self.rpn.candidates(views.pixels.to(device), classes[views.owners].to(device))
+            (asked,) = move_together([classes[views.owners]], device, non_blocking=True)
+            candidates = self.rpn.candidates(views.pixels.to(device, non_blocking=True), asked)
             scores, best = candidates.scores.topk(min(kept, candidates.scores.shape[2]), dim=2)
             boxes = candidates.boxes.gather(2, best[..., None].expand(-1, -1, -1, 4))
-            for owner, of_view, own_scores in zip(views.owners.tolist(), boxes.cpu(), scores.cpu(), strict=True):
+            fetched = torch.cat([boxes, scores[..., None]], dim=3).cpu()  # Once: each time the host waits.
+            for owner, of_view, own_scores in zip(
+                views.owners.tolist(), fetched[..., :4], fetched[..., 4], strict=True
+            ):
                 if not own_scores.isfinite().all():
                     bad = batch.image_ids[owner]
                     raise WeightsError(f"the model's scores of image {bad} are not finite; its weights have diverged")

@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
 
-from detres.boxes import CodecWeights, decode_boxes, encode_boxes
+from detres.boxes import CodecWeights, box_area, decode_boxes, encode_boxes
 from detres.detection.model.named_losses import Loss, find_box_loss, find_objectness_loss
 from detres.distributed import sum_over_ranks, world_size
 from detres.lookup import heeds
 from detres.tables import BOX_LOSSES
 
 Normalizer = Literal["constant", "samples"]
+
+# Added to areas that are divided by.
+_NO_AREA = 1e-7
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,13 @@ def smooth_l1(
 
 
 def giou(deltas: Tensor, references: Tensor, boxes: Tensor, codec_weights: CodecWeights) -> Tensor:
-    """On the decoded boxes. Source: Rezatofighi et al. 2019."""
-    return generalized_box_iou_loss(decode_boxes(deltas, references, codec_weights), boxes, reduction="sum")
+    """On the decoded boxes. Source: Rezatofighi et al. 2019. torchvision's masks would have the device asked."""
+    found = decode_boxes(deltas, references, codec_weights)
+    low, high = torch.minimum(found, boxes), torch.maximum(found, boxes)
+    inner = box_area(torch.cat([high[:, :2], low[:, 2:]], dim=1))
+    hull = box_area(torch.cat([low[:, :2], high[:, 2:]], dim=1))
+    union = box_area(found) + box_area(boxes) - inner
+    return (1 - inner / (union + _NO_AREA) + (hull - union) / (hull + _NO_AREA)).sum()
 
 
 @dataclass(frozen=True)

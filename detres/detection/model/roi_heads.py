@@ -282,7 +282,7 @@ class RoIHeads(nn.Module):
         boxes, scores = self.look(source, proposals)
         if waits(boxes.device):
             found = suppress_classes(
-                boxes,
+                boxes[:, :1] if self.class_agnostic else boxes,
                 scores,
                 counts,
                 source.sizes,

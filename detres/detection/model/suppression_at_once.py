@@ -72,12 +72,12 @@ def suppress_classes(
 ) -> list[tuple[Tensor, Tensor, Tensor]] | None:
     """Detections of each image, at most so many, where classes do not suppress each other.
 
-    boxes: (R, K, 4). scores: (R, K). counts: of the regions of each of N images, R in all. sizes: (N, 2) height and
-    width to clip to. floor, min_size: as of `candidates`.
+    boxes: (R, K, 4), or (R, 1, 4) where a region has the same for all classes. scores: (R, K). counts: of the regions
+    of each of N images, R in all. sizes: (N, 2) height and width to clip to. floor, min_size: as of `candidates`.
     Returns N times boxes (D, 4), scores (D,) and labels (D,), best first; None where an image has more candidates than
     can be held against each other at once.
     """
-    by_image = pad_sequence(list(boxes.split(list(counts))), batch_first=True)  # (N, P, K, 4)
+    by_image = pad_sequence(list(boxes.split(list(counts))), batch_first=True)  # (N, P, K or 1, 4)
     by_image = clip_boxes(by_image, (sizes[:, 0, None, None], sizes[:, 1, None, None]))
     by_score = pad_sequence(list(scores.split(list(counts))), batch_first=True, padding_value=-torch.inf)
     sides = by_image[..., 2:] - by_image[..., :2]
@@ -87,7 +87,8 @@ def suppress_classes(
     looked_at = min(_CANDIDATES, masked.shape[1])
     while True:
         top, index = masked.topk(looked_at, dim=1)
-        chosen = by_image.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
+        places = index if boxes.shape[1] == scores.shape[1] else index // scores.shape[1]
+        chosen = by_image.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, 4))
         labels = index % scores.shape[1]
         kept, told = _settle(
             _rivals(chosen, iou, labels), top > floor, lambda kept: torch.cat([kept.sum(dim=1), totals])

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from torchvision.ops import generalized_box_iou_loss
 
-from detres.boxes import encode_boxes
+from detres.boxes import decode_boxes, encode_boxes
 from detres.detection.model import losses
 from detres.detection.model.losses import BoxLoss, ObjectnessLoss, normalizer
 from detres.errors import ConfigError
@@ -49,6 +50,23 @@ def test_giou_by_hand_knows_no_beta() -> None:
     assert loss(encode_boxes(half, REFERENCES[:1], codec), REFERENCES[:1], half, codec).item() == pytest.approx(
         0.0, abs=1e-5
     )
+
+
+def test_giou_and_its_gradient_are_torchvisions() -> None:
+    """Boxes that overlap, lie apart, and lie within each other."""
+    corner = torch.rand(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 60
+    boxes = torch.cat([corner, corner.flip(0) * 0.5 + corner + 1], dim=1)
+    references = boxes.roll(1, 0)
+    gradients = []
+    for loss in (BoxLoss("giou"), None):
+        deltas = torch.full((64, 4), 0.1, dtype=torch.float64, requires_grad=True)
+        decoded = decode_boxes(deltas, references, UNIT)
+        theirs = generalized_box_iou_loss(decoded, boxes, reduction="sum")
+        total = loss(deltas, references, boxes, UNIT) if loss is not None else theirs
+        torch.testing.assert_close(total, theirs)
+        total.backward()
+        gradients.append(deltas.grad)
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("weight", [None, 3.0])

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from detres.detection.model import suppression_at_once
+from detres.detection.model import roi_heads, suppression_at_once
+from detres.detection.model.box_heads import FcHead
+from detres.detection.model.region_sources import BatchPyramid
 from detres.detection.model.suppression import candidates, suppress
 from detres.detection.model.suppression_at_once import suppress_classes, suppress_levels
 
@@ -80,6 +82,38 @@ def test_classes_together_are_what_each_image_keeps_alone(
     ):
         for got, expected in zip(found, alone(of_image, of_scores, size, most), strict=True):
             assert torch.equal(got, expected)
+
+
+def test_one_box_for_all_classes_of_a_region_is_as_good_as_one_for_each() -> None:
+    corners, _ = random_boxes(35)
+    scores = torch.rand(35, 3, generator=torch.Generator().manual_seed(0))
+    counts, sizes = [30, 5], torch.tensor([[70, 60], [40, 80]])
+    one, each = (
+        suppress_classes(boxes, scores, counts, sizes, floor=0.2, min_size=2.0, iou=0.4, most=100)
+        for boxes in (corners[:, None], corners[:, None].repeat(1, 3, 1))
+    )
+    assert one is not None
+    assert each is not None
+    for found, expected in zip(one, each, strict=True):
+        assert len(set(found[2].tolist())) == 3
+        assert all(torch.equal(got, wanted) for got, wanted in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("agnostic", [True, False])
+def test_a_class_agnostic_head_has_one_box_a_region_suppressed(agnostic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand regions of a thousand classes would be copied, clipped and measured a thousand times."""
+    seen = []
+
+    def suppressed(boxes: Tensor, scores: Tensor, *_: object, **__: object) -> list[object]:
+        seen.append((tuple(boxes.shape), tuple(scores.shape)))
+        return []
+
+    monkeypatch.setattr(roi_heads, "waits", lambda device: True)
+    monkeypatch.setattr(roi_heads, "suppress_classes", suppressed)
+    inside = FcHead(4, 2, convs=0, conv_channels=4, fcs=1, fc_channels=8, norm="none")
+    head = roi_heads.RoIHeads(roi_heads.RoIPooler([8], 2), inside, 3, class_agnostic=agnostic)
+    head.detections(BatchPyramid([torch.zeros(1, 4, 8, 8)], torch.tensor([[64, 64]])), [random_boxes(5)[0]])
+    assert seen == [((5, 1 if agnostic else 3, 4), (5, 3))]
 
 
 @pytest.mark.parametrize("limit", ["_MOST_CANDIDATES", "_PAIRS"])
