@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torchvision.ops import roi_align as torchvision_roi_align
 
-from detres.detection.model.roi_terms import Terms, merged_terms
-from detres.detection.model.roi_terms_at_once import terms_at_once
+from detres.detection.model.roi_terms import Terms, merged_terms, terms_at_once
 from detres.detection.model.suppression_at_once import waits
 from detres.errors import ConfigError
 

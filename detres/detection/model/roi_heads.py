@@ -27,7 +27,7 @@ from detres.detection.model.matching import NEITHER, Sample, flat_index, match_a
 from detres.detection.model.padded_targets import PaddedTargets
 from detres.detection.model.region_sources import BatchPyramid, RegionSource
 from detres.detection.model.roi_align import precision_of, roi_align, takes_rows
-from detres.detection.model.roi_terms_at_once import number_of_terms
+from detres.detection.model.roi_terms import number_of_terms
 from detres.detection.model.suppression import candidates, suppress
 from detres.detection.model.suppression_at_once import suppress_classes, waits
 from detres.structures import DetectionTarget

@@ -10,7 +10,7 @@ import torch
 from detres.detection.model import roi_align as module
 from detres.detection.model.roi_align import roi_align, takes_rows
 from detres.detection.model.roi_heads import RoIPooler
-from detres.detection.model.roi_terms_at_once import number_of_terms, terms_at_once
+from detres.detection.model.roi_terms import number_of_terms, terms_at_once
 from tests.detection.model import test_roi_align as by_kernel
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
