@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detres.backbones.architectures import VggArchitecture
+from detres.backbones.averaging import averaged
 from detres.backbones.network import Network, NetworkBackbone
 from detres.backbones.norms import Norm, conv_norm, frozen, make_norm
 from detres.structures import FeatureSpec, PixelStats
@@ -121,7 +122,7 @@ class VggLayers(Network):
 
     def _fc7(self, cells: Tensor) -> Tensor:
         """(N, C, rows, columns) -> (N, fc_channels)."""
-        x = F.adaptive_avg_pool2d(cells, BINS).flatten(1)
+        x = averaged(cells, BINS).flatten(1)
         for layer in self.classifier[:_CLASSES]:
             x = layer(x)
         return x

@@ -73,7 +73,7 @@ class RoiConfig(Section):
     aligned: bool = True
     """Shift by half a cell, so that RoIAlign reads where the box lies; torchvision's models do not."""
     roi_align: Literal["auto", "rows", "torchvision"] = "auto"
-    """The implementation; auto: by device."""
+    """The implementation; auto: rows on CPUs and with training.deterministic, torchvision's kernel elsewhere."""
     positive_iou: float = Field(default=0.5, gt=0.0, le=1.0)
     """Proposals that overlap an object by this IoU or more learn its class and box; others may learn to be
     background."""
@@ -283,3 +283,12 @@ class Config(ExperimentConfig):
     """How long is trained, on how many images at once, and what is kept and told of it."""
     test: TestConfig = TestConfig()
     """How the detector is asked, in evaluations and predictions."""
+
+    @model_validator(mode="after")
+    def _gradients_repeat(self) -> Self:
+        if self.training.deterministic and self.model.roi.roi_align == "torchvision":
+            raise ValueError(
+                "training.deterministic=true does not go with model.roi.roi_align=torchvision, which adds gradients in "
+                "any order on GPUs; take auto or rows"
+            )
+        return self

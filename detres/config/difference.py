@@ -10,11 +10,12 @@ from detres.config.sections import ExperimentConfig
 from detres.errors import ConfigError
 
 # How long, how often a line is written, and on what machine: none of them changes what a step computes.
-# (Another per_device_batch changes the order of a sum, as another number of devices does.)
+# (Another per_device_batch changes the order of a sum, as another number of devices does, and as deterministic may.)
 MAY_CHANGE = frozenset(
     {
         "training.steps",
         "training.per_device_batch",
+        "training.deterministic",
         "training.log_every",
         "training.checkpoint_every",
         "training.keep_every",

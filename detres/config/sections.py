@@ -124,6 +124,9 @@ class TrainingConfig(Section):
     channels_last: bool = True
     """Keep maps with their channels innermost in memory, which convolutions are faster on; the results are the
     same."""
+    deterministic: bool = False
+    """Take algorithms alone that give the same bits each time, on the same device and versions; mostly slower on GPUs,
+    where without it some sums are added in any order."""
     compile: bool = False
     """Compile the network by torch.compile: minutes at the start, faster steps."""
     ema: float = Field(default=0.0, ge=0.0, lt=1.0)

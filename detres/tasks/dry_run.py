@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,9 +17,11 @@ from detres.distributed import local_device
 from detres.reporter import SILENT, Reporter
 from detres.tables import DRY_RUNS
 from detres.tasks.runs.assembly import in_steps, optimizer_of, schedule_of
+from detres.training.deterministic import deterministic, what_it_costs
 
 if TYPE_CHECKING:
     from detres.tasks.runs.opened_model import OpenedModel
+    from detres.tasks.runs.parts import DryParts
     from detres.training.loop import Batch
 
 
@@ -41,12 +43,18 @@ def dry_run(
         from detres.training.logging.making import make_loggers
 
         make_loggers(sorted(others))  # What cannot be made is told; a dry run starts none.
-    parts = DRY_RUNS[config.task](config, weights, where, reporter, data_is_stated)
+    with deterministic(config.training.deterministic, where):
+        _say_and_try(DRY_RUNS[config.task](config, weights, where, reporter, data_is_stated), config, where, reporter)
+
+
+def _say_and_try(parts: DryParts[Any], config: AnyConfig, where: torch.device, reporter: Reporter) -> None:
     if parts.images is not None:
         config = in_steps(config, len(parts.images), reporter)
     reporter.say(dump_config(config).rstrip())
     say_schedule(config, reporter)
     say_size(parts.model, config, reporter)
+    if config.training.deterministic:
+        reporter.say(what_it_costs(where))
     batch = parts.batch.to(where)
     with computing_in(config.training.precision, where):
         losses = _one_step(parts.model, config, batch)

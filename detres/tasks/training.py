@@ -36,6 +36,7 @@ from detres.tasks.runs.assembly import in_steps, optimizer_of, schedule_of
 from detres.tasks.runs.output_folders import make_folder
 from detres.tasks.runs.parts import Start, TrainingParts
 from detres.tasks.runs.run_config import CONFIG_FILE, run_config
+from detres.training.deterministic import deterministic, what_it_costs
 from detres.training.ema import MovingAverage
 from detres.training.logging.logger import Logger
 from detres.training.logging.making import check_logger, make_loggers
@@ -67,7 +68,7 @@ def train(
     """
     where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
     check_precision(config.training.precision, where, "training.precision")
-    with process_group(where), ExitStack() as stack:
+    with process_group(where), deterministic(config.training.deterministic, where), ExitStack() as stack:
         if not is_main():
             reporter = SILENT
         loggers = _loggers_on_main(config, logs)
@@ -113,6 +114,8 @@ def train(
             if device is None and where.type == "cpu" and (why := unused_gpu()):
                 reporter.say(f"warning: {why}")
         reporter.say(f"device: {described(where, world_size())}")
+        if config.training.deterministic:
+            reporter.say(what_it_costs(where))
         finished = _run(parts, config, run, where, found, loggers, reporter)
         if is_main() and parts.publish is not None:
             patiently(

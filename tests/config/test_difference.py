@@ -42,3 +42,10 @@ def test_a_caller_may_allow_more():
 
 def test_every_key_that_may_change_is_one():
     assert {".".join(key) for key in all_keys(Config)} >= MAY_CHANGE
+
+
+def test_a_run_may_go_on_with_algorithms_that_repeat_or_without():
+    """It changes no step but for the order of sums; from there on the run repeats, not as a whole."""
+    old, new = (Config(training={"deterministic": asked}) for asked in (False, True))
+    check_resumable(old, new, "runs/x")
+    check_resumable(new, old, "runs/x")

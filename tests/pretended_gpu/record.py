@@ -26,18 +26,20 @@ _FREE = re.findall(
 
 @dataclass
 class Record:
-    """waits, mixed: (line, what). kernels: by line. copies: to the device, by line and kind."""
+    """waits, mixed: (line, what). kernels: by line. copies: to the device, by line and kind. operators: by name."""
 
     waits: Counter[tuple[str, str]] = field(default_factory=Counter)
     kernels: Counter[str] = field(default_factory=Counter)
     copies: Counter[tuple[str, str]] = field(default_factory=Counter)
     mixed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    operators: Counter[str] = field(default_factory=Counter)
 
     def clear(self) -> None:
-        for counter in (self.waits, self.kernels, self.copies, self.mixed):
+        for counter in (self.waits, self.kernels, self.copies, self.mixed, self.operators):
             counter.clear()
 
     def operator(self, name: str, line: str) -> None:
+        self.operators[name] += 1
         if name not in _FREE:
             self.kernels[line] += 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -26,7 +26,8 @@ from detres.detection.model.losses import BoxLoss, Normalizer, normalizer
 from detres.detection.model.matching import NEITHER, Sample, flat_index, match_all, sample_all
 from detres.detection.model.padded_targets import PaddedTargets
 from detres.detection.model.region_sources import BatchPyramid, RegionSource
-from detres.detection.model.roi_align import roi_align
+from detres.detection.model.roi_align import precision_of, roi_align, takes_rows
+from detres.detection.model.roi_terms import number_of_terms
 from detres.detection.model.suppression import candidates, suppress
 from detres.detection.model.suppression_at_once import suppress_classes, waits
 from detres.structures import DetectionTarget
@@ -72,27 +73,38 @@ class RoIPooler(nn.Module):
         """
         if len(self.strides) == 1:
             return self._align(pyramid[0], rois, image_index, self.strides[0])
-        indices = self._rois_of_levels(self.levels(rois))
+        shares = self._shares_of_levels(rois.detach().to(precision_of(pyramid[0])), self.levels(rois))
         # Levels without RoIs are pooled too: every parameter is touched in every step, on every rank.
         parts = [
-            self._align(features, rois[index], image_index[index], stride)
-            for features, index, stride in zip(pyramid, indices, self.strides, strict=False)
+            self._align(features, rois[index], image_index[index], stride, total)
+            for features, (index, total), stride in zip(pyramid, shares, self.strides, strict=False)
         ]
         pooled = parts[0].new_empty(rois.shape[0], *parts[0].shape[1:])
         # Each is written to its place: to concatenate and then gather them would move every value once more.
-        for index, part in zip(indices, parts, strict=True):
+        for (index, _), part in zip(shares, parts, strict=True):
             pooled[index] = part
         return pooled
 
-    def _rois_of_levels(self, levels: Tensor) -> list[Tensor]:
-        """Which RoIs each level has: of (R,), L tensors. The device is waited for once, whatever L is."""
-        numbers = range(len(self.strides))
-        if not waits(levels.device):
-            return [(levels == level).nonzero().squeeze(1) for level in numbers]
-        counts = torch.stack([(levels == level).sum() for level in numbers]).tolist()
-        return list(levels.argsort(stable=True).split(counts))
+    def _shares_of_levels(self, rois: Tensor, levels: Tensor) -> list[tuple[Tensor, int | None]]:
+        """Which RoIs each level has, of (R,) levels, and how many terms these are, where that has to be asked.
 
-    def _align(self, features: Tensor, rois: Tensor, image_index: Tensor, stride: int) -> Tensor:
+        rois: (R, 4) as they are pooled. The device is waited for once, whatever L is.
+        """
+        of_level = [levels == level for level in range(len(self.strides))]
+        if not waits(levels.device):
+            return [(here.nonzero().squeeze(1), None) for here in of_level]
+        asked = [here.sum() for here in of_level]
+        if takes_rows(self.method, rois.device):
+            for here, stride in zip(of_level, self.strides, strict=True):
+                terms = number_of_terms(rois, self.pool, 1.0 / stride, self.sampling_ratio, self.aligned)
+                asked.append(torch.where(here, terms, 0).sum())
+        counts = torch.stack(asked).tolist()
+        counts, totals = counts[: len(of_level)], counts[len(of_level) :]
+        return list(zip_longest(levels.argsort(stable=True).split(counts), totals))
+
+    def _align(
+        self, features: Tensor, rois: Tensor, image_index: Tensor, stride: int, total: int | None = None
+    ) -> Tensor:
         return roi_align(
             features,
             rois,
@@ -102,6 +114,7 @@ class RoIPooler(nn.Module):
             sampling_ratio=self.sampling_ratio,
             aligned=self.aligned,
             method=self.method,
+            total=total,
         )
 
 
