@@ -231,7 +231,8 @@ def _problem_lines(problems: Sequence[Problem]) -> list[str]:
 
 
 def _print(lines: Sequence[str]) -> None:
-    print("\n".join(map(spelled_out, lines)))
+    for text in lines:
+        print("\n".join(map(spelled_out, text.split("\n"))))
 
 
 def _counted(counts: Mapping[Any, int]) -> str:

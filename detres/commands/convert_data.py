@@ -39,14 +39,19 @@ def run(arguments: argparse.Namespace) -> None:
     from detres.config.loading import Layer, of_schema, read_override, resolve
     from detres.data.detection.datasets import load_split
     from detres.data.writing.writing import write_set
+    from detres.errors import ConfigError
+    from detres.tasks.runs.output_folders import inside
     from detres.tasks.runs.told_problems import problem_lines
 
     reporter = on_terminal()
     layers = layers_of(arguments, "detection", reporter)
-    if layers[-1].origin == "made":  # Nobody has said that images be set apart.
+    undescribed = layers[-1].origin == "made"
+    if undescribed:  # Nobody has said that images be set apart.
         layers.append(Layer(str(arguments.data), {"data": {"val_fraction": 0.0, "val_groups": "none"}}))
     overrides = [read_override(text) for text in arguments.overrides]
     data = of_schema(resolve([*layers, *overrides], use=on_data_alone()), Config).data
+    if undescribed and data.root is not None and inside(arguments.out, data.root):  # What lies there is the set.
+        raise ConfigError(f"OUT {arguments.out} lies in the set itself, {data.root}; name a folder beside it")
     splits = {split: load_split(data, split) for split in _named(data)}
     for split, images in splits.items():
         reporter.say(f"{split}: {set_in_words(len(images), len(images.boxes), len(images.class_names))}")

@@ -14,7 +14,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidatorFuncti
 from pydantic_core import CoreSchema, core_schema
 
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(epochs?|%)")
-_PATTERN = r"^\s*(\d+(\.\d+)?|\.\d+)\s*(epochs?|%)\s*$"
+_PATTERN = r"^\s*((\d+(\.\d+)?|\.\d+)\s*epochs?|(100(\.0+)?|\d{1,2}(\.\d+)?|\.\d+)\s*%)\s*$"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def _check(value: Any, check_steps: ValidatorFunctionWrapHandler) -> int | str:
     written = _WRITTEN.fullmatch(value.strip())
     if written is None or float(written[1]) <= 0.0:
         raise ValueError(f"got {value[:40]!r}, expected a number of steps, or text such as '1 epoch' or '10 %'")
+    if written[2] == "%" and float(written[1]) > 100.0:
+        raise ValueError(f"got {value[:40]!r}, expected 100 % of the run at most")
     return f"{written[1]} {written[2]}"
 
 

@@ -226,6 +226,22 @@ def _checked(schema: type[AnySection], values: Mapping[str, Any], layers: Sequen
         raise ConfigError("\n".join(_locate(path, sentence, layers) for path, sentence in problems)) from None
 
 
+def refuse_wrong_values(task: str, stated: Sequence[Layer]) -> None:
+    """Raise ConfigError for keys that no config of the task has, and values that they never take.
+
+    For before a set is read, which may take long. What depends on other keys is left to `resolve`.
+    """
+    schema = SCHEMAS[task]
+    keys = [key for layer in stated for key in leaves(layer.values)]
+    try:
+        schema.model_validate(_laid_over(schema, stated))
+    except ValidationError as error:
+        found = describe_problems(error, schema)
+        own = [(path, sentence) for path, sentence in found if any(path[: len(key)] == key for key in keys)]
+        if own:
+            raise ConfigError("\n".join(_locate(path, sentence, stated) for path, sentence in own)) from None
+
+
 def _task_in(layers: Sequence[Layer]) -> str:
     tasks = [layer.values["task"] for layer in layers if "task" in layer.values]
     return str(tasks[-1]) if tasks else "detection"

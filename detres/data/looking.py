@@ -41,6 +41,13 @@ class Look:
         return f"{least}{len(names)} {what}{'' if len(names) == 1 else 's'}"
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def look(place: Path) -> Look:
     """A look at a folder; at nothing where there is none. Raises DataError where it cannot be read."""
     folders: list[str] = []
@@ -53,7 +60,7 @@ def look(place: Path) -> Look:
                     whole = False
                     break
                 if not is_hidden(entry.name):
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    (folders if _is_folder(entry) else files).append(entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return Look(place)
     except OSError as error:

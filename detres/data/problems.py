@@ -70,5 +70,11 @@ class Problem:
     detail: str
     costs_image: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The file, and what is wrong with it, for people; a name with a line break is one line."""
+        name = self.file.replace("\n", "\\n")
+        return readable(f"{name}: {self.detail}")
+
     def __str__(self) -> str:
-        return readable(f"{self.kind}: {self.file}: {self.detail}")
+        return f"{self.kind}: {self.shown}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -68,6 +69,8 @@ def train(
     """
     where, run = local_device(device), Path(out or f"runs/{safe_name(config.recipe or config.task)}")
     check_precision(config.training.precision, where, "training.precision")
+    if config.data.root is not None and os.path.realpath(run) == os.path.realpath(config.data.root):
+        raise ConfigError(f"--out {run}: it is the folder of the images (data.root); name another for the run")
     with process_group(where), deterministic(config.training.deterministic, where), ExitStack() as stack:
         if not is_main():
             reporter = SILENT

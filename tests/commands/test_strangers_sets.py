@@ -234,6 +234,72 @@ def test_pictures_that_a_table_does_not_name_are_told(done: Done, birds: Path) -
     assert "not named" not in whole(done, birds)
 
 
+def test_a_table_with_bad_rows_at_its_beginning_is_one_all_the_same(done: Done, birds: Path) -> None:
+    for number in range(6):
+        (birds / f"p{number}.xml").unlink()
+    rows = "p0.jpg,120,90,ball,10,10,50,30\np1.jpg,120,90,box,1,1,30\np2.jpg,120,90,box,a,1,30,40\n"
+    (birds / "train.csv").write_text(f"filename,width,height,class,xmin,ymin,xmax,ymax\n{rows}")
+    told = whole(done, birds)
+    assert "read as csv" in told
+    assert "annotation malformed: train.csv: line 3: " in told
+    assert "annotation malformed: train.csv: line 4: " in told
+
+
+def test_a_problem_of_several_lines_has_them(done: Done, birds: Path) -> None:
+    (birds / "train").mkdir()
+    (birds / "val").mkdir()
+    for number in range(6):
+        split = "val" if number == 5 else "train"
+        for ending in ("jpg", "xml"):
+            (birds / f"p{number}.{ending}").rename(birds / split / f"p{number}.{ending}")
+    file = birds / "val" / "p5.xml"
+    file.write_text(file.read_text().replace("<xmax>50", "<xmax>5"))
+    told = done("check_data", "--data", birds)
+    assert "so there is nothing to measure:\n  box without area: val/p5.jpg: " in told
+    assert "\\n" not in told
+
+
+def test_a_name_of_two_lines_is_told_in_one(done: Done, birds: Path, tmp_path: Path) -> None:
+    picture(birds / "new\nline.jpg")
+    assert "annotation missing: new\\nline.jpg: " in whole(done, birds)
+    told = done("convert_data", birds, tmp_path / "out", "--to", "yolo")
+    assert "annotation missing, such as new\\nline.jpg: " in told
+
+
+def test_a_link_that_leads_to_itself_is_a_picture_that_is_missing(done: Done, birds: Path) -> None:
+    (birds / "p0.jpg").unlink()
+    (birds / "p0.jpg").symlink_to("p0.jpg")
+    told = whole(done, birds)
+    assert ", 5 images of " in told
+    assert "p0.jpg" in told
+
+
+def test_an_annotation_file_in_annotations_has_its_pictures_beside_that(
+    done: Done, birds: Path, tmp_path: Path
+) -> None:
+    done("convert_data", birds, tmp_path / "coco", "--to", "coco")
+    (file,) = (tmp_path / "coco").rglob("*.json")
+    (tmp_path / "own" / "annotations").mkdir(parents=True)
+    shutil.copy(file, tmp_path / "own" / "annotations" / "instances_train.json")
+    (tmp_path / "own" / "images").mkdir()
+    for each in (tmp_path / "coco").rglob("*.jpg"):
+        shutil.copy(each, tmp_path / "own" / "images")
+    told = whole(done, tmp_path / "own" / "annotations" / "instances_train.json")
+    assert ", 6 images of " in told
+
+
+def test_nothing_is_written_among_the_pictures(refused: Refused, birds: Path) -> None:
+    message = refused("convert_data", birds, birds / "in" / "it", "--to", "yolo")
+    assert f"OUT {birds / 'in' / 'it'} lies in the set itself, {birds}; name a folder beside it" in message
+    message = refused("train_det", "--cfg", "shapes_r18", f"data.root={birds}", "--out", birds)
+    assert f"--out {birds}: it is the folder of the images (data.root); name another for the run" in message
+
+
+def test_a_slip_of_the_pen_is_told_before_the_set_is_read(refused: Refused, birds: Path, capsys: Any) -> None:
+    refused("train_det", "--data", birds / "none", "training.precision=fp32")
+    refused("train_det", "--data", birds / "none", "--time", "0m")
+
+
 def test_a_class_s_name_turns_no_line_around(done: Done, birds: Path) -> None:
     xml(birds / "p0.xml", ("ca\u202et",))
     told = whole(done, birds)
@@ -270,7 +336,7 @@ def test_blanks_around_a_class_are_none_of_its_name(done: Done, birds: Path) -> 
 
 def test_one_photo_and_time_that_says_no_unit(refused: Refused, birds: Path) -> None:
     assert refused("train_det", "--data", birds, "--time", "2").endswith(
-        "--time 2: expected a time such as 2h, 90m or 1h30m\n"
+        "--time 2: expected a time above 0, such as 2h, 90m or 1h30m\n"
     )
     for number in range(1, 6):
         (birds / f"p{number}.jpg").unlink()

@@ -5,7 +5,15 @@ import pytest
 from detres.config import finding, loading
 from detres.config.detection_schema import Config
 from detres.config.finding import find_config, list_configs
-from detres.config.loading import Layer, dump_config, load_config, read_config, resolve
+from detres.config.loading import (
+    Layer,
+    dump_config,
+    load_config,
+    read_config,
+    read_override,
+    refuse_wrong_values,
+    resolve,
+)
 from detres.errors import ConfigError
 from detres.tables import SCHEDULES
 
@@ -229,3 +237,23 @@ def test_contradictions_of_a_classification_config_are_refused():
     assert "loss.target_threshold is a choice of loss.name=bce" in problem(loss={"target_threshold": 0.2})
     odd = problem(loss={"mixup": 0.2}, training={"batch": 6, "per_device_batch": 3})
     assert "mix images in pairs, and a device takes 3 at once" in odd
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training.precision=fp32", r"training\.precision: got 'fp32', expected one of float32, bf16, float16"),
+        ("training.epochss=3", "training.epochss is unknown; did you mean training.epochs?"),
+        ("training.batch=two", "training.batch: got 'two', expected a whole number"),
+        ("schedule.warmup_steps=110 %", "expected 100 % of the run at most"),
+    ],
+)
+def test_a_value_that_no_set_makes_right_is_refused_before_one_is_read(text, message):
+    with pytest.raises(ConfigError, match=message):
+        refuse_wrong_values("detection", [read_override(text)])
+
+
+def test_what_depends_on_other_keys_waits_for_them():
+    for text in ("data.difficult=positive", "model.backbone.output_stride=16", "schedule.name=plateau"):
+        refuse_wrong_values("detection", [read_override(text)])
+    refuse_wrong_values("classification", [])

@@ -27,13 +27,17 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
     from detres.config.key_effects import in_training, in_training_from_weights
-    from detres.config.loading import read_config
+    from detres.config.loading import read_config, read_override, refuse_wrong_values
+    from detres.tasks.detection.finetune.time_limit import seconds_of
 
     reporter = on_terminal()
     goes_on = not arguments.cfg and _goes_on(arguments)
     fits = task == "detection" and bool(arguments.data) and not arguments.cfg and not goes_on
     cfg = arguments.cfg or (FINETUNE if fits else _config_of_run(arguments))
     task = check_task(cfg, task, "train")
+    refuse_wrong_values(task, [read_override(text) for text in arguments.overrides])
+    if arguments.time is not None:
+        seconds_of(arguments.time)
     layers = layers_of(arguments, task, reporter)
     if goes_on:
         layers = layers[1:]  # The first clears what --data leaves open, which is the run's to say.

@@ -31,6 +31,11 @@ def renamed_lines(paths: Sequence[Path], chosen: Sequence[str]) -> list[str]:
     return [f"{len(changed)} names are no names of files on every system: {first}"]
 
 
+def inside(folder: Path, other: str | Path) -> bool:
+    """Whether a folder, there or not yet, is another or lies in it."""
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(other))
+
+
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is not there yet: before the work, so that an hour of it is not lost at its end.
 

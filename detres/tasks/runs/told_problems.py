@@ -25,7 +25,7 @@ def describe_lost(name: str, lost: Collection[Problem]) -> str:
 def problem_lines(problems: Collection[Problem]) -> list[str]:
     """A warning for each kind of problem: how many there are, and one of them."""
     return [
-        f"warning: {count} × {kind}, such as {example.file}: {example.detail} (check_data lists them all)"
+        f"warning: {count} × {kind}, such as {example.shown} (check_data lists them all)"
         for kind, count in _counts(problems).items()
         for example in [next(problem for problem in problems if problem.kind == kind)]
     ]

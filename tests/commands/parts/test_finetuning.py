@@ -55,7 +55,7 @@ def test_a_time_beside_a_config_is_told(photos, capsys):
 
 def test_a_time_that_is_none_is_told_before_anything_is_read(photos, capsys):
     assert run("--time", "soon") == 2
-    assert "--time soon: expected a time such as 2h" in capsys.readouterr().err
+    assert "--time soon: expected a time above 0, such as 2h" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -55,9 +55,11 @@ def _of_roboflow(folder: Path) -> Recognized | None:
 
 
 def _of_file(file: Path) -> Recognized:
-    """One file is the split that its name tells, else train."""
-    splits: dict[SplitName, tuple[str, ...]] = {split_of(file.stem) or "train": (file.name,)}
-    return Recognized(file.parent, "an annotation file", **splits)
+    """One file is the split that its name tells, else train. The pictures of one in annotations/ lie beside that."""
+    root = file.parent.parent if file.parent.name.lower() == "annotations" else file.parent
+    named = file.relative_to(root).as_posix()
+    splits: dict[SplitName, tuple[str, ...]] = {split_of(file.stem) or "train": (named,)}
+    return Recognized(root, "an annotation file", **splits)
 
 
 def is_coco_folder(folder: Path) -> bool:

@@ -15,7 +15,7 @@ def seconds_of(text: str) -> float:
     written = _WRITTEN.fullmatch(text.strip().lower().replace(" ", ""))
     seconds = sum(_UNITS[unit] * float(value) for unit, value in written.groupdict().items() if value) if written else 0
     if not seconds:
-        raise ConfigError(f"--time {text}: expected a time such as 2h, 90m or 1h30m")
+        raise ConfigError(f"--time {text}: expected a time above 0, such as 2h, 90m or 1h30m")
     return seconds
 
 

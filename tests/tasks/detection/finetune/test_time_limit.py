@@ -16,7 +16,7 @@ def test_times_as_people_write_them(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "2", "h", "2 hours", "-1h", "0h", "30m1h", "1:30"])
 def test_what_is_no_time_is_told(text):
-    with pytest.raises(ConfigError, match="expected a time such as 2h, 90m or 1h30m"):
+    with pytest.raises(ConfigError, match="expected a time above 0, such as 2h, 90m or 1h30m"):
         seconds_of(text)
 
 

@@ -38,9 +38,11 @@ def _looks(file: Path) -> bool:
         return False  # numbers behind an image may be anything
     if form is not None and form.headers and is_prediction(rows[0][1]):
         return False
-    # A header may be anyone's: the first rows are to be boxes, too.
-    read = [form.read(cells) for _, cells in rows[form.headers : form.headers + 20]] if form is not None else []
-    return bool(read) and sum(isinstance(entry, Entry | NoBox) for entry in read) * 2 > len(read)
+    if form is None:
+        return False
+    # A header may be anyone's: one of the first rows is to be a box, too; where nothing says so, most of them.
+    read = [isinstance(form.read(cells), Entry | NoBox) for _, cells in rows[form.headers : form.headers + 20]]
+    return any(read) if form.headers else sum(read) * 2 > len(read)
 
 
 def _subsets(file: Path) -> list[str]:
