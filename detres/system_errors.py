@@ -50,6 +50,8 @@ _OF_A_DEVICE = re.compile(r"\b(CUDA|CUDNN|HIP|MPS)\b")
 
 def system_message(error: BaseException) -> str | None:
     """What, where and how to mend it; None where the error is none of the machine's."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's; not imported for it
+        return _message_of_device(error)
     if out_of_memory(error) and getattr(error, "filename", None) is None:
         return _message_of_memory(error)
     if not isinstance(error, OSError) or error.errno not in MENDS or error.errno == errno.EAGAIN:
@@ -77,6 +79,14 @@ def _message_of_memory(error: BaseException) -> str:
     return (
         f"not enough memory{f' ({said})' if said else ''}; a limit (ulimit -v, ulimit -u, the container's) or other "
         "programs leave too little: raise it, or set fewer data.workers, a smaller batch or smaller images"
+    )
+
+
+def _message_of_device(error: BaseException) -> str:
+    said = ". ".join(str(error).split(". ")[:2])[:300]
+    return (
+        f"not enough memory of the GPU ({said}); take fewer images at once (training.per_device_batch, test.batch), "
+        "smaller ones (data.shortest_side), training.precision=bf16, or free what others hold of it (nvidia-smi)"
     )
 
 

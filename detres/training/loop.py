@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Protocol, Self
 
@@ -23,6 +24,7 @@ from detres.distributed import rank, world_size
 from detres.draws import Purpose, key
 from detres.precision import Precision
 from detres.training.ahead import on_device
+from detres.training.device_memory import learned_within_memory
 from detres.training.ema import MovingAverage
 from detres.training.finite import FiniteGuard, LossRecord
 from detres.training.loss_scaling import LossScaling
@@ -88,12 +90,13 @@ def train_steps(
         nothing of it is read from the device yet.
     seed: torch's global generator (dropout, drop path of timm's models) is reseeded from it for every micro-batch, so
         that nothing depends on where a run began.
-    Raises NonFiniteLoss at the first due step after a loss or a gradient was not finite; weights, averages and buffers
-    are then those from before the first such step.
+    Raises DeviceMemoryFull where a micro-batch does not fit, and NonFiniteLoss at the first due step after a loss or a
+    gradient was not finite; weights, averages and buffers are then those from before the first such step.
     """
     model.train()
     guard, record, clock = FiniteGuard(model, device), LossRecord(), _Clock()
     autocast = computing_in(precision, device)
+    learn = partial(_backward, model, accumulate=accumulate, autocast=autocast, scaling=scaling)
     # Not one more than is learned from: what comes behind may not even be readable.
     there = on_device(islice(batches, (steps - start_step) * accumulate), device)
     try:
@@ -108,7 +111,7 @@ def train_steps(
                 # The same micro-batch draws the same wherever a run began, and ranks draw apart.
                 torch.manual_seed(key(seed, Purpose.DROP_PATH, step, rank() * accumulate + place))
                 with _synchronized_if(model, place == accumulate - 1):
-                    losses, others = _backward(model, batch, accumulate, autocast, scaling)
+                    losses, others = learned_within_memory(learn, batch, model, device)
                 record.add_micro_batch(step + 1, batch.image_ids, losses, others)
                 measurements.append(others)
             norm, left_out = gradient_norm(optimizer), None
