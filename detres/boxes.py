@@ -52,7 +52,7 @@ def covered_share(boxes: Tensor, regions: Tensor) -> Tensor:
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
     """part / whole; 0 where the whole is 0, or no number."""
-    return torch.where(whole > 0, part / whole, 0.0)
+    return (part / whole).nan_to_num_(nan=0.0, posinf=0.0)
 
 
 def clip_boxes(boxes: Tensor, size: Tensor | tuple[int, int] | tuple[Tensor, Tensor]) -> Tensor:

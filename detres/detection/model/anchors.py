@@ -16,6 +16,10 @@ from torch import Tensor, nn
 SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
 
 
+_MOST_KEPT = 8
+"""Sizes of images whose anchors are kept on a device, the last ones: 4 MB each at 800 x 1333."""
+
+
 def default_sizes(levels: int) -> tuple[tuple[float, ...], ...]:
     """All five sizes on a single level, or one size on each of five."""
     if levels == 1:
@@ -86,9 +90,23 @@ class AnchorGrid(nn.Module):
         for level, (level_sizes, stride) in enumerate(zip(sizes, strides, strict=True)):
             cell = cell_anchors(level_sizes, ratios, rounded=rounded, order=order) + offset * stride
             self.register_buffer(f"cell{level}", cell, persistent=False)
+        self._kept: dict[tuple[object, ...], list[Tensor]] = {}
 
     def forward(self, maps: Sequence[Tensor], image_size: tuple[int, int]) -> list[Tensor]:
-        """maps: L tensors (N, C, H, W). image_size: padded (height, width). Returns L tensors (H*W*A, 4)."""
+        """maps: L tensors (N, C, H, W). image_size: padded (height, width). Returns L tensors (H*W*A, 4).
+
+        They are kept for the next image of the same size, and are not to be written to.
+        """
+        if self.cell0.device.type == "cpu" or torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
+            return self._laid(maps, image_size)  # Quickly made, not there to be kept, or of no use in training.
+        sizes = (image_size, tuple(features.shape[-2:] for features in maps), self.cell0.device, self.cell0.dtype)
+        if sizes not in self._kept:
+            if len(self._kept) == _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[sizes] = self._laid(maps, image_size)
+        return list(self._kept[sizes])
+
+    def _laid(self, maps: Sequence[Tensor], image_size: tuple[int, int]) -> list[Tensor]:
         anchors = []
         for level, (features, stride) in enumerate(zip(maps, self.strides, strict=True)):
             height, width = features.shape[-2:]

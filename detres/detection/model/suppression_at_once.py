@@ -19,6 +19,7 @@ from detres.boxes import box_iou, clip_boxes
 
 # Overlaps that are computed at once, with some tensors of as many beside them: 128 MiB of float32.
 _OVERLAPS = 2**25
+_MOST_OVERLAPS = 2**28
 # Pairs of boxes that are kept in mind at once, a byte each and as much again in every round.
 _PAIRS = 2**29
 # Rounds before the device is asked whether all is settled; most chains of boxes that decide on each other are shorter.
@@ -123,6 +124,13 @@ def _settle(rivals: Tensor, valid: Tensor, ask: Callable[[Tensor], Tensor]) -> t
         rounds, done = done, done + done
 
 
+def _overlaps_on(device: torch.device) -> int:
+    """As many as take, with those beside them, a thirtieth of a GPU's memory: it starts fewer kernels for more."""
+    if device.type != "cuda":
+        return _OVERLAPS
+    return max(_OVERLAPS, min(torch.cuda.get_device_properties(device).total_memory // 512, _MOST_OVERLAPS))
+
+
 def _rivals(boxes: Tensor, iou: float, labels: Tensor | None = None) -> Tensor:
     """Of groups (G, B, 4), whether row's box is overlapped by more than iou by column's, which comes before: (G, B, B).
 
@@ -131,8 +139,9 @@ def _rivals(boxes: Tensor, iou: float, labels: Tensor | None = None) -> Tensor:
     """
     groups, count = boxes.shape[:2]
     rivals = torch.empty(groups, count, count, dtype=torch.bool, device=boxes.device)
-    some = max(1, _OVERLAPS // max(1, count * count))
-    rows = max(1, min(count, _OVERLAPS // max(1, count)))
+    bound = _overlaps_on(boxes.device)
+    some = max(1, bound // max(1, count * count))
+    rows = max(1, min(count, bound // max(1, count)))
     for group in range(0, groups, some):
         of_groups = boxes[group : group + some]
         for row in range(0, count, rows):

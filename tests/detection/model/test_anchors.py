@@ -82,3 +82,30 @@ def test_every_level_needs_its_map() -> None:
 def test_levels_must_share_the_number_of_anchors() -> None:
     with pytest.raises(ValueError, match="same number of sizes"):
         AnchorGrid([[32, 64], [128]], (8, 16))
+
+
+def test_anchors_are_kept_on_a_device_for_images_of_the_last_sizes(monkeypatch):
+    grid = AnchorGrid([[8.0]], [4]).to("meta")
+    laid, lay = [], grid._laid
+    monkeypatch.setattr(grid, "_laid", lambda maps, size: laid.append(size) or lay(maps, size))
+
+    def ask(side):
+        return grid([torch.empty(1, 1, side, side, device="meta")], (4 * side, 4 * side))
+
+    assert ask(3)[0] is ask(3)[0]
+    assert laid == [(12, 12)]
+    for side in range(4, 12):
+        ask(side)
+    ask(3)
+    assert laid[-1] == (12, 12)
+    assert len(grid._kept) == 8
+    with torch.inference_mode():
+        ask(3)  # is not to be learned from later
+    assert laid[-2:] == [(12, 12), (12, 12)]
+
+
+def test_on_the_cpu_anchors_are_laid_each_time():
+    grid = AnchorGrid([[8.0]], [4])
+    maps = [torch.zeros(1, 1, 2, 2)]
+    assert grid(maps, (8, 8))[0] is not grid(maps, (8, 8))[0]
+    assert grid._kept == {}
