@@ -236,8 +236,13 @@ def refuse_wrong_values(task: str, stated: Sequence[Layer]) -> None:
     try:
         schema.model_validate(_laid_over(schema, stated))
     except ValidationError as error:
-        found = describe_problems(error, schema)
-        own = [(path, sentence) for path, sentence in found if any(path[: len(key)] == key for key in keys)]
+        known = {*all_keys(schema)}
+        own = [
+            (path, sentence)
+            for path, sentence in describe_problems(error, schema)
+            # Of a group that there is, the keys contradict each other, which others may settle.
+            if any(path[: len(key)] == key or (path not in known and key[: len(path)] == path) for key in keys)
+        ]
         if own:
             raise ConfigError("\n".join(_locate(path, sentence, stated) for path, sentence in own)) from None
 

@@ -70,5 +70,7 @@ def describe_missing_split(
     there = [name for name in ("train", "val", "test") if getattr(data, name)]
     apart = split == "val" and hasattr(data, "val_fraction")
     mend = f"set data.{split}" + (" or data.val_fraction" if apart else "")
+    if split == "train" and not there:
+        mend = "name a set with --data, or its splits with data.train and its neighbours"
     mend += f", or use --split {there[-1]}" if there and split != "train" else ""
     return f"data.{split}: the config names no {split} split (it has {', '.join(there) or 'none'}); {mend}"

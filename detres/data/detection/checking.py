@@ -111,7 +111,7 @@ def check(
             more.append(Problem("nothing to measure", dataset.name, _NO_BOX_IN_VAL + mend))
         if split != "train" and train is not None:
             shared = shared_images(train, dataset, contents=decode)
-            more += [*shared, *unlearned_classes(train, dataset)]
+            more += [*told_once(shared, train, dataset), *unlearned_classes(train, dataset)]
             if decode:
                 more += resembling(train, dataset, {problem.file for problem in shared})
         reports.append(describe(dataset, split, fit, more, _remarks(train, dataset)))
@@ -128,6 +128,16 @@ def set_apart_of(train: AnnotatedImages, val: AnnotatedImages) -> AnnotatedImage
     told = set(train.problems)
     own = tuple(problem for problem in val.problems if problem not in told)
     return replace(val, name=f"a part of {val.name}", problems=own)
+
+
+def told_once(shared: Sequence[Problem], learned: AnnotatedImages, measured: AnnotatedImages) -> Sequence[Problem]:
+    """Images that are trained on as well: each, or all of them in a line where none is left."""
+    if len(shared) < 2 or len(shared) < len(measured):
+        return shared
+    detail = (
+        f"all of its {len(shared)} images are learned from, in {learned.name}, so that no figure of it says anything"
+    )
+    return [Problem("image repeated", measured.name, detail)]
 
 
 def resembling(learned: AnnotatedImages, measured: AnnotatedImages, told: Collection[str]) -> list[Problem]:

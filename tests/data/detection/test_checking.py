@@ -204,3 +204,13 @@ def test_a_picture_that_looks_as_one_that_is_learned_is_told_once(coco_root: Pat
     assert (problem.kind, problem.file) == ("looks like a learned one", val.file_name(0))
     assert train.file_name(1) in problem.detail
     assert checking.resembling(train, val, {val.file_name(0)}) == []
+
+
+def test_a_val_that_is_train_is_one_line(coco_root: Path) -> None:
+    data = _config(coco_root, train=("annotations/instances_val.json",))
+    train, test = check(data)
+    assert isinstance(train, DataReport)
+    assert isinstance(test, DataReport)
+    (told,) = [problem for problem in test.problems if problem.kind == "image repeated"]
+    assert "all of its 3 images are learned from, in " in told.detail
+    assert not [problem for problem in train.problems if problem.kind == "image repeated"]
