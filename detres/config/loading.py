@@ -241,7 +241,7 @@ def refuse_wrong_values(task: str, stated: Sequence[Layer]) -> None:
             (path, sentence)
             for path, sentence in describe_problems(error, schema)
             # Of a group that there is, the keys contradict each other, which others may settle.
-            if any(path[: len(key)] == key or (path not in known and key[: len(path)] == path) for key in keys)
+            if path and any(path[: len(key)] == key or (path not in known and key[: len(path)] == path) for key in keys)
         ]
         if own:
             raise ConfigError("\n".join(_locate(path, sentence, stated) for path, sentence in own)) from None
