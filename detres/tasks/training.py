@@ -45,6 +45,7 @@ from detres.training.logging.metric_log import what_is_lost
 from detres.training.resuming import checkpoint_to_resume, set_aside_log, settle
 from detres.training.run_lock import only_run_in
 from detres.training.running import Finished, Intervals, Run, run_training
+from detres.words import number_of
 
 if TYPE_CHECKING:
     from detres.tasks.runs.opened_model import OpenedModel
@@ -235,7 +236,7 @@ def _say_finished(finished: Finished, run: Path, reporter: Reporter) -> None:
     reached = f"; best {best} at step {best.step}" if best else ""
     if finished.waited:
         reached += (
-            f"; stopped early after {finished.waited} evaluations that were no better; --resume goes on with "
-            f"training.patience above {finished.waited}"
+            f"; stopped early after {number_of(finished.waited, 'evaluation')} without a better one; --resume goes on "
+            f"with training.patience above {finished.waited}"
         )
     reporter.say(f"finished {finished.step} steps{reached}; {run / 'checkpoints'}")

@@ -33,6 +33,7 @@ from detres.training.loop import Batch, StepReport, train_steps
 from detres.training.loss_scaling import LossScaling
 from detres.training.run_state import Best, RunState
 from detres.training.schedules import Schedule
+from detres.words import number_of
 
 Evaluate = Callable[[int], Mapping[str, Any] | None]
 
@@ -246,7 +247,8 @@ class _Keeper:
         self.state.judge(metrics, self.run.best_metric, counts=regular)
         self._save()
         if self.out_of_patience:
-            self.logs.event(step, f"stops early: {self.state.waited} evaluations in a row were no better than the best")
+            waited = number_of(self.state.waited, "evaluation")
+            self.logs.event(step, f"stops early: {waited} in a row without a better one than the best")
 
     def _saves(self, step: int) -> bool:
         every = (self.run.intervals.checkpoint, self.run.intervals.keep)

@@ -352,3 +352,22 @@ def test_epochs_beside_steps_and_patience_without_val(refused: Refused, birds: P
     )
     message = refused(*start, "training.patience=3", "data.val_fraction=0")
     assert message.startswith("ConfigError: training.patience=3: training.patience changes nothing here")
+
+
+def test_a_precision_that_the_machine_has_not_is_told_with_data_alone(refused: Refused, birds: Path) -> None:
+    message = refused("train_det", "--data", birds, "--dry-run", "--device", "cpu", "training.precision=float16")
+    assert "training.precision=float16: a CPU is many times slower in it" in message
+
+
+def test_places_are_looked_at_before_the_set(refused: Refused, birds: Path, tmp_path: Path) -> None:
+    nowhere = birds / "none"
+    (tmp_path / "file").touch()
+    assert "file: this folder cannot be made (a file has its name)" in refused(
+        "train_det", "--data", nowhere, "--out", tmp_path / "file"
+    )
+    (tmp_path / "run" / "checkpoints" / "last").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last" / "model.safetensors").touch()
+    refused("train_det", "--data", nowhere, "--out", tmp_path / "run")
+    assert "not to be had here" in refused("train_det", "--data", nowhere, "--device", "cuda:7")
+    message = refused("train_det", "--out", tmp_path / "nothere", "--resume")
+    assert f"--out {tmp_path / 'nothere'}: there is no run to go on with" in message

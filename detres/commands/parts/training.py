@@ -38,6 +38,7 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     refuse_wrong_values(task, [read_override(text) for text in arguments.overrides])
     if arguments.time is not None:
         seconds_of(arguments.time)
+    _check_places(arguments)
     layers = layers_of(arguments, task, reporter)
     if goes_on:
         layers = layers[1:]  # The first clears what --data leaves open, which is the run's to say.
@@ -88,6 +89,21 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     return 0
 
 
+def _check_places(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for a device that is not there, and a folder that takes no run, before minutes are spent."""
+    from detres.distributed import local_device
+    from detres.training.resuming import checkpoint_to_resume
+
+    if arguments.device is not None:
+        local_device(arguments.device)
+    folder = arguments.out
+    if folder is None or arguments.dry_run:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder}: this folder cannot be made (a file has its name); name another")
+    checkpoint_to_resume(folder, arguments.resume)
+
+
 def _goes_on(arguments: argparse.Namespace) -> bool:
     """Whether the run in --out has a config of its own, which was fitted to its set when it began."""
     from detres.tasks.runs.run_config import CONFIG_FILE
@@ -101,6 +117,11 @@ def _config_of_run(arguments: argparse.Namespace) -> Path:
 
     if _goes_on(arguments):
         return check_run_config(arguments.out)
+    if arguments.resume and arguments.out:
+        raise ConfigError(
+            f"--out {arguments.out}: there is no run to go on with; begin one with --cfg (`detres configs` lists them) "
+            "or --data"
+        )
     raise ConfigError(
         "--cfg is missing; `detres configs` lists them (with --resume, --out names a run that has one; train_det takes "
         "--data alone as well)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,11 +97,20 @@ def _form(*pieces: str, has_bar: bool = False) -> _Form:
     return _Form([piece for piece in pieces if piece], has_bar)
 
 
+def _environment_of(stream: TextIO) -> Mapping[str, str]:
+    """Without the sizes that a shell or a container exported: a terminal knows its own, also once it changes."""
+    try:
+        os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):  # no terminal, or no file at all
+        return os.environ
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 class LiveLine:
     """A logger that shows Progress; what else is told scrolls above it."""
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._clock = Console(file=stream), clock
+        self._console, self._clock = Console(file=stream, _environ=_environment_of(stream)), clock
 
     def start(self, run: RunStart) -> None:
         self._metric = run.config.get("training", {}).get("best_metric")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,11 @@ def test_a_run_without_config_is_shown_as_well(live):
     line.finish()
     assert "AP50 0.4" in screen.getvalue()
     assert "best" not in screen.getvalue()
+
+
+def test_a_terminal_knows_its_width_better_than_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert LiveLine(io.StringIO())._console.width == 120
+    monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((60, 24)))
+    with open(tmp_path / "tty", "w", encoding="utf-8") as terminal:
+        assert LiveLine(terminal)._console.width == 60

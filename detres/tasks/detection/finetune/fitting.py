@@ -19,6 +19,7 @@ from detres.config.loading import KeyPath, Layer, layer_of, leaves
 from detres.data.detection.annotations import AnnotatedImages
 from detres.data.detection.datasets import load_dataset
 from detres.data.places import SplitName
+from detres.devices import check_precision
 from detres.errors import ConfigError
 from detres.tasks.detection.finetune import choices
 from detres.tasks.detection.finetune.beginning import Beginning
@@ -102,6 +103,7 @@ def fit(
     weights: of the detector that it begins with, if it begins with one. stated: keys that the user set. seconds: that
     the run may take; None: what it needs. Raises UserError.
     """
+    check_precision(config.training.precision, device, "training.precision")
     growing = _Growing(config, stated, [])
     images = load_dataset(config.data, "train")
     if not (config.data.val or config.data.test or config.data.val_fraction) and len(images) > 1:

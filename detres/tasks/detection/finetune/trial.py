@@ -54,7 +54,9 @@ def try_steps(make: Callable[[], FasterRCNN], config: Config, images: AnnotatedI
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         model = make()
         one, two = (_batch_of(config, images, count, device) for count in (1, 2))
-        precisions: tuple[Precision, ...] = ("float32", "bf16" if has_bf16(device) else "float16")
+        half: Precision = "bf16" if has_bf16(device) else "float16"
+        # The stated one, too: a user may ask for another than would be chosen.
+        precisions: tuple[Precision, ...] = tuple(dict.fromkeys(("float32", half, config.training.precision)))
         step = partial(_step, model, _resting_optimizer(model, config), device)
         seconds = _seconds(step, one, precisions)
         precision: Precision = Trial(seconds, 0.0, None).faster
