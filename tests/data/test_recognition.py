@@ -99,7 +99,8 @@ def test_a_folder_that_no_format_knows_says_what_was_looked_for(tmp_path: Path, 
 def test_an_annotation_file_is_a_set_by_itself(coco_root: Path) -> None:
     (file,) = coco_root.rglob("*.json")
     data, said, _ = read_data_file(file)
-    assert (data.format, data.root) == ("coco", str(file.parent))
+    assert (data.format, data.root) == ("coco", str(coco_root))
+    assert (*data.train, *data.val) == (f"annotations/{file.name}",)
     assert "read as coco (an annotation file)" in said[0]
 
 

@@ -28,7 +28,6 @@ def configure_training(parser: argparse.ArgumentParser, *, weights: str) -> None
 def run_training(arguments: argparse.Namespace, task: Task) -> int:
     from detres.config.key_effects import in_training, in_training_from_weights
     from detres.config.loading import read_config, read_override, refuse_wrong_values
-    from detres.tasks.detection.finetune.time_limit import seconds_of
 
     reporter = on_terminal()
     goes_on = not arguments.cfg and _goes_on(arguments)
@@ -37,6 +36,8 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
     task = check_task(cfg, task, "train")
     refuse_wrong_values(task, [read_override(text) for text in arguments.overrides])
     if arguments.time is not None:
+        from detres.tasks.detection.finetune.time_limit import seconds_of
+
         seconds_of(arguments.time)
     _check_places(arguments)
     layers = layers_of(arguments, task, reporter)
@@ -92,7 +93,6 @@ def run_training(arguments: argparse.Namespace, task: Task) -> int:
 def _check_places(arguments: argparse.Namespace) -> None:
     """Raise ConfigError for a device that is not there, and a folder that takes no run, before minutes are spent."""
     from detres.distributed import local_device
-    from detres.training.resuming import checkpoint_to_resume
 
     if arguments.device is not None:
         local_device(arguments.device)
@@ -101,6 +101,8 @@ def _check_places(arguments: argparse.Namespace) -> None:
         return
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: this folder cannot be made (a file has its name); name another")
+    from detres.training.resuming import checkpoint_to_resume
+
     checkpoint_to_resume(folder, arguments.resume)
 
 
