@@ -79,6 +79,8 @@ def local_device(name: str | None = None) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # and then all that torch was ever written for
+            reason = "no kind of device is called so"
         raise ConfigError(
             f"--device {name}: not to be had here ({reason}); there are cpu and {torch.cuda.device_count()} of cuda"
         ) from None

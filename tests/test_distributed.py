@@ -89,3 +89,10 @@ def test_a_device_that_is_named_is_taken():
 def test_without_a_name_each_rank_takes_its_own_accelerator(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert distributed.local_device() == torch.device("cuda", 0)
+
+
+def test_a_device_of_no_kind_is_told_with_those_there_are():
+    with pytest.raises(
+        distributed.ConfigError, match=r"--device gpu: not to be had here \(no kind of device is called so\); there"
+    ):
+        distributed.local_device("gpu")
