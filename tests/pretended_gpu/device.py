@@ -6,6 +6,7 @@ which has one device and computes nothing. Not to be seen so: nccl, compiled ker
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,6 +101,20 @@ class Pretended(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})
+
+
+def counted(make: Callable[[], Callable[[], object]]) -> dict[str, Any]:
+    """What RECORD saw of what `make` returns, called once more after a first time that prepares it."""
+    with Pretended():
+        run = make()
+        run()
+        RECORD.clear()
+        run()
+    return {
+        "waits": {" ".join(key): number for key, number in RECORD.waits.items()},
+        "mixed": {" ".join(key): number for key, number in RECORD.mixed.items()},
+        "kernels": sum(RECORD.kernels.values()),
+    }
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

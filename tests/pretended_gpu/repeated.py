@@ -12,7 +12,7 @@ from detres.config.loading import load_config
 from detres.detection.model.roi_heads import RoIPooler
 from detres.reporter import SILENT
 from detres.tables import DRY_RUNS
-from tests.pretended_gpu.device import CUDA, RECORD, OnDevice, Pretended
+from tests.pretended_gpu.device import CUDA, RECORD, OnDevice, counted
 from tests.pretended_gpu.scenarios import trained
 
 SMALL = ["model.backbone.name=resnet18", "model.backbone.weights=null", "model.backbone.frozen_stages=0"]
@@ -64,15 +64,5 @@ if __name__ == "__main__":
     for name, make in runs():
         # torchvision's kernel would refuse; it is there to be compared with.
         torch.use_deterministic_algorithms(not name.startswith("torchvision"))
-        with Pretended():
-            run = make()
-            run()
-            RECORD.clear()
-            run()
-        counts = {
-            "waits": {" ".join(key): number for key, number in RECORD.waits.items()},
-            "mixed": {" ".join(key): number for key, number in RECORD.mixed.items()},
-            "operators": sorted(RECORD.operators),
-            "kernels": sum(RECORD.kernels.values()),
-        }
+        counts = counted(make) | {"operators": sorted(RECORD.operators)}
         print(json.dumps({"name": name} | counts), flush=True)

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from tests.pretended_gpu.device import CUDA, RECORD, Pretended, pretend
+from tests.pretended_gpu.device import CUDA, RECORD, counted, pretend
 
 pretend()
 
@@ -68,15 +68,5 @@ def scenarios() -> Iterable[tuple[str, int, Callable[[], Callable[[], object]]]]
 
 if __name__ == "__main__":
     for name, images, make in scenarios():
-        with Pretended():
-            run = make()
-            run()
-            RECORD.clear()
-            run()
-        counts = {
-            "waits": {" ".join(key): number for key, number in RECORD.waits.items()},
-            "mixed": {" ".join(key): number for key, number in RECORD.mixed.items()},
-            "copies": sum(RECORD.copies.values()),
-            "kernels": sum(RECORD.kernels.values()),
-        }
+        counts = counted(make) | {"copies": sum(RECORD.copies.values())}
         print(json.dumps({"name": name, "images": images} | counts), flush=True)

@@ -42,9 +42,10 @@ from detres.structures import ClassificationBatch
 # Encoded images that a lane holds to draw from: about 100 MB of photographs.
 BUFFER = 1000
 
-# Bytes a worker has to name images that could not be decoded.
 # Not as many as the machine has cores: the order of the images depends on it.
 _USUAL_WORKERS = 2
+
+# Bytes a worker has to name images that could not be decoded.
 _NAMES_BYTES = 1 << 14
 
 
