@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
+from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
 
 from detres.benchmarks.agreement import same_detections, similar_detections
 from detres.benchmarks.contenders import Comparison, Contender, Makers, autocast, measure
@@ -59,6 +61,14 @@ def make_ours(scene: Scene, device: torch.device, precision: Precision, compile:
 def make_theirs(scene: Scene, device: torch.device, precision: Precision) -> Contender:
     """torchvision's model as it comes, from float32 images on the host to detections on the host."""
     model = torchvision_detector(scene).to(device)
+    call = prediction_of_theirs(model, scene, device, precision)
+    return Contender(call, lambda: [*model.parameters(), *model.buffers()])
+
+
+def prediction_of_theirs(
+    model: TorchvisionFasterRCNN, scene: Scene, device: torch.device, precision: Precision
+) -> Callable[[], list[dict[str, Tensor]]]:
+    """From float32 images on the host to detections on the host."""
     images = their_images(scene.pictures())
 
     @torch.inference_mode()
@@ -67,4 +77,4 @@ def make_theirs(scene: Scene, device: torch.device, precision: Precision) -> Con
             found = model([image.to(device) for image in images])
         return [{name: tensor.cpu() for name, tensor in detections.items()} for detections in found]
 
-    return Contender(call, lambda: [*model.parameters(), *model.buffers()])
+    return call

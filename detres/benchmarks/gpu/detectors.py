@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.models.detection import FasterRCNN as TorchvisionFasterRCNN
 
 from detres.benchmarks.contenders import autocast
+from detres.benchmarks.detector import prediction_of_theirs
 from detres.benchmarks.gpu.clock import Call
 from detres.benchmarks.gpu.entries import Entry
 from detres.benchmarks.gpu.measuring import Bench, Figures, Work, fresh_compiler, measure_call
@@ -162,17 +163,8 @@ def our_prediction(
 def their_prediction(
     scene: Scene, device: torch.device, *, precision: Precision
 ) -> Callable[[], list[dict[str, Tensor]]]:
-    """From float32 images on the host to detections on the host."""
-    model = _theirs(scene, device, precision).eval()
-    images = their_images(scene.pictures())
-
-    @torch.inference_mode()
-    def call() -> list[dict[str, Tensor]]:
-        with autocast(device, precision):
-            found = model([image.to(device) for image in images])
-        return [{name: tensor.cpu() for name, tensor in detections.items()} for detections in found]
-
-    return call
+    """prediction_of_theirs, by the model in its best layout."""
+    return prediction_of_theirs(_theirs(scene, device, precision).eval(), scene, device, precision)
 
 
 def _theirs(scene: Scene, device: torch.device, precision: Precision) -> TorchvisionFasterRCNN:
